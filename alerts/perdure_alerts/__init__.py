@@ -1,0 +1,1 @@
+"""Prometheus alert rules and runbooks of Perdure, generated from the metric catalogue."""

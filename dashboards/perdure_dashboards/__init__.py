@@ -1,0 +1,1 @@
+"""Grafana dashboards of Perdure, generated from the metric catalogue."""

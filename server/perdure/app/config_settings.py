@@ -1,0 +1,13 @@
+"""`perdure config settings`: what an operator may set."""
+
+import click
+
+import perdure.app.settings  # noqa: F401 declares them
+from perdure.config.settings import SETTINGS
+
+
+@click.command("settings")
+def settings() -> None:
+    """List every setting: key, default, unit, what it is."""
+    for setting in sorted(SETTINGS.values(), key=lambda setting: setting.key.lower()):
+        click.echo(f"{setting.key}\n    {setting.text} Default: {setting.describe_default()}.")

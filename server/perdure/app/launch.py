@@ -1,0 +1,43 @@
+"""Runs a server in this process: the event loop, signals, and the garbage collector."""
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+GC_THRESHOLDS = (20_000, 10, 50)
+"""Allocations and collections before a generation is looked at. A full collection walks everything
+that is alive, so it comes 5 times more rarely than by default, and the young one 28 times."""
+
+Server = Callable[[asyncio.Event], Awaitable[None]]
+"""Serves until the event is set, then stops gracefully."""
+
+
+def run(server: Server) -> None:
+    """Serves until SIGTERM or SIGINT; a second signal ends the process at once."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_signalled(server))
+
+
+def settle_garbage() -> None:
+    """Sets what the start has made aside for good, and tunes the collector for what follows."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+async def _until_signalled(server: Server) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    await server(stop)

@@ -1,0 +1,159 @@
+"""The keys by which operators reach the settings of each part.
+
+Keys are those of Temporal's dynamic configuration, whose texts say the same of them.
+"""
+
+from perdure.config.convert import at_least, nanoseconds, seconds
+from perdure.config.groups import Key, declare_group
+from perdure.core.workflow.settings import WorkflowSettings
+from perdure.history.ports import HistorySettings
+from perdure.matching.settings import MatchingSettings
+from perdure.rpc.transport import TransportSettings
+
+_COUNT = at_least(1)
+
+WORKFLOW = declare_group(
+    WorkflowSettings(),
+    {
+        "max_id_length": Key("limit.maxIDLength", _COUNT, "bytes", "Longest identifier."),
+        "blob_size_limit": Key(
+            "limit.blobSize.error", _COUNT, "bytes", "Largest payloads of one event."
+        ),
+        "memo_size_limit": Key("limit.memoSize.error", _COUNT, "bytes", "Largest memo of a run."),
+        "max_pending_activities": Key(
+            "limit.numPendingActivities.error",
+            _COUNT,
+            "activities",
+            "Most pending activities of a run.",
+        ),
+        "max_signals": Key(
+            "history.maximumSignalsPerExecution",
+            _COUNT,
+            "signals",
+            "Most signals that a run accepts.",
+        ),
+        "max_buffered_events": Key(
+            "history.maximumBufferedEventsBatch",
+            _COUNT,
+            "events",
+            "Most events that wait for a workflow task.",
+        ),
+        "max_buffered_bytes": Key(
+            "history.maximumBufferedEventsSizeInBytes",
+            _COUNT,
+            "bytes",
+            "Most bytes of events that wait.",
+        ),
+        "max_buffered_queries": Key(
+            "history.MaxBufferedQueryCount", _COUNT, "queries", "Most queries that wait for one."
+        ),
+        "max_auto_reset_points": Key(
+            "history.historyMaxAutoResetPoints",
+            _COUNT,
+            "points",
+            "Most reset points that a run keeps.",
+        ),
+        "workflow_task_heartbeat_timeout": Key(
+            "history.workflowTaskHeartbeatTimeout",
+            nanoseconds,
+            "ns",
+            "How long workflow tasks may only heartbeat for local activities.",
+        ),
+        "critical_workflow_task_attempt": Key(
+            "history.workflowTaskCriticalAttempt",
+            _COUNT,
+            "attempts",
+            "Failures after which a workflow task is tried ever more rarely.",
+        ),
+        "max_workflow_task_backoff": Key(
+            "history.workflowTaskRetryMaxInterval",
+            nanoseconds,
+            "ns",
+            "Longest pause before such a try.",
+        ),
+        "suggest_continue_as_new_events": Key(
+            "limit.historyCount.suggestContinueAsNew",
+            _COUNT,
+            "events",
+            "History length from which a new run is suggested.",
+        ),
+        "suggest_continue_as_new_bytes": Key(
+            "limit.historySize.suggestContinueAsNew",
+            _COUNT,
+            "bytes",
+            "History size from which a new run is suggested.",
+        ),
+        "min_run_interval": Key(
+            "history.workflowIdReuseMinimalInterval",
+            nanoseconds,
+            "ns",
+            "Least time between the starts of two runs of one workflow id.",
+        ),
+        "activity_failure_limit": Key(
+            "limit.mutableStateActivityFailureSize.error",
+            _COUNT,
+            "bytes",
+            "What the last failure of a pending activity is cut to.",
+        ),
+    },
+)
+HISTORY = declare_group(
+    HistorySettings(),
+    {
+        "cache_bytes": Key(
+            "history.hostLevelCacheMaxSizeBytes", _COUNT, "bytes", "Memory for cached runs."
+        ),
+    },
+)
+MATCHING = declare_group(
+    MatchingSettings(),
+    {
+        "long_poll_expiration": Key(
+            "matching.longPollExpirationInterval",
+            seconds,
+            "s",
+            "After which a poll without a task ends.",
+        ),
+        "idle_unload": Key(
+            "matching.maxTaskQueueIdleTime",
+            seconds,
+            "s",
+            "After which an unused queue leaves memory.",
+        ),
+        "page_size": Key(
+            "matching.getTasksBatchSize", _COUNT, "rows", "Tasks read from a queue at once."
+        ),
+    },
+)
+TRANSPORT = declare_group(
+    TransportSettings(),
+    {
+        "min_ping_seconds": Key(
+            "frontend.keepAliveMinTime", seconds, "s", "Least time between two pings of a client."
+        ),
+        "keepalive_seconds": Key(
+            "frontend.keepAliveTime", seconds, "s", "Silence after which a connection is pinged."
+        ),
+        "keepalive_timeout_seconds": Key(
+            "frontend.keepAliveTimeout", seconds, "s", "How long a ping waits for its answer."
+        ),
+        "max_idle_seconds": Key(
+            "frontend.keepAliveMaxConnectionIdle",
+            seconds,
+            "s",
+            "After which an unused connection is closed.",
+        ),
+        "max_age_seconds": Key(
+            "frontend.keepAliveMaxConnectionAge",
+            seconds,
+            "s",
+            "After which a connection is renewed.",
+        ),
+        "max_age_grace_seconds": Key(
+            "frontend.keepAliveMaxConnectionAgeGrace",
+            seconds,
+            "s",
+            "How long calls of an old connection may go on.",
+        ),
+    },
+)

@@ -1,0 +1,182 @@
+"""What a step asks the store to make durable: rows, and nothing but rows.
+
+A `Commit` is one atomic transition of one workflow id: it may touch several runs of it. The core
+builds it, the committer batches it, a store applies it. Rules that hold here: plain data, no
+behaviour that needs a store; times are nanoseconds since the Unix epoch, 0 meaning "none".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class ItemKind(IntEnum):
+    """What a row of a run's pending items holds. Numbers are stored: never reuse one."""
+
+    ATTRIBUTES = 1
+    ACTIVITY = 2
+    TIMER = 3
+    SIGNAL_REQUEST = 4
+    BUFFERED_EVENT = 5
+
+
+class TaskType(IntEnum):
+    """The queue that a task is dispatched through. Numbers are those of TaskQueueType."""
+
+    WORKFLOW = 1
+    ACTIVITY = 2
+
+
+class ItemKey(NamedTuple):
+    """Names one pending item within its run."""
+
+    kind: ItemKind
+    key: str
+
+
+class RunKey(NamedTuple):
+    """Names one run."""
+
+    namespace_id: str
+    workflow_id: str
+    run_id: str
+
+
+class TaskQueueKey(NamedTuple):
+    """Names one partition of one task queue."""
+
+    namespace_id: str
+    name: str
+    task_type: TaskType
+    partition: int = 0
+
+
+class DispatchKey(NamedTuple):
+    """Names one durable task. Sorts in dispatch order within its queue."""
+
+    queue: TaskQueueKey
+    pinned_version: str
+    priority: int
+    fairness_key: str
+    task_id: int
+
+
+@dataclass(slots=True, frozen=True)
+class DispatchTask:
+    """A workflow or activity task that waits for a poller: the outbox row, and the hint.
+
+    `scheduled_event_id` and `attempt` let history drop the task when the state has moved on.
+    `expiry` is when it stops being worth dispatching (schedule-to-start); 0 means never.
+    """
+
+    key: DispatchKey
+    slot: int
+    run: RunKey
+    scheduled_event_id: int
+    attempt: int
+    scheduled_time: int
+    expiry: int = 0
+    sticky: bool = False
+
+
+class TimerRow(NamedTuple):
+    """A run's wake-up call. A run has at most one row: at its earliest deadline, or earlier."""
+
+    due: int
+    slot: int
+    run: RunKey
+
+
+@dataclass(slots=True, frozen=True)
+class HistoryBatch:
+    """Events that one step appended, as one serialised `temporal.api.history.v1.History`.
+
+    Concatenating the blobs of successive batches gives the serialised longer History.
+    """
+
+    first_event_id: int
+    last_event_id: int
+    blob: bytes
+
+
+SearchValue = str | int | float | bool | datetime | list[str]
+"""A decoded search attribute: Text and Keyword, Int, Double, Bool, Datetime (UTC), KeywordList."""
+
+
+@dataclass(slots=True)
+class VisibilityRow:
+    """What List and Count see of a run. `close_time` 0 means that it is open.
+
+    `memo` and `search_attributes` are the serialised public messages (returned as they are);
+    `search_values` holds the decoded attributes that queries compare with.
+    """
+
+    namespace_id: str
+    run_id: str
+    workflow_id: str
+    workflow_type: str
+    task_queue: str
+    status: int
+    start_time: int
+    execution_time: int
+    close_time: int = 0
+    history_length: int = 0
+    history_size_bytes: int = 0
+    state_transition_count: int = 0
+    parent_workflow_id: str = ""
+    parent_run_id: str = ""
+    root_workflow_id: str = ""
+    root_run_id: str = ""
+    memo: bytes = b""
+    search_attributes: bytes = b""
+    search_values: Mapping[str, SearchValue] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class RunWrite:
+    """What changed in one run.
+
+    `expected_version` is the version that this write replaces, 0 for a new run; the new version
+    is `expected_version + 1`. `start` is given for a new run only. `deleted` removes the run with
+    all its rows.
+    """
+
+    run_id: str
+    expected_version: int
+    state: bytes
+    start: bytes | None = None
+    history: list[HistoryBatch] = field(default_factory=list)
+    items_put: dict[ItemKey, bytes] = field(default_factory=dict)
+    items_deleted: set[ItemKey] = field(default_factory=set)
+    deleted: bool = False
+
+
+@dataclass(slots=True)
+class CurrentWrite:
+    """Which run of the workflow id is current: replaces `expected_run_id` ("" = no row yet)."""
+
+    expected_run_id: str
+    run_id: str
+
+
+@dataclass(slots=True)
+class Commit:
+    """One atomic transition of one workflow id.
+
+    It is applied whole or not at all: the fence (`epoch` of the shard that holds `slot`), the
+    current-run expectation and every run's version must hold.
+    """
+
+    namespace_id: str
+    workflow_id: str
+    slot: int
+    epoch: int
+    current: CurrentWrite | None = None
+    runs: list[RunWrite] = field(default_factory=list)
+    tasks_added: list[DispatchTask] = field(default_factory=list)
+    tasks_deleted: list[DispatchKey] = field(default_factory=list)
+    timers_added: list[TimerRow] = field(default_factory=list)
+    timers_deleted: list[TimerRow] = field(default_factory=list)
+    visibility: list[VisibilityRow] = field(default_factory=list)

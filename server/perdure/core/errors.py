@@ -1,0 +1,174 @@
+"""Errors that clients see: a status code, a sentence, and the public failure detail.
+
+Rules that hold here: codes are gRPC's numbers but nothing imports grpc; texts and details are the
+real server's (compared by the conformance suite). `rpc/` turns them into a status with
+`grpc-status-details-bin`.
+"""
+
+from enum import IntEnum
+
+from google.protobuf.message import Message
+from temporalio.api.errordetails.v1 import message_pb2 as details
+
+
+class Code(IntEnum):
+    """gRPC status codes, by number."""
+
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class ServiceError(Exception):
+    """An answer to a client that is not OK.
+
+    Attributes:
+        code: The gRPC status code.
+        message: What the client reads.
+        detail: The public failure message that SDKs look for, if the real server sends one.
+    """
+
+    code: Code = Code.INTERNAL
+
+    def __init__(self, message: str, detail: Message | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+
+class InvalidArgumentError(ServiceError):
+    """The request can never succeed as it is."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class NotFoundError(ServiceError):
+    """The workflow, run, activity, task … does not exist."""
+
+    code = Code.NOT_FOUND
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, details.NotFoundFailure())
+
+
+class NamespaceNotFoundError(ServiceError):
+    """The namespace does not exist."""
+
+    code = Code.NOT_FOUND
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(
+            f"Namespace {namespace} is not found.",
+            details.NamespaceNotFoundFailure(namespace=namespace),
+        )
+
+
+class NamespaceAlreadyExistsError(ServiceError):
+    """A namespace of that name exists."""
+
+    code = Code.ALREADY_EXISTS
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, details.NamespaceAlreadyExistsFailure())
+
+
+class WorkflowExecutionAlreadyStartedError(ServiceError):
+    """The workflow id is in use, or its policy refuses another run."""
+
+    code = Code.ALREADY_EXISTS
+
+    def __init__(
+        self, message: str, *, start_request_id: str, run_id: str, first_run_id: str
+    ) -> None:
+        super().__init__(
+            message,
+            details.WorkflowExecutionAlreadyStartedFailure(
+                start_request_id=start_request_id,
+                run_id=run_id,
+                first_execution_run_id=first_run_id,
+            ),
+        )
+
+
+class CancellationAlreadyRequestedError(ServiceError):
+    """The run has a cancel request already."""
+
+    code = Code.ALREADY_EXISTS
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, details.CancellationAlreadyRequestedFailure())
+
+
+class QueryFailedError(ServiceError):
+    """The workflow's query handler failed."""
+
+    code = Code.INVALID_ARGUMENT
+
+    def __init__(self, message: str, detail: Message | None = None) -> None:
+        super().__init__(message, detail or details.QueryFailedFailure())
+
+
+class WorkflowNotReadyError(ServiceError):
+    """The run cannot answer queries in its present state."""
+
+    code = Code.FAILED_PRECONDITION
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, details.WorkflowNotReadyFailure())
+
+
+class FailedPreconditionError(ServiceError):
+    """The request is sound but not now."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class PermissionDeniedError(ServiceError):
+    """The caller may not do that."""
+
+    code = Code.PERMISSION_DENIED
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message, details.PermissionDeniedFailure(reason=reason))
+
+
+class ResourceExhaustedError(ServiceError):
+    """A limit is reached; `cause` and `scope` are the public enums' numbers."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+    def __init__(self, message: str, cause: int, scope: int = 1) -> None:
+        super().__init__(
+            message, details.ResourceExhaustedFailure(cause=cause, scope=scope)  # type: ignore[arg-type]
+        )
+
+
+class UnimplementedError(ServiceError):
+    """The RPC, or this use of it, does not exist here."""
+
+    code = Code.UNIMPLEMENTED
+
+
+class UnavailableError(ServiceError):
+    """Try again: the store or an owner is not there right now."""
+
+    code = Code.UNAVAILABLE
+
+
+class DeadlineExceededError(ServiceError):
+    """The caller's time is up."""
+
+    code = Code.DEADLINE_EXCEEDED

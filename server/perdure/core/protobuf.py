@@ -1,0 +1,53 @@
+"""Times and durations between protobuf and the integers that the core counts in (nanoseconds)."""
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+NANOSECONDS_PER_SECOND = 1_000_000_000
+
+
+def seconds(count: float) -> int:
+    """Returns a number of seconds in nanoseconds."""
+    return int(count * NANOSECONDS_PER_SECOND)
+
+
+def set_timestamp(target: Timestamp, nanoseconds: int) -> None:
+    """Writes a time; 0, meaning "none", leaves the field unset."""
+    if nanoseconds:
+        target.seconds, target.nanos = divmod(nanoseconds, NANOSECONDS_PER_SECOND)
+
+
+def set_duration(target: Duration, nanoseconds: int) -> None:
+    """Writes a duration of zero or more, and marks the field as set even for zero."""
+    target.seconds, target.nanos = divmod(nanoseconds, NANOSECONDS_PER_SECOND)
+    target.SetInParent()
+
+
+def duration_ns(source: Duration) -> int:
+    """Returns a duration in nanoseconds."""
+    return source.seconds * NANOSECONDS_PER_SECOND + source.nanos
+
+
+def timestamp_ns(source: Timestamp) -> int:
+    """Returns a time in nanoseconds since the Unix epoch."""
+    return source.seconds * NANOSECONDS_PER_SECOND + source.nanos
+
+
+def length_delimited(field_number: int, *chunks: bytes) -> bytes:
+    """Encodes one length-delimited field (a message, string or bytes) from serialised chunks.
+
+    Appended to a serialised message, it sets the field without parsing anything.
+    """
+    return b"".join(
+        (varint(field_number << 3 | 2), varint(sum(map(len, chunks))), *chunks)
+    )
+
+
+def varint(value: int) -> bytes:
+    """Encodes a non-negative integer as a protobuf varint."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

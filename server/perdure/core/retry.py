@@ -1,0 +1,120 @@
+"""When to try again: retry policies of activities and workflows."""
+
+from dataclasses import dataclass
+
+from temporalio.api.common.v1 import message_pb2 as common
+from temporalio.api.enums.v1 import workflow_pb2 as enums
+from temporalio.api.failure.v1 import message_pb2 as failures
+
+from perdure.core.protobuf import duration_ns, seconds, set_duration
+
+DEFAULT_INITIAL_INTERVAL = seconds(1)
+DEFAULT_BACKOFF_COEFFICIENT = 2.0
+DEFAULT_MAXIMUM_INTERVAL_FACTOR = 100
+LARGEST_INTERVAL = 2**62
+
+RetryState = enums.RetryState.ValueType
+_RETRYABLE_TIMEOUTS = (enums.TIMEOUT_TYPE_START_TO_CLOSE, enums.TIMEOUT_TYPE_HEARTBEAT)
+
+
+@dataclass(slots=True, frozen=True)
+class Decision:
+    """Whether to try again, and after how long (nanoseconds)."""
+
+    state: RetryState
+    delay: int = 0
+
+    @property
+    def retries(self) -> bool:
+        """Whether there is another attempt."""
+        return self.state == enums.RETRY_STATE_IN_PROGRESS
+
+
+def with_defaults(policy: common.RetryPolicy) -> common.RetryPolicy:
+    """Returns a copy of a policy whose unset fields have the default values."""
+    complete = common.RetryPolicy()
+    complete.CopyFrom(policy)
+    if not duration_ns(complete.initial_interval):
+        set_duration(complete.initial_interval, DEFAULT_INITIAL_INTERVAL)
+    if not complete.backoff_coefficient:
+        complete.backoff_coefficient = DEFAULT_BACKOFF_COEFFICIENT
+    if not duration_ns(complete.maximum_interval):
+        set_duration(
+            complete.maximum_interval,
+            duration_ns(complete.initial_interval) * DEFAULT_MAXIMUM_INTERVAL_FACTOR,
+        )
+    return complete
+
+
+def problem(policy: common.RetryPolicy) -> str | None:
+    """Returns what is wrong with a retry policy, in the real server's words."""
+    if policy.maximum_attempts == 1:
+        # No retries: the other fields are not looked at.
+        return None
+    initial, maximum = duration_ns(policy.initial_interval), duration_ns(policy.maximum_interval)
+    if initial < 0:
+        return "InitialInterval cannot be negative on retry policy."
+    if policy.backoff_coefficient and policy.backoff_coefficient < 1:
+        return "BackoffCoefficient cannot be less than 1 on retry policy."
+    if maximum < 0:
+        return "MaximumInterval cannot be negative on retry policy."
+    if maximum and maximum < initial:
+        return "MaximumInterval cannot be less than InitialInterval on retry policy."
+    if policy.maximum_attempts < 0:
+        return "MaximumAttempts cannot be negative on retry policy."
+    return None
+
+
+def decide(
+    policy: common.RetryPolicy,
+    *,
+    attempt: int,
+    failure: failures.Failure | None,
+    now: int,
+    expiration: int,
+) -> Decision:
+    """Decides what follows a failed attempt.
+
+    Args:
+        policy: The retry policy, with defaults filled in.
+        attempt: The attempt that has just failed, from 1.
+        failure: Why, if it failed with a failure.
+        now: The time, in nanoseconds since the Unix epoch.
+        expiration: When no further attempt may begin; 0 for never.
+    """
+    if failure is not None and not is_retryable(failure, policy):
+        return Decision(enums.RETRY_STATE_NON_RETRYABLE_FAILURE)
+    if policy.maximum_attempts and attempt >= policy.maximum_attempts:
+        return Decision(enums.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED)
+    delay = next_interval(policy, attempt)
+    if failure is not None and failure.application_failure_info.HasField("next_retry_delay"):
+        delay = duration_ns(failure.application_failure_info.next_retry_delay)
+    if expiration and now + delay >= expiration:
+        return Decision(enums.RETRY_STATE_TIMEOUT)
+    return Decision(enums.RETRY_STATE_IN_PROGRESS, delay)
+
+
+def next_interval(policy: common.RetryPolicy, attempt: int) -> int:
+    """Returns the pause after an attempt, in nanoseconds."""
+    initial = duration_ns(policy.initial_interval)
+    try:
+        interval = int(initial * policy.backoff_coefficient ** (attempt - 1))
+    except OverflowError:
+        interval = LARGEST_INTERVAL
+    return min(interval, duration_ns(policy.maximum_interval) or LARGEST_INTERVAL)
+
+
+def is_retryable(failure: failures.Failure, policy: common.RetryPolicy) -> bool:
+    """Tells whether a failure's own nature allows another attempt."""
+    match failure.WhichOneof("failure_info"):
+        case "terminated_failure_info" | "canceled_failure_info":
+            return False
+        case "timeout_failure_info":
+            return failure.timeout_failure_info.timeout_type in _RETRYABLE_TIMEOUTS
+        case "server_failure_info":
+            return not failure.server_failure_info.non_retryable
+        case "application_failure_info":
+            info = failure.application_failure_info
+            return not info.non_retryable and info.type not in policy.non_retryable_error_types
+        case _:
+            return True

@@ -1,0 +1,62 @@
+"""Events that wait for a started workflow task to end, and the order in which they then appear."""
+
+from collections.abc import Iterator, Mapping
+
+from temporalio.api.enums.v1 import event_type_pb2 as events
+from temporalio.api.history.v1 import message_pb2 as history
+
+_CLOSING = frozenset(
+    {
+        events.EVENT_TYPE_ACTIVITY_TASK_COMPLETED,
+        events.EVENT_TYPE_ACTIVITY_TASK_FAILED,
+        events.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
+        events.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+    }
+)
+
+
+def reordered(
+    buffered: Mapping[int, history.HistoryEvent],
+) -> Iterator[tuple[int, history.HistoryEvent]]:
+    """Yields buffered events as they are appended: what closes something comes last.
+
+    The real server does so, and SDKs count on an activity's close after its start.
+    """
+    closing: list[tuple[int, history.HistoryEvent]] = []
+    for key, event in list(buffered.items()):
+        if event.event_type in _CLOSING:
+            closing.append((key, event))
+        else:
+            yield key, event
+    yield from closing
+
+
+def closed_in_buffer(buffered: Mapping[int, history.HistoryEvent]) -> Iterator[int]:
+    """Yields the scheduled event ids of activities whose end the worker has not seen yet."""
+    for event in buffered.values():
+        attributes = activity_close_attributes(event)
+        if attributes is not None:
+            yield attributes.scheduled_event_id
+
+
+ActivityCloseAttributes = (
+    history.ActivityTaskCompletedEventAttributes
+    | history.ActivityTaskFailedEventAttributes
+    | history.ActivityTaskTimedOutEventAttributes
+    | history.ActivityTaskCanceledEventAttributes
+)
+
+
+def activity_close_attributes(event: history.HistoryEvent) -> ActivityCloseAttributes | None:
+    """Returns the attributes of an event that closes an activity, None for any other event."""
+    match event.event_type:
+        case events.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+            return event.activity_task_completed_event_attributes
+        case events.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+            return event.activity_task_failed_event_attributes
+        case events.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+            return event.activity_task_timed_out_event_attributes
+        case events.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+            return event.activity_task_canceled_event_attributes
+        case _:
+            return None

@@ -1,0 +1,178 @@
+"""How a run ends: by its own command, by a client, or by time.
+
+    RUNNING ── complete | fail | cancel | continue_as_new | terminate | time_out ──► closed
+
+Closing deletes the run's tasks and timers in the same commit. A failure or a run timeout of a run
+with a retry policy, and continue-as-new, create the next run in that commit too.
+"""
+
+from dataclasses import dataclass
+
+from temporalio.api.command.v1 import message_pb2 as commands
+from temporalio.api.common.v1 import message_pb2 as common
+from temporalio.api.enums.v1 import event_type_pb2 as events
+from temporalio.api.enums.v1 import task_queue_pb2 as queues
+from temporalio.api.enums.v1 import workflow_pb2 as enums
+from temporalio.api.failure.v1 import message_pb2 as failures
+
+from perdure.core.activity.tasks import dispatch_key as activity_key
+from perdure.core.commit import ItemKey, ItemKind
+from perdure.core.protobuf import duration_ns, set_duration
+from perdure.core.transition import transition
+from perdure.core.workflow.status import RunStatus, status_of
+from perdure.core.workflow.step import RunStep
+from perdure.core.workflow_task.transitions import discard
+
+RUNNING, CLOSED = RunStatus.RUNNING, RunStatus.CLOSED
+
+
+def _close(step: RunStep, status: enums.WorkflowExecutionStatus.ValueType, event_id: int) -> None:
+    run, state = step.run, step.state
+    state.status = status
+    state.close_time = step.now
+    state.close_event_id = event_id
+    state.first_workflow_task_due = 0
+    for activity in list(run.activities.values()):
+        if not activity.started_time and not activity.retry_due:
+            step.delete_task(activity_key(run, activity))
+        step.delete_activity(activity)
+    for timer_id in list(run.timers):
+        del run.timers[timer_id]
+        step.delete_item(ItemKey(ItemKind.TIMER, timer_id))
+    run.deadlines.clear()
+    step.visibility_changed = True
+
+
+@transition(status_of, sources={RUNNING}, target={CLOSED})
+def complete(
+    step: RunStep,
+    attributes: commands.CompleteWorkflowExecutionCommandAttributes,
+    completed_event_id: int,
+    new_run_id: str = "",
+) -> None:
+    """Closes the run with a result."""
+    event = step.event(events.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
+    written = event.workflow_execution_completed_event_attributes
+    written.workflow_task_completed_event_id = completed_event_id
+    written.new_execution_run_id = new_run_id
+    if attributes.HasField("result"):
+        written.result.CopyFrom(attributes.result)
+    _close(step, enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, event.event_id)
+
+
+@transition(status_of, sources={RUNNING}, target={CLOSED})
+def fail(
+    step: RunStep,
+    failure: failures.Failure,
+    completed_event_id: int,
+    retry_state: enums.RetryState.ValueType,
+    new_run_id: str = "",
+) -> None:
+    """Closes the run with a failure; a new run follows where `new_run_id` says so."""
+    event = step.event(events.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED)
+    written = event.workflow_execution_failed_event_attributes
+    written.failure.CopyFrom(failure)
+    written.retry_state = retry_state
+    written.workflow_task_completed_event_id = completed_event_id
+    written.new_execution_run_id = new_run_id
+    step.state.new_run_id = new_run_id
+    _close(step, enums.WORKFLOW_EXECUTION_STATUS_FAILED, event.event_id)
+
+
+@transition(status_of, sources={RUNNING}, target={CLOSED})
+def cancel(
+    step: RunStep,
+    attributes: commands.CancelWorkflowExecutionCommandAttributes,
+    completed_event_id: int,
+) -> None:
+    """Closes the run as cancelled."""
+    event = step.event(events.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED)
+    written = event.workflow_execution_canceled_event_attributes
+    written.workflow_task_completed_event_id = completed_event_id
+    if attributes.HasField("details"):
+        written.details.CopyFrom(attributes.details)
+    _close(step, enums.WORKFLOW_EXECUTION_STATUS_CANCELED, event.event_id)
+
+
+@dataclass(slots=True, frozen=True)
+class Termination:
+    """Who ends a run from outside, and why."""
+
+    reason: str
+    identity: str
+    details: common.Payloads | None = None
+    links: tuple[common.Link, ...] = ()
+
+
+@transition(status_of, sources={RUNNING}, target={CLOSED})
+def terminate(step: RunStep, termination: Termination) -> None:
+    """Closes the run from outside, whatever it is doing."""
+    discard(step)
+    step.flush_buffer()
+    event = step.event(events.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED)
+    written = event.workflow_execution_terminated_event_attributes
+    written.reason = termination.reason
+    written.identity = termination.identity
+    if termination.details is not None:
+        written.details.CopyFrom(termination.details)
+    event.links.extend(termination.links)
+    _close(step, enums.WORKFLOW_EXECUTION_STATUS_TERMINATED, event.event_id)
+
+
+@transition(status_of, sources={RUNNING}, target={CLOSED})
+def time_out(step: RunStep, retry_state: enums.RetryState.ValueType) -> None:
+    """Closes the run because its time is up."""
+    discard(step)
+    step.flush_buffer()
+    event = step.event(events.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT)
+    event.workflow_execution_timed_out_event_attributes.retry_state = retry_state
+    _close(step, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT, event.event_id)
+
+
+@transition(status_of, sources={RUNNING}, target={CLOSED})
+def time_out_and_retry(step: RunStep, failure: failures.Failure, new_run_id: str) -> None:
+    """Closes a run whose time is up in favour of its next attempt."""
+    discard(step)
+    step.flush_buffer()
+    event = step.event(events.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+    written = event.workflow_execution_continued_as_new_event_attributes
+    written.new_execution_run_id = new_run_id
+    written.failure.CopyFrom(failure)
+    step.state.new_run_id = new_run_id
+    _close(step, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, event.event_id)
+
+
+@transition(status_of, sources={RUNNING}, target={CLOSED})
+def continue_as_new(
+    step: RunStep,
+    attributes: commands.ContinueAsNewWorkflowExecutionCommandAttributes,
+    completed_event_id: int,
+    new_run_id: str,
+) -> None:
+    """Closes the run in favour of a new one."""
+    event = step.event(events.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
+    written = event.workflow_execution_continued_as_new_event_attributes
+    written.new_execution_run_id = new_run_id
+    written.workflow_type.name = attributes.workflow_type.name or step.run.start.workflow_type
+    written.task_queue.name = attributes.task_queue.name or step.run.start.task_queue
+    written.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
+    set_duration(
+        written.workflow_run_timeout,
+        duration_ns(attributes.workflow_run_timeout) or step.run.start.run_timeout,
+    )
+    set_duration(
+        written.workflow_task_timeout,
+        duration_ns(attributes.workflow_task_timeout) or step.run.start.task_timeout,
+    )
+    if attributes.HasField("backoff_start_interval"):
+        written.backoff_start_interval.CopyFrom(attributes.backoff_start_interval)
+    written.workflow_task_completed_event_id = completed_event_id
+    written.initiator = attributes.initiator
+    for name in (
+        "input", "failure", "last_completion_result", "header", "memo", "search_attributes"
+    ):
+        if attributes.HasField(name):
+            getattr(written, name).CopyFrom(getattr(attributes, name))
+    step.state.new_run_id = new_run_id
+    _close(step, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, event.event_id)
+

@@ -1,0 +1,262 @@
+"""Applying the commands of a completed workflow task, which have all been validated."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from google.protobuf.internal.containers import MessageMap
+from temporalio.api.command.v1 import message_pb2 as commands
+from temporalio.api.common.v1 import message_pb2 as common
+from temporalio.api.enums.v1 import command_type_pb2 as types
+from temporalio.api.enums.v1 import event_type_pb2 as events
+from temporalio.api.history.v1 import message_pb2 as history
+from temporalio.api.sdk.v1 import user_metadata_pb2 as user_metadata
+
+from perdure.core.activity import transitions as activity
+from perdure.core.activity.state import ActivityStatus, status
+from perdure.core.timer import transitions as timer
+from perdure.core.workflow import close
+from perdure.core.workflow.next_run import begin_continued, begin_retry, retry_decision, start_event
+from perdure.core.workflow.step import RunStep, Step
+from perdure.core.workflow.validator import CLOSING
+from perdure.proto import stored_pb2 as stored
+
+NULL_PAYLOAD_DATA = b"null"
+
+
+@dataclass(slots=True)
+class Applied:
+    """What applying commands came to, besides the changes themselves.
+
+    Attributes:
+        eager: Activities to be started at once for the worker that asked for them.
+        needs_task: Whether something happened that the worker must be told.
+    """
+
+    eager: list[stored.ActivityInfo] = field(default_factory=list)
+    needs_task: bool = False
+
+
+@dataclass(slots=True)
+class _Application:
+    step: Step
+    change: RunStep
+    identity: str
+    completed_event_id: int
+    applied: Applied = field(default_factory=Applied)
+
+
+def prepare(change: RunStep, batch: Sequence[commands.Command]) -> None:
+    """Makes sure that everything needed to apply the commands is in memory.
+
+    Raises:
+        NeedsStartEvent: A failing run may be retried, for which its first event is needed.
+    """
+    fails = any(
+        command.command_type == types.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION for command in batch
+    )
+    if fails and change.run.start.HasField("retry_policy"):
+        start_event(change.run)
+
+
+def apply(
+    step: Step,
+    change: RunStep,
+    batch: Sequence[commands.Command],
+    identity: str,
+    completed_event_id: int,
+) -> Applied:
+    """Applies commands in order; nothing follows one that closes the run."""
+    application = _Application(step, change, identity, completed_event_id)
+    for command in batch:
+        closing = command.command_type in CLOSING
+        if closing:
+            change.flush_buffer()
+        _APPLY[command.command_type](application, command)
+        if closing:
+            break
+    return application.applied
+
+
+def _metadata(command: commands.Command) -> user_metadata.UserMetadata | None:
+    return command.user_metadata if command.HasField("user_metadata") else None
+
+
+def _schedule_activity(application: _Application, command: commands.Command) -> None:
+    attributes = command.schedule_activity_task_command_attributes
+    info = activity.schedule(
+        application.change, attributes, _metadata(command), application.completed_event_id
+    )
+    if attributes.request_eager_execution:
+        application.change.put_activity(info)
+        application.applied.eager.append(info)
+    else:
+        activity.dispatch(application.change, info)
+
+
+def _cancel_activity(application: _Application, command: commands.Command) -> None:
+    change = application.change
+    event_id = command.request_cancel_activity_task_command_attributes.scheduled_event_id
+    info = change.run.activities.get(event_id)
+    if info is None:
+        # Its end is in the buffer: the worker learns of it with the next task.
+        event = change.event(events.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED)
+        requested = event.activity_task_cancel_requested_event_attributes
+        requested.scheduled_event_id = event_id
+        requested.workflow_task_completed_event_id = application.completed_event_id
+        return
+    activity.request_cancel(info, change, application.completed_event_id)
+    if status(info) is not ActivityStatus.STARTED:
+        _cancel_unstarted(application, info)
+
+
+def _cancel_unstarted(application: _Application, info: stored.ActivityInfo) -> None:
+    scheduled, requested = info.scheduled_event_id, info.cancel_requested_event_id
+
+    def fill(event: history.HistoryEvent, started_event_id: int) -> None:
+        attributes = event.activity_task_canceled_event_attributes
+        attributes.scheduled_event_id = scheduled
+        attributes.started_event_id = started_event_id
+        attributes.latest_cancel_requested_event_id = requested
+        attributes.identity = application.identity
+        attributes.details.CopyFrom(
+            common.Payloads(
+                payloads=[
+                    common.Payload(
+                        metadata={"encoding": b"json/plain"}, data=b'"ACTIVITY_ID_NOT_STARTED"'
+                    )
+                ]
+            )
+        )
+
+    activity.close(info, application.change, events.EVENT_TYPE_ACTIVITY_TASK_CANCELED, fill)
+    application.applied.eager = [
+        eager for eager in application.applied.eager if eager.scheduled_event_id != scheduled
+    ]
+    application.applied.needs_task = True
+
+
+def _start_timer(application: _Application, command: commands.Command) -> None:
+    timer.start(
+        application.change,
+        command.start_timer_command_attributes,
+        _metadata(command),
+        application.completed_event_id,
+    )
+
+
+def _cancel_timer(application: _Application, command: commands.Command) -> None:
+    timer.cancel(
+        application.change,
+        command.cancel_timer_command_attributes.timer_id,
+        application.identity,
+        application.completed_event_id,
+    )
+
+
+def _complete(application: _Application, command: commands.Command) -> None:
+    close.complete(
+        application.change,
+        command.complete_workflow_execution_command_attributes,
+        application.completed_event_id,
+    )
+
+
+def _fail(application: _Application, command: commands.Command) -> None:
+    failure = command.fail_workflow_execution_command_attributes.failure
+    decision = retry_decision(application.change, failure)
+    run_id = application.step.context.ids.run_id() if decision.retries else ""
+    close.fail(
+        application.change, failure, application.completed_event_id, decision.state, run_id
+    )
+    if decision.retries:
+        begin_retry(application.step, application.change, run_id, failure, decision.delay)
+
+
+def _cancel(application: _Application, command: commands.Command) -> None:
+    close.cancel(
+        application.change,
+        command.cancel_workflow_execution_command_attributes,
+        application.completed_event_id,
+    )
+
+
+def _continue_as_new(application: _Application, command: commands.Command) -> None:
+    attributes = command.continue_as_new_workflow_execution_command_attributes
+    run_id = application.step.context.ids.run_id()
+    close.continue_as_new(
+        application.change, attributes, application.completed_event_id, run_id
+    )
+    begin_continued(application.step, application.change, run_id, attributes)
+
+
+def _record_marker(application: _Application, command: commands.Command) -> None:
+    attributes = command.record_marker_command_attributes
+    event = application.change.event(events.EVENT_TYPE_MARKER_RECORDED)
+    written = event.marker_recorded_event_attributes
+    written.marker_name = attributes.marker_name
+    written.workflow_task_completed_event_id = application.completed_event_id
+    for name, details in attributes.details.items():
+        written.details[name].CopyFrom(details)
+    if attributes.HasField("header"):
+        written.header.CopyFrom(attributes.header)
+    if attributes.HasField("failure"):
+        written.failure.CopyFrom(attributes.failure)
+    if (metadata := _metadata(command)) is not None:
+        event.user_metadata.CopyFrom(metadata)
+
+
+def _upsert_search_attributes(application: _Application, command: commands.Command) -> None:
+    attributes = command.upsert_workflow_search_attributes_command_attributes
+    change = application.change
+    event = change.event(events.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES)
+    written = event.upsert_workflow_search_attributes_event_attributes
+    written.workflow_task_completed_event_id = application.completed_event_id
+    written.search_attributes.CopyFrom(attributes.search_attributes)
+    _merge(
+        change.run.attributes.search_attributes.indexed_fields,
+        attributes.search_attributes.indexed_fields,
+    )
+    change.put_attributes()
+
+
+def _modify_properties(application: _Application, command: commands.Command) -> None:
+    attributes = command.modify_workflow_properties_command_attributes
+    change = application.change
+    event = change.event(events.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED)
+    written = event.workflow_properties_modified_event_attributes
+    written.workflow_task_completed_event_id = application.completed_event_id
+    written.upserted_memo.CopyFrom(attributes.upserted_memo)
+    _merge(change.run.attributes.memo.fields, attributes.upserted_memo.fields)
+    change.put_attributes()
+
+
+def _merge(
+    fields: MessageMap[str, common.Payload], upserted: MessageMap[str, common.Payload]
+) -> None:
+    for name, payload in upserted.items():
+        if _is_null(payload):
+            fields.pop(name, None)
+        else:
+            fields[name].CopyFrom(payload)
+
+
+def _is_null(payload: common.Payload) -> bool:
+    encoding = payload.metadata.get("encoding", b"")
+    if encoding == b"binary/null":
+        return True
+    return encoding == b"json/plain" and payload.data in (NULL_PAYLOAD_DATA, b"[]", b"")
+
+
+_APPLY: dict[int, Callable[[_Application, commands.Command], None]] = {
+    types.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: _schedule_activity,
+    types.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: _cancel_activity,
+    types.COMMAND_TYPE_START_TIMER: _start_timer,
+    types.COMMAND_TYPE_CANCEL_TIMER: _cancel_timer,
+    types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: _complete,
+    types.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: _fail,
+    types.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: _cancel,
+    types.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: _continue_as_new,
+    types.COMMAND_TYPE_RECORD_MARKER: _record_marker,
+    types.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: _upsert_search_attributes,
+    types.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: _modify_properties,
+}

@@ -1,0 +1,176 @@
+"""What a worker's answer to a workflow task does to the run."""
+
+from dataclasses import dataclass, field
+
+from temporalio.api.failure.v1 import message_pb2 as failures
+from temporalio.api.history.v1 import message_pb2 as history
+from temporalio.api.workflow.v1 import message_pb2 as workflow
+from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
+
+from perdure.core.errors import NotFoundError
+from perdure.core.protobuf import duration_ns, set_timestamp
+from perdure.core.workflow import commands
+from perdure.core.workflow.step import RunStep, Step
+from perdure.core.workflow.validator import CommandProblem, first_problem
+from perdure.core.workflow_task import transitions
+from perdure.core.workflow_task.state import is_started
+from perdure.proto import stored_pb2 as stored
+
+TASK_NOT_FOUND = "Workflow task not found."
+
+
+@dataclass(slots=True)
+class CompletedTask:
+    """What completing a workflow task came to.
+
+    Attributes:
+        problem: Why the task failed instead, if it did.
+        eager: Activities to be started at once for the worker.
+    """
+
+    problem: CommandProblem | None = None
+    eager: list[stored.ActivityInfo] = field(default_factory=list)
+
+
+def check_token(change: RunStep, token: stored.TaskToken) -> None:
+    """Raises NotFoundError unless the token is that of the workflow task being run."""
+    task = change.state.workflow_task
+    if (
+        not change.run.is_running
+        or not is_started(change.state)
+        or task.scheduled_event_id != token.scheduled_event_id
+        or task.nonce != token.nonce
+    ):
+        raise NotFoundError(TASK_NOT_FOUND)
+
+
+def complete_task(
+    step: Step,
+    change: RunStep,
+    token: stored.TaskToken,
+    request: wf.RespondWorkflowTaskCompletedRequest,
+) -> CompletedTask:
+    """Applies a completed workflow task, or records its failure when a command is bad.
+
+    Raises:
+        NotFoundError: The task is not being run any more, or has only heartbeated for too long.
+        NeedsStartEvent: See `commands.prepare`.
+    """
+    check_token(change, token)
+    commands.prepare(change, request.commands)
+    task = change.state.workflow_task
+    original_scheduled_time = 0
+    if request.force_create_new_workflow_task and not request.commands:
+        original_scheduled_time = task.original_scheduled_time
+    problem = first_problem(change, request.commands)
+    if problem is not None:
+        _fail_for(change, problem, request)
+        return CompletedTask(problem)
+    completed_event_id = transitions.complete(change, _completion(request))
+    _remember_worker(change, request, completed_event_id)
+    change.holds_external = True
+    applied = commands.apply(
+        step, change, request.commands, request.identity, completed_event_id
+    )
+    change.holds_external = False
+    if change.run.is_running and (
+        change.run.buffered or applied.needs_task or request.force_create_new_workflow_task
+    ):
+        transitions.schedule(change, original_scheduled_time=original_scheduled_time)
+    return CompletedTask(eager=applied.eager)
+
+
+def heartbeats_too_long(
+    change: RunStep, token: stored.TaskToken, request: wf.RespondWorkflowTaskCompletedRequest
+) -> bool:
+    """Tells whether the task has done nothing but heartbeat for as long as it may."""
+    check_token(change, token)
+    if not request.force_create_new_workflow_task or request.commands:
+        return False
+    since = change.state.workflow_task.original_scheduled_time
+    return change.now - since >= change.context.settings.workflow_task_heartbeat_timeout
+
+
+def expire_heartbeats(change: RunStep) -> None:
+    """Times out a task that has only heartbeated, and schedules another attempt."""
+    transitions.time_out(change)
+    transitions.schedule(change)
+
+
+def _fail_for(
+    change: RunStep, problem: CommandProblem, request: wf.RespondWorkflowTaskCompletedRequest
+) -> None:
+    failure = failures.Failure(message=problem.text())
+    failure.server_failure_info.SetInParent()
+    transitions.fail(
+        change,
+        transitions.Failure(
+            problem.cause, request.identity, failure, binary_checksum=request.binary_checksum
+        ),
+    )
+    transitions.schedule(change)
+
+
+def _completion(request: wf.RespondWorkflowTaskCompletedRequest) -> transitions.Completion:
+    extra = history.WorkflowTaskCompletedEventAttributes()
+    if request.HasField("metering_metadata"):
+        extra.metering_metadata.CopyFrom(request.metering_metadata)
+    if request.HasField("worker_version_stamp"):
+        extra.worker_version.CopyFrom(request.worker_version_stamp)
+    return transitions.Completion(
+        identity=request.identity,
+        binary_checksum=request.binary_checksum,
+        sdk_metadata=request.sdk_metadata if request.HasField("sdk_metadata") else None,
+        metering_metadata=extra,
+    )
+
+
+def _remember_worker(
+    change: RunStep, request: wf.RespondWorkflowTaskCompletedRequest, completed_event_id: int
+) -> None:
+    state = change.state
+    if request.HasField("sticky_attributes") and request.sticky_attributes.worker_task_queue.name:
+        sticky = request.sticky_attributes
+        state.sticky_task_queue = sticky.worker_task_queue.name
+        state.sticky_timeout = duration_ns(sticky.schedule_to_start_timeout)
+    else:
+        transitions.clear_stickiness(state)
+    checksum = request.binary_checksum
+    if all(point.binary_checksum != checksum for point in state.auto_reset_points):
+        _add_reset_point(change, checksum, completed_event_id)
+
+
+def _add_reset_point(change: RunStep, checksum: str, completed_event_id: int) -> None:
+    points = change.state.auto_reset_points
+    point = workflow.ResetPointInfo(
+        binary_checksum=checksum,
+        run_id=change.run.key.run_id,
+        first_workflow_task_completed_id=completed_event_id,
+        resettable=True,
+    )
+    set_timestamp(point.create_time, change.now)
+    set_timestamp(point.expire_time, change.now + change.context.retention)
+    points.append(point)
+    if len(points) > change.context.settings.max_auto_reset_points:
+        del points[0]
+
+
+def fail_task(
+    change: RunStep, token: stored.TaskToken, request: wf.RespondWorkflowTaskFailedRequest
+) -> None:
+    """Records a failed workflow task and schedules the next attempt.
+
+    Raises:
+        NotFoundError: The task is not being run any more.
+    """
+    check_token(change, token)
+    transitions.fail(
+        change,
+        transitions.Failure(
+            request.cause,
+            request.identity,
+            request.failure if request.HasField("failure") else None,
+            request.binary_checksum,
+        ),
+    )
+    transitions.schedule(change)

@@ -1,0 +1,66 @@
+"""What happens to a run when time passes."""
+
+from temporalio.api.enums.v1 import workflow_pb2 as enums
+from temporalio.api.failure.v1 import message_pb2 as failures
+
+from perdure.core.activity.outcomes import time_passed
+from perdure.core.timer import transitions as timer
+from perdure.core.workflow import close
+from perdure.core.workflow.next_run import begin_retry, retry_decision, start_event
+from perdure.core.workflow.signals import after_external_event
+from perdure.core.workflow.state import Deadline, DeadlineKind
+from perdure.core.workflow.step import RunStep, Step
+from perdure.core.workflow_task import transitions
+from perdure.core.workflow_task.state import is_started
+
+
+def fire_due(step: Step, change: RunStep) -> None:
+    """Does everything that has come due in a run.
+
+    Raises:
+        NeedsStartEvent: The run's time is up and it may be retried.
+    """
+    run = change.run
+    expires = run.start.run_expiration_time
+    if expires and expires <= change.now and run.start.HasField("retry_policy") and run.is_running:
+        start_event(run)
+    while (deadline := run.pop_due(change.now)) is not None:
+        _fire(step, change, deadline)
+
+
+def _fire(step: Step, change: RunStep, deadline: Deadline) -> None:
+    match deadline.kind:
+        case DeadlineKind.EXECUTION:
+            close.time_out(change, enums.RETRY_STATE_TIMEOUT)
+        case DeadlineKind.RUN:
+            _run_expires(step, change)
+        case DeadlineKind.FIRST_WORKFLOW_TASK:
+            change.state.first_workflow_task_due = 0
+            transitions.schedule_if_needed(change)
+        case DeadlineKind.WORKFLOW_TASK:
+            _workflow_task_expires(change)
+        case DeadlineKind.ACTIVITY:
+            time_passed(change, change.run.activities[int(deadline.ref)])
+        case DeadlineKind.TIMER:
+            timer.fire(change, change.run.timers[str(deadline.ref)])
+            after_external_event(change)
+
+
+def _workflow_task_expires(change: RunStep) -> None:
+    if is_started(change.state):
+        transitions.time_out(change)
+    else:
+        transitions.expire_sticky(change)
+    transitions.schedule(change)
+
+
+def _run_expires(step: Step, change: RunStep) -> None:
+    failure = failures.Failure(message="workflow timeout", source="Server")
+    failure.timeout_failure_info.timeout_type = enums.TIMEOUT_TYPE_START_TO_CLOSE
+    decision = retry_decision(change, failure)
+    if not decision.retries:
+        close.time_out(change, decision.state)
+        return
+    run_id = step.context.ids.run_id()
+    close.time_out_and_retry(change, failure, run_id)
+    begin_retry(step, change, run_id, failure, decision.delay)

@@ -1,0 +1,124 @@
+"""The run that follows a run: by continue-as-new, or as the next attempt of a failed one.
+
+The chain's identity (first run id, execution timeout's end, retry policy, cron) is carried on; what
+the command leaves out is the old run's.
+"""
+
+from temporalio.api.command.v1 import message_pb2 as commands
+from temporalio.api.enums.v1 import task_queue_pb2 as queues
+from temporalio.api.enums.v1 import workflow_pb2 as enums
+from temporalio.api.failure.v1 import message_pb2 as failures
+from temporalio.api.history.v1 import message_pb2 as history
+
+from perdure.core import retry
+from perdure.core.protobuf import duration_ns, set_duration, set_timestamp
+from perdure.core.workflow.start import NewRun, begin
+from perdure.core.workflow.state import Run
+from perdure.core.workflow.step import NeedsStartEvent, RunStep, Step
+from perdure.core.workflow_task.transitions import schedule_if_needed
+
+
+def retry_decision(step: RunStep, failure: failures.Failure | None) -> retry.Decision:
+    """Decides whether a failed or timed-out run has another attempt."""
+    start = step.run.start
+    if not start.HasField("retry_policy"):
+        return retry.Decision(enums.RETRY_STATE_RETRY_POLICY_NOT_SET)
+    return retry.decide(
+        start.retry_policy,
+        attempt=start.attempt,
+        failure=failure,
+        now=step.now,
+        expiration=start.execution_expiration_time,
+    )
+
+
+def start_event(run: Run) -> history.WorkflowExecutionStartedEventAttributes:
+    """Returns the first event's attributes.
+
+    Raises:
+        NeedsStartEvent: The event is not in memory.
+    """
+    if run.start_event is None:
+        raise NeedsStartEvent
+    return run.start_event.workflow_execution_started_event_attributes
+
+
+def begin_retry(
+    step: Step, change: RunStep, run_id: str, failure: failures.Failure, delay: int
+) -> None:
+    """Creates the next attempt of a run, which waits out the retry interval."""
+    old = start_event(change.run)
+    attributes = history.WorkflowExecutionStartedEventAttributes()
+    attributes.CopyFrom(old)
+    attributes.attempt = change.run.start.attempt + 1
+    attributes.initiator = enums.CONTINUE_AS_NEW_INITIATOR_RETRY
+    attributes.continued_failure.CopyFrom(failure)
+    _begin(step, change, run_id, attributes, delay)
+
+
+def begin_continued(
+    step: Step,
+    change: RunStep,
+    run_id: str,
+    command: commands.ContinueAsNewWorkflowExecutionCommandAttributes,
+) -> None:
+    """Creates the run that a continue-as-new command asks for."""
+    start = change.run.start
+    attributes = history.WorkflowExecutionStartedEventAttributes(
+        attempt=1,
+        identity="",
+        cron_schedule=command.cron_schedule or start.cron_schedule,
+        initiator=command.initiator or enums.CONTINUE_AS_NEW_INITIATOR_WORKFLOW,
+        completion_callbacks=start.completion_callbacks,
+    )
+    attributes.workflow_type.name = command.workflow_type.name or start.workflow_type
+    attributes.task_queue.name = command.task_queue.name or start.task_queue
+    attributes.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
+    for name in ("input", "header", "memo", "search_attributes", "last_completion_result"):
+        if command.HasField(name):
+            getattr(attributes, name).CopyFrom(getattr(command, name))
+    if command.HasField("failure"):
+        attributes.continued_failure.CopyFrom(command.failure)
+    if command.HasField("retry_policy"):
+        attributes.retry_policy.CopyFrom(retry.with_defaults(command.retry_policy))
+    if start.HasField("priority"):
+        attributes.priority.CopyFrom(start.priority)
+    set_duration(attributes.workflow_execution_timeout, start.execution_timeout)
+    run_timeout = duration_ns(command.workflow_run_timeout) or start.run_timeout
+    set_duration(attributes.workflow_run_timeout, run_timeout)
+    task_timeout = duration_ns(command.workflow_task_timeout) or start.task_timeout
+    set_duration(attributes.workflow_task_timeout, task_timeout)
+    _begin(step, change, run_id, attributes, duration_ns(command.backoff_start_interval))
+
+
+def _begin(
+    step: Step,
+    change: RunStep,
+    run_id: str,
+    attributes: history.WorkflowExecutionStartedEventAttributes,
+    delay: int,
+) -> None:
+    old = change.run
+    backoff = max(
+        delay, step.context.settings.min_run_interval - (change.now - old.start.start_time), 0
+    )
+    attributes.identity = ""
+    attributes.workflow_id = old.key.workflow_id
+    attributes.original_execution_run_id = run_id
+    attributes.continued_execution_run_id = old.key.run_id
+    attributes.first_execution_run_id = old.start.first_run_id
+    set_duration(attributes.first_workflow_task_backoff, backoff)
+    if old.start.execution_expiration_time:
+        set_timestamp(
+            attributes.workflow_execution_expiration_time, old.start.execution_expiration_time
+        )
+    attributes.prev_auto_reset_points.SetInParent()
+    attributes.prev_auto_reset_points.points.extend(old.state.auto_reset_points)
+    new = NewRun(
+        run_id,
+        attributes,
+        step.context.ids.request_id(),
+        metadata=old.start.user_metadata if old.start.HasField("user_metadata") else None,
+        backoff=backoff,
+    )
+    schedule_if_needed(begin(step, old.key._replace(run_id=run_id), new))

@@ -1,0 +1,49 @@
+"""Limits and defaults of the workflow engine, handed to the core as arguments."""
+
+from dataclasses import dataclass
+
+from perdure.core.protobuf import seconds
+
+KIBIBYTE = 1024
+MEBIBYTE = 1024 * KIBIBYTE
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowSettings:
+    """What the core is told from outside. Durations are nanoseconds.
+
+    Attributes:
+        max_id_length: Longest identifier, in bytes.
+        blob_size_limit: Largest payload collection of a command, in bytes.
+        memo_size_limit: Largest memo, in bytes.
+        max_pending_activities: Pending activities of one run.
+        max_signals: Signals that one run may receive.
+        max_buffered_events: Events that wait for a started workflow task.
+        max_buffered_bytes: Their total size.
+        max_buffered_queries: Queries that wait for a workflow task.
+        max_auto_reset_points: Binary checksums remembered with their first workflow task.
+        workflow_task_heartbeat_timeout: How long workflow tasks may do nothing but heartbeat.
+        critical_workflow_task_attempt: From this attempt on, the task's timeout grows.
+        max_workflow_task_backoff: The most that it grows by.
+        suggest_continue_as_new_events: History length from which a new run is suggested.
+        suggest_continue_as_new_bytes: History size from which a new run is suggested.
+        min_run_interval: Least time between the starts of two runs of one chain.
+        activity_failure_limit: Size to which a pending activity's last failure is cut, in bytes.
+    """
+
+    max_id_length: int = 1000
+    blob_size_limit: int = 2 * MEBIBYTE
+    memo_size_limit: int = 2 * MEBIBYTE
+    max_pending_activities: int = 2000
+    max_signals: int = 10_000
+    max_buffered_events: int = 100
+    max_buffered_bytes: int = 2 * MEBIBYTE
+    max_buffered_queries: int = 1
+    max_auto_reset_points: int = 20
+    workflow_task_heartbeat_timeout: int = seconds(30 * 60)
+    critical_workflow_task_attempt: int = 10
+    max_workflow_task_backoff: int = seconds(10 * 60)
+    suggest_continue_as_new_events: int = 4096
+    suggest_continue_as_new_bytes: int = 4 * MEBIBYTE
+    min_run_interval: int = seconds(1)
+    activity_failure_limit: int = 4 * KIBIBYTE

@@ -1,0 +1,196 @@
+"""A run in memory: what its rows say, and what can be derived from them.
+
+Theory of operation. A run's stored half is protobuf: `start` (immutable), `state` (rewritten by
+every step), `attributes`, and one row per pending activity, timer, buffered event and remembered
+signal request. This module loads them into a `Run` and keeps what is derived beside them: the heap
+of deadlines and the newest history batches. Only transitions change a run, through a `RunStep`,
+which remembers what to write.
+"""
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from temporalio.api.common.v1 import message_pb2 as common
+from temporalio.api.enums.v1 import workflow_pb2 as enums
+from temporalio.api.history.v1 import message_pb2 as history
+
+from perdure.core.activity import state as activity_state
+from perdure.core.commit import HistoryBatch, ItemKey, ItemKind, RunKey
+from perdure.core.slots import slot_of
+from perdure.core.timer import state as timer_state
+from perdure.core.workflow_task import state as workflow_task_state
+from perdure.proto import stored_pb2 as stored
+
+RUNNING = enums.WORKFLOW_EXECUTION_STATUS_RUNNING
+
+
+class DeadlineKind:
+    """What is due. Plain integers: deadlines are compared in a heap on the hot path."""
+
+    EXECUTION = 1
+    RUN = 2
+    FIRST_WORKFLOW_TASK = 3
+    WORKFLOW_TASK = 4
+    ACTIVITY = 5
+    TIMER = 6
+
+
+class Deadline(NamedTuple):
+    """When something is due, and what: `ref` is the event id or timer id that it is about."""
+
+    due: int
+    kind: int
+    ref: int | str = 0
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One run, as the newest step left it (its commit may still be in flight)."""
+
+    key: RunKey
+    slot: int
+    version: int
+    start: stored.RunStart
+    state: stored.RunState
+    attributes: stored.Attributes
+    activities: dict[int, stored.ActivityInfo] = field(default_factory=dict)
+    activity_ids: dict[str, int] = field(default_factory=dict)
+    timers: dict[str, stored.TimerInfo] = field(default_factory=dict)
+    signal_requests: set[str] = field(default_factory=set)
+    buffered: dict[int, history.HistoryEvent] = field(default_factory=dict)
+    deadlines: list[Deadline] = field(default_factory=list)
+    tail: list[HistoryBatch] = field(default_factory=list)
+    tail_bytes: int = 0
+    start_event: history.HistoryEvent | None = None
+    parsed_batch: history.History | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the run is open."""
+        return self.state.status == RUNNING
+
+    def execution(self) -> common.WorkflowExecution:
+        """Returns the public name of this run."""
+        return common.WorkflowExecution(
+            workflow_id=self.key.workflow_id, run_id=self.key.run_id
+        )
+
+    def remember(self, batch: HistoryBatch, budget: int) -> None:
+        """Keeps a new batch in memory, and drops the oldest ones over `budget` bytes."""
+        self.tail.append(batch)
+        self.tail_bytes += len(batch.blob)
+        while self.tail_bytes > budget and len(self.tail) > 1:
+            self.tail_bytes -= len(self.tail.pop(0).blob)
+
+    def add_deadline(self, deadline: Deadline) -> None:
+        """Notes that something is due."""
+        heapq.heappush(self.deadlines, deadline)
+
+    def next_deadline(self) -> int:
+        """Returns when the run next has something to do, 0 for never.
+
+        Deadlines that the state has overtaken are dropped on the way.
+        """
+        while self.deadlines:
+            if is_justified(self, self.deadlines[0]):
+                return self.deadlines[0].due
+            heapq.heappop(self.deadlines)
+        return 0
+
+    def pop_due(self, now: int) -> Deadline | None:
+        """Takes the next justified deadline that has come."""
+        if self.next_deadline() and self.deadlines[0].due <= now:
+            return heapq.heappop(self.deadlines)
+        return None
+
+
+def is_justified(run: Run, deadline: Deadline) -> bool:
+    """Tells whether a deadline is still what the state says."""
+    if not run.is_running:
+        return False
+    kind, due = deadline.kind, deadline.due
+    if kind == DeadlineKind.WORKFLOW_TASK:
+        return workflow_task_state.deadline(run.state) == due
+    if kind == DeadlineKind.ACTIVITY:
+        activity = run.activities.get(int(deadline.ref))
+        return activity is not None and activity_state.deadline(activity) == due
+    if kind == DeadlineKind.TIMER:
+        timer = run.timers.get(str(deadline.ref))
+        return timer is not None and timer_state.deadline(timer) == due
+    if kind == DeadlineKind.FIRST_WORKFLOW_TASK:
+        return run.state.first_workflow_task_due == due
+    if kind == DeadlineKind.RUN:
+        return run.start.run_expiration_time == due
+    return run.start.execution_expiration_time == due
+
+
+def new_run(key: RunKey, start: stored.RunStart, attributes: stored.Attributes) -> Run:
+    """Returns a run that has not been written yet, without events."""
+    state = stored.RunState(status=RUNNING, next_event_id=1, workflow_task_attempt=1)
+    run = Run(
+        key=key,
+        slot=slot_of(key.namespace_id, key.workflow_id),
+        version=0,
+        start=start,
+        state=state,
+        attributes=attributes,
+    )
+    _add_run_deadlines(run)
+    return run
+
+
+def load_run(
+    key: RunKey, version: int, start: bytes, state: bytes, items: Mapping[ItemKey, bytes]
+) -> Run:
+    """Returns a run from its rows."""
+    run = Run(
+        key=key,
+        slot=slot_of(key.namespace_id, key.workflow_id),
+        version=version,
+        start=stored.RunStart.FromString(start),
+        state=stored.RunState.FromString(state),
+        attributes=stored.Attributes(),
+    )
+    for item, blob in items.items():
+        _load_item(run, item, blob)
+    run.buffered = dict(sorted(run.buffered.items()))
+    _restore_deadlines(run)
+    return run
+
+
+def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
+    match item.kind:
+        case ItemKind.ATTRIBUTES:
+            run.attributes = stored.Attributes.FromString(blob)
+        case ItemKind.ACTIVITY:
+            activity = stored.ActivityInfo.FromString(blob)
+            run.activities[activity.scheduled_event_id] = activity
+            run.activity_ids[activity.activity_id] = activity.scheduled_event_id
+        case ItemKind.TIMER:
+            run.timers[item.key] = stored.TimerInfo.FromString(blob)
+        case ItemKind.SIGNAL_REQUEST:
+            run.signal_requests.add(item.key)
+        case ItemKind.BUFFERED_EVENT:
+            run.buffered[int(item.key)] = history.HistoryEvent.FromString(blob)
+
+
+def _add_run_deadlines(run: Run) -> None:
+    if run.start.execution_expiration_time:
+        run.add_deadline(Deadline(run.start.execution_expiration_time, DeadlineKind.EXECUTION))
+    if run.start.run_expiration_time:
+        run.add_deadline(Deadline(run.start.run_expiration_time, DeadlineKind.RUN))
+
+
+def _restore_deadlines(run: Run) -> None:
+    _add_run_deadlines(run)
+    if due := run.state.first_workflow_task_due:
+        run.add_deadline(Deadline(due, DeadlineKind.FIRST_WORKFLOW_TASK))
+    if due := workflow_task_state.deadline(run.state):
+        run.add_deadline(Deadline(due, DeadlineKind.WORKFLOW_TASK))
+    for event_id, activity in run.activities.items():
+        if due := activity_state.deadline(activity):
+            run.add_deadline(Deadline(due, DeadlineKind.ACTIVITY, event_id))
+    for timer_id, timer in run.timers.items():
+        run.add_deadline(Deadline(timer_state.deadline(timer), DeadlineKind.TIMER, timer_id))

@@ -1,0 +1,305 @@
+"""What the commands of a workflow task must look like.
+
+All commands are checked before any is applied, so that a task with a bad one changes nothing but
+its own failure. Texts are the real server's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio.api.command.v1 import message_pb2 as commands
+from temporalio.api.enums.v1 import command_type_pb2 as types
+from temporalio.api.enums.v1 import failed_cause_pb2 as causes
+
+from perdure.core import retry
+from perdure.core.activity.validator import schedule_problem
+from perdure.core.errors import InvalidArgumentError
+from perdure.core.protobuf import duration_ns
+from perdure.core.timer.transitions import fires_from_buffer
+from perdure.core.visibility.attributes import decode_search_attributes
+from perdure.core.workflow.buffer import closed_in_buffer
+from perdure.core.workflow.step import RunStep
+from perdure.core.workflow_task.state import is_transient
+
+TRANSIENT_EVENTS = 2
+Cause = causes.WorkflowTaskFailedCause
+
+CLOSING = frozenset(
+    {
+        types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
+        types.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION,
+        types.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION,
+        types.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION,
+    }
+)
+
+
+@dataclass(slots=True, frozen=True)
+class CommandProblem:
+    """Why a workflow task fails: the public cause, and a sentence (may be empty)."""
+
+    cause: Cause.ValueType
+    message: str = ""
+
+    def text(self) -> str:
+        """Returns what the worker and the history read."""
+        name = Cause.Name(self.cause).removeprefix("WORKFLOW_TASK_FAILED_CAUSE_")
+        camel = "".join(part.capitalize() for part in name.split("_"))
+        return f"{camel}: {self.message}" if self.message else camel
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What earlier commands of the same task do to what later ones may refer to.
+
+    `next_event_id` is the id that the command being looked at will write its event under: a later
+    command may cancel an activity that an earlier one schedules.
+    """
+
+    step: RunStep
+    next_event_id: int
+    cancelable: set[int]
+    activity_ids: set[str] = field(default_factory=set)
+    timers_started: set[str] = field(default_factory=set)
+    timers_canceled: set[str] = field(default_factory=set)
+    pending_activities: int = 0
+
+
+def first_problem(step: RunStep, batch: Sequence[commands.Command]) -> CommandProblem | None:
+    """Returns what is wrong with the first bad command, None when all are good."""
+    task = step.state.workflow_task
+    unwritten = TRANSIENT_EVENTS if is_transient(task) else 0
+    seen = _Seen(
+        step,
+        next_event_id=step.state.next_event_id + unwritten + 1,
+        cancelable=_cancelable(step),
+        pending_activities=len(step.run.activities),
+    )
+    for command in batch:
+        check = _CHECKS.get(command.command_type)
+        if check is None:
+            raise InvalidArgumentError(f"Unknown command type: {_type_name(command)}.")
+        if command.command_type in CLOSING:
+            found = _check_closing(seen) or check(seen, command)
+        else:
+            found = check(seen, command)
+        if found is not None:
+            return found
+        if command.command_type in CLOSING:
+            break
+        seen.next_event_id += 1
+    return None
+
+
+def _cancelable(step: RunStep) -> set[int]:
+    open_ones = {
+        event_id
+        for event_id, activity in step.run.activities.items()
+        if not activity.cancel_requested
+    }
+    return open_ones | set(closed_in_buffer(step.run.buffered))
+
+
+def _type_name(command: commands.Command) -> str:
+    try:
+        return types.CommandType.Name(command.command_type)
+    except ValueError:
+        return str(command.command_type)
+
+
+def _check_closing(seen: _Seen) -> CommandProblem | None:
+    if seen.step.run.buffered:
+        return CommandProblem(Cause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND)
+    return None
+
+
+def _check_schedule_activity(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    attributes = command.schedule_activity_task_command_attributes
+    settings = seen.step.context.settings
+    bad = schedule_problem(attributes, settings)
+    if bad is not None:
+        return CommandProblem(Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES, bad)
+    seen.pending_activities += 1
+    if seen.pending_activities > settings.max_pending_activities:
+        return CommandProblem(
+            Cause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_ACTIVITIES_LIMIT_EXCEEDED,
+            f"the number of pending activities, {len(seen.step.run.activities)}, has reached "
+            f"the per-workflow limit of {settings.max_pending_activities}",
+        )
+    if attributes.activity_id in seen.step.run.activity_ids.keys() | seen.activity_ids:
+        return CommandProblem(
+            Cause.WORKFLOW_TASK_FAILED_CAUSE_SCHEDULE_ACTIVITY_DUPLICATE_ID,
+            _bad_state("add-activitytask-scheduled-event", f"ActivityID: {attributes.activity_id}"),
+        )
+    seen.activity_ids.add(attributes.activity_id)
+    seen.cancelable.add(seen.next_event_id)
+    return None
+
+
+def _check_cancel_activity(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    event_id = command.request_cancel_activity_task_command_attributes.scheduled_event_id
+    cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_REQUEST_CANCEL_ACTIVITY_ATTRIBUTES
+    if event_id <= 0:
+        return CommandProblem(
+            cause, "ScheduledEventId is not set on RequestCancelActivityTaskCommand."
+        )
+    if event_id not in seen.cancelable:
+        return CommandProblem(
+            cause,
+            _bad_state(
+                "add-activitytask-cancel-requested-event", f"ScheduledEventID: {event_id}"
+            ),
+        )
+    seen.cancelable.discard(event_id)
+    return None
+
+
+def _check_start_timer(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    attributes = command.start_timer_command_attributes
+    cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_START_TIMER_ATTRIBUTES
+    timer_id = attributes.timer_id
+    if not timer_id:
+        return CommandProblem(cause, "TimerId is not set on StartTimerCommand.")
+    if found := _too_long(seen, "StartTimerCommand", "TimerId", timer_id):
+        return CommandProblem(cause, found)
+    if duration_ns(attributes.start_to_fire_timeout) <= 0:
+        return CommandProblem(
+            cause,
+            f"A valid StartToFireTimeout is not set on StartTimerCommand. TimerId={timer_id}",
+        )
+    known = seen.step.run.timers.keys() - seen.timers_canceled
+    if timer_id in known or timer_id in seen.timers_started:
+        return CommandProblem(
+            Cause.WORKFLOW_TASK_FAILED_CAUSE_START_TIMER_DUPLICATE_ID,
+            _bad_state("add-timer-started-event", f"TimerID: {timer_id}"),
+        )
+    seen.timers_started.add(timer_id)
+    return None
+
+
+def _check_cancel_timer(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    timer_id = command.cancel_timer_command_attributes.timer_id
+    cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CANCEL_TIMER_ATTRIBUTES
+    if not timer_id:
+        return CommandProblem(cause, "TimerId is not set on CancelTimerCommand.")
+    if timer_id in seen.timers_started:
+        seen.timers_started.discard(timer_id)
+        seen.timers_canceled.add(timer_id)
+        return None
+    if timer_id in seen.timers_canceled or (
+        timer_id not in seen.step.run.timers and not fires_from_buffer(seen.step, timer_id)
+    ):
+        return CommandProblem(
+            cause, _bad_state("add-timer-canceled-event", f"TimerID: {timer_id}")
+        )
+    seen.timers_canceled.add(timer_id)
+    return None
+
+
+def _bad_state(action: str, subject: str) -> str:
+    return f"invalid history builder state for action: {action}, {subject}"
+
+
+def _too_long(seen: _Seen, command: str, name: str, value: str) -> str | None:
+    limit, length = seen.step.context.settings.max_id_length, len(value.encode())
+    if length <= limit:
+        return None
+    return f"{name} on {command} exceeds length limit. {name}={value} Length={length} Limit={limit}"
+
+
+def _check_fail(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    if command.fail_workflow_execution_command_attributes.HasField("failure"):
+        return None
+    return CommandProblem(
+        Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_FAIL_WORKFLOW_EXECUTION_ATTRIBUTES,
+        "Failure is not set on FailWorkflowExecutionCommand.",
+    )
+
+
+def _check_continue_as_new(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    attributes = command.continue_as_new_workflow_execution_command_attributes
+    cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CONTINUE_AS_NEW_ATTRIBUTES
+    for name, value in (
+        ("WorkflowRunTimeout", attributes.workflow_run_timeout),
+        ("WorkflowTaskTimeout", attributes.workflow_task_timeout),
+        ("BackoffStartInterval", attributes.backoff_start_interval),
+    ):
+        if duration_ns(value) < 0:
+            return CommandProblem(
+                cause,
+                f"Invalid {name} on ContinueAsNewWorkflowExecutionCommand: negative duration.",
+            )
+    if attributes.cron_schedule:
+        return CommandProblem(cause, "CronSchedule is not served by this release.")
+    if found := retry.problem(attributes.retry_policy):
+        return CommandProblem(cause, found)
+    if found := _search_attribute_problem(seen, attributes):
+        return CommandProblem(cause, found)
+    return None
+
+
+def _search_attribute_problem(seen: _Seen, attributes: Any) -> str | None:
+    try:
+        decode_search_attributes(
+            attributes.search_attributes, seen.step.context.search_attributes
+        )
+    except InvalidArgumentError as error:
+        return error.message
+    return None
+
+
+def _check_marker(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    name = command.record_marker_command_attributes.marker_name
+    cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_RECORD_MARKER_ATTRIBUTES
+    if not name:
+        return CommandProblem(cause, "MarkerName is not set on RecordMarkerCommand.")
+    if found := _too_long(seen, "RecordMarkerCommand", "MarkerName", name):
+        return CommandProblem(cause, found)
+    return None
+
+
+def _check_upsert_search(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    attributes = command.upsert_workflow_search_attributes_command_attributes
+    cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES
+    if not attributes.HasField("search_attributes"):
+        return CommandProblem(
+            cause,
+            "SearchAttributes is not set on UpsertWorkflowSearchAttributesCommand.",
+        )
+    if not attributes.search_attributes.indexed_fields:
+        return CommandProblem(
+            cause, "IndexedFields is not set on UpsertWorkflowSearchAttributesCommand."
+        )
+    if found := _search_attribute_problem(seen, attributes):
+        return CommandProblem(cause, found)
+    return None
+
+
+def _check_modify_properties(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    if command.modify_workflow_properties_command_attributes.HasField("upserted_memo"):
+        return None
+    return CommandProblem(
+        Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_MODIFY_WORKFLOW_PROPERTIES_ATTRIBUTES,
+        "UpsertedMemo is not set on ModifyWorkflowPropertiesCommand.",
+    )
+
+
+def _accept(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    return None
+
+
+_Check = Callable[[_Seen, commands.Command], CommandProblem | None]
+_CHECKS: dict[int, _Check] = {
+    types.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: _check_schedule_activity,
+    types.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: _check_cancel_activity,
+    types.COMMAND_TYPE_START_TIMER: _check_start_timer,
+    types.COMMAND_TYPE_CANCEL_TIMER: _check_cancel_timer,
+    types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: _accept,
+    types.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: _check_fail,
+    types.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: _accept,
+    types.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: _check_continue_as_new,
+    types.COMMAND_TYPE_RECORD_MARKER: _check_marker,
+    types.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: _check_upsert_search,
+    types.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: _check_modify_properties,
+}

@@ -1,0 +1,351 @@
+"""What can happen to a workflow task.
+
+    NONE ──schedule──► SCHEDULED ──start──► STARTED ──complete──► NONE
+                          │  ▲                 │
+          expire_sticky ──┘  └──── undo_start ─┤
+             (NONE)                            └─ fail | time_out ──► NONE
+
+Ending a task never schedules the next one: `schedule` is called when its caller knows whether one
+is needed.
+"""
+
+from dataclasses import dataclass, field
+
+from temporalio.api.enums.v1 import event_type_pb2 as events
+from temporalio.api.enums.v1 import failed_cause_pb2 as causes
+from temporalio.api.enums.v1 import task_queue_pb2 as queues
+from temporalio.api.enums.v1 import workflow_pb2 as enums
+from temporalio.api.failure.v1 import message_pb2 as failures
+from temporalio.api.history.v1 import message_pb2 as history
+from temporalio.api.sdk.v1 import task_complete_metadata_pb2 as sdk
+
+from perdure.core.protobuf import set_duration, set_timestamp
+from perdure.core.transition import transition
+from perdure.core.workflow.state import Deadline, DeadlineKind
+from perdure.core.workflow.step import RunStep
+from perdure.core.workflow_task.state import (
+    WorkflowTaskStatus,
+    deadline,
+    is_started,
+    is_transient,
+    status,
+)
+from perdure.core.workflow_task.tasks import dispatch_key, dispatch_task
+from perdure.proto import stored_pb2 as stored
+
+NONE, SCHEDULED, STARTED = (
+    WorkflowTaskStatus.NONE,
+    WorkflowTaskStatus.SCHEDULED,
+    WorkflowTaskStatus.STARTED,
+)
+BASE_BACKOFF_EXPONENT = 2
+
+
+def _status(step: RunStep) -> WorkflowTaskStatus:
+    return status(step.run.state)
+
+
+@dataclass(slots=True, frozen=True)
+class Completion:
+    """What a worker says when it completes a workflow task."""
+
+    identity: str
+    binary_checksum: str = ""
+    sdk_metadata: sdk.WorkflowTaskCompletedMetadata | None = None
+    metering_metadata: history.WorkflowTaskCompletedEventAttributes = field(
+        default_factory=history.WorkflowTaskCompletedEventAttributes
+    )
+
+
+@transition(_status, sources={NONE}, target={SCHEDULED})
+def schedule(step: RunStep, *, original_scheduled_time: int = 0) -> None:
+    """Schedules a workflow task, on the sticky queue of the run's last worker if it still polls.
+
+    Args:
+        step: The run's step.
+        original_scheduled_time: When the first of a row of heartbeats was scheduled.
+    """
+    state = step.state
+    if step.flush_buffer():
+        state.workflow_task_attempt = 1
+    attempt = state.workflow_task_attempt
+    event_queue, dispatch_queue = _choose_queue(step)
+    sticky = dispatch_queue != step.run.start.task_queue
+    task = stored.WorkflowTask(
+        scheduled_event_id=state.next_event_id,
+        attempt=attempt,
+        scheduled_time=step.now,
+        original_scheduled_time=original_scheduled_time or step.now,
+        start_to_close_timeout=_start_to_close(step, attempt),
+        task_id=step.context.ids.task_id(),
+        task_queue=dispatch_queue,
+        sticky=sticky,
+        schedule_to_start_timeout=state.sticky_timeout if sticky else 0,
+    )
+    if attempt == 1:
+        fill_scheduled(step, step.event(events.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED), task)
+        if event_queue != dispatch_queue:
+            clear_stickiness(state)
+    state.workflow_task.CopyFrom(task)
+    step.add_task(dispatch_task(step.run, state.workflow_task))
+    _note_deadline(step)
+
+
+def _choose_queue(step: RunStep) -> tuple[str, str]:
+    # The event names the sticky queue even when its worker turns out to be gone.
+    state, normal = step.state, step.run.start.task_queue
+    if not state.sticky_task_queue or state.workflow_task_attempt > 1:
+        return normal, normal
+    if step.context.has_poller(state.sticky_task_queue):
+        return state.sticky_task_queue, state.sticky_task_queue
+    return state.sticky_task_queue, normal
+
+
+def _start_to_close(step: RunStep, attempt: int) -> int:
+    # A worker that fails again and again answers only by letting the task time out, so a longer
+    # timeout is what keeps it from spinning.
+    settings, timeout = step.context.settings, step.run.start.task_timeout
+    over = attempt - settings.critical_workflow_task_attempt
+    if over < 0:
+        return timeout
+    grown = timeout * BASE_BACKOFF_EXPONENT ** min(over, 32)
+    return timeout + min(grown, settings.max_workflow_task_backoff)
+
+
+def clear_stickiness(state: stored.RunState) -> None:
+    """Forgets which worker has the run in its cache."""
+    state.sticky_task_queue = ""
+    state.sticky_timeout = 0
+
+
+def fill_scheduled(
+    step: RunStep, event: history.HistoryEvent, task: stored.WorkflowTask
+) -> None:
+    """Fills in a WorkflowTaskScheduled event."""
+    attributes = event.workflow_task_scheduled_event_attributes
+    normal, sticky = step.run.start.task_queue, step.state.sticky_task_queue
+    if sticky and task.attempt == 1:
+        attributes.task_queue.name = sticky
+        attributes.task_queue.kind = queues.TASK_QUEUE_KIND_STICKY
+        attributes.task_queue.normal_name = normal
+    else:
+        attributes.task_queue.name = normal
+        attributes.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
+    set_duration(attributes.start_to_close_timeout, task.start_to_close_timeout)
+    attributes.attempt = task.attempt
+
+
+def _note_deadline(step: RunStep) -> None:
+    if due := deadline(step.state):
+        step.run.add_deadline(Deadline(due, DeadlineKind.WORKFLOW_TASK))
+
+
+@transition(_status, sources={SCHEDULED}, target={STARTED})
+def start(step: RunStep, *, request_id: str, identity: str, build_id: str = "") -> None:
+    """Gives the task to a worker."""
+    state, settings = step.state, step.context.settings
+    task = state.workflow_task
+    step.delete_task(dispatch_key(step.run, task))
+    if is_transient(task) and task.scheduled_event_id != state.next_event_id:
+        # Something happened since the attempt was scheduled, so the task is a normal one again.
+        task.attempt = state.workflow_task_attempt = 1
+        task.scheduled_event_id = state.next_event_id
+        fill_scheduled(step, step.event(events.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED), task)
+    task.started_time = step.now
+    task.request_id = request_id
+    task.identity = identity
+    task.nonce = step.context.ids.nonce()
+    task.history_size_bytes = state.history_size_bytes
+    task.suggest_continue_as_new = (
+        state.next_event_id > settings.suggest_continue_as_new_events
+        or state.history_size_bytes >= settings.suggest_continue_as_new_bytes
+    )
+    if is_transient(task):
+        task.started_event_id = task.scheduled_event_id + 1
+        step.touched = True
+    else:
+        event = step.event(events.EVENT_TYPE_WORKFLOW_TASK_STARTED)
+        task.started_event_id = event.event_id
+        fill_started(step, event, task)
+    _note_deadline(step)
+
+
+def fill_started(step: RunStep, event: history.HistoryEvent, task: stored.WorkflowTask) -> None:
+    """Fills in a WorkflowTaskStarted event."""
+    settings, state = step.context.settings, step.state
+    attributes = event.workflow_task_started_event_attributes
+    attributes.scheduled_event_id = task.scheduled_event_id
+    attributes.identity = task.identity
+    attributes.request_id = task.request_id
+    attributes.history_size_bytes = task.history_size_bytes
+    if task.suggest_continue_as_new:
+        attributes.suggest_continue_as_new = True
+        if state.next_event_id > settings.suggest_continue_as_new_events:
+            attributes.suggest_continue_as_new_reasons.append(
+                enums.SUGGEST_CONTINUE_AS_NEW_REASON_TOO_MANY_HISTORY_EVENTS
+            )
+        if state.history_size_bytes >= settings.suggest_continue_as_new_bytes:
+            attributes.suggest_continue_as_new_reasons.append(
+                enums.SUGGEST_CONTINUE_AS_NEW_REASON_HISTORY_SIZE_TOO_LARGE
+            )
+
+
+@transition(_status, sources={STARTED}, target={SCHEDULED})
+def undo_start(step: RunStep) -> None:
+    """Makes a started task pending again, because its poller was gone before the reply.
+
+    The started event is history already, so a normal task ends as timed out and its successor is
+    scheduled; a transient one has left no trace and simply waits again.
+    """
+    if is_transient(step.state.workflow_task):
+        attempt = step.state.workflow_task.attempt
+        _end(step)
+        step.state.workflow_task_attempt = attempt
+    else:
+        _write_timed_out(step, enums.TIMEOUT_TYPE_START_TO_CLOSE)
+        _end(step)
+    clear_stickiness(step.state)
+    schedule(step)
+
+
+@transition(_status, sources={STARTED}, target={NONE})
+def complete(step: RunStep, completion: Completion) -> int:
+    """Ends the task as completed; returns the id of the completed event."""
+    state = step.state
+    task = state.workflow_task
+    if is_transient(task):
+        write_transient(step)
+    event = step.event(events.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    attributes = event.workflow_task_completed_event_attributes
+    attributes.scheduled_event_id = task.scheduled_event_id
+    attributes.started_event_id = task.started_event_id
+    attributes.identity = completion.identity
+    attributes.binary_checksum = completion.binary_checksum
+    if completion.sdk_metadata is not None:
+        attributes.sdk_metadata.CopyFrom(completion.sdk_metadata)
+        state.sdk_name = completion.sdk_metadata.sdk_name or state.sdk_name
+        state.sdk_version = completion.sdk_metadata.sdk_version or state.sdk_version
+    attributes.MergeFrom(completion.metering_metadata)
+    state.last_started_event_id = task.started_event_id
+    state.last_completed_event_id = event.event_id
+    if not state.first_workflow_task_completed_event_id:
+        state.first_workflow_task_completed_event_id = event.event_id
+    state.workflow_task_attempt = 1
+    _end(step)
+    return event.event_id
+
+
+def write_transient(step: RunStep) -> None:
+    """Writes the events that a transient task has held back."""
+    task = step.state.workflow_task
+    scheduled = step.event(events.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)
+    fill_scheduled(step, scheduled, task)
+    started = step.event(events.EVENT_TYPE_WORKFLOW_TASK_STARTED)
+    fill_started(step, started, task)
+    task.scheduled_event_id, task.started_event_id = scheduled.event_id, started.event_id
+    set_timestamp(scheduled.event_time, task.scheduled_time)
+    set_timestamp(started.event_time, task.started_time)
+
+
+def transient_events(step: RunStep) -> history.History:
+    """Returns the scheduled and started events that a transient task has not written yet."""
+    task, unwritten = step.state.workflow_task, history.History()
+    scheduled = unwritten.events.add(
+        event_id=task.scheduled_event_id, event_type=events.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
+    )
+    set_timestamp(scheduled.event_time, task.scheduled_time)
+    fill_scheduled(step, scheduled, task)
+    started = unwritten.events.add(
+        event_id=task.started_event_id, event_type=events.EVENT_TYPE_WORKFLOW_TASK_STARTED
+    )
+    set_timestamp(started.event_time, task.started_time)
+    fill_started(step, started, task)
+    return unwritten
+
+
+@dataclass(slots=True, frozen=True)
+class Failure:
+    """Why a workflow task failed."""
+
+    cause: causes.WorkflowTaskFailedCause.ValueType
+    identity: str = ""
+    failure: failures.Failure | None = None
+    binary_checksum: str = ""
+
+
+@transition(_status, sources={STARTED}, target={NONE})
+def fail(step: RunStep, failure: Failure) -> None:
+    """Ends the task as failed; the next one is another attempt."""
+    task = step.state.workflow_task
+    if not is_transient(task):
+        event = step.event(events.EVENT_TYPE_WORKFLOW_TASK_FAILED)
+        attributes = event.workflow_task_failed_event_attributes
+        attributes.scheduled_event_id = task.scheduled_event_id
+        attributes.started_event_id = task.started_event_id
+        attributes.cause = failure.cause
+        attributes.identity = failure.identity
+        attributes.binary_checksum = failure.binary_checksum
+        if failure.failure is not None:
+            attributes.failure.CopyFrom(failure.failure)
+    step.state.workflow_task_attempt = task.attempt + 1
+    clear_stickiness(step.state)
+    _end(step)
+
+
+@transition(_status, sources={STARTED}, target={NONE})
+def time_out(step: RunStep) -> None:
+    """Ends the task because its worker has not answered in time; the next is another attempt."""
+    task = step.state.workflow_task
+    if not is_transient(task):
+        _write_timed_out(step, enums.TIMEOUT_TYPE_START_TO_CLOSE)
+    step.state.workflow_task_attempt = task.attempt + 1
+    clear_stickiness(step.state)
+    _end(step)
+
+
+@transition(_status, sources={SCHEDULED}, target={NONE})
+def expire_sticky(step: RunStep) -> None:
+    """Takes the task back from a sticky queue whose worker did not ask for it in time."""
+    task = step.state.workflow_task
+    step.delete_task(dispatch_key(step.run, task))
+    _write_timed_out(step, enums.TIMEOUT_TYPE_SCHEDULE_TO_START)
+    clear_stickiness(step.state)
+    _end(step)
+
+
+def _write_timed_out(step: RunStep, timeout_type: enums.TimeoutType.ValueType) -> None:
+    task = step.state.workflow_task
+    event = step.event(events.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT)
+    attributes = event.workflow_task_timed_out_event_attributes
+    attributes.scheduled_event_id = task.scheduled_event_id
+    attributes.started_event_id = task.started_event_id
+    attributes.timeout_type = timeout_type
+
+
+def discard(step: RunStep) -> None:
+    """Drops whatever task there is, because the run closes.
+
+    A started task gets its failed event first, as the real server writes it.
+    """
+    if is_started(step.state):
+        fail(
+            step,
+            Failure(
+                causes.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND, identity="history-service"
+            ),
+        )
+    elif step.state.HasField("workflow_task"):
+        step.delete_task(dispatch_key(step.run, step.state.workflow_task))
+        _end(step)
+
+
+def _end(step: RunStep) -> None:
+    step.state.ClearField("workflow_task")
+    step.touched = True
+
+
+def schedule_if_needed(step: RunStep) -> None:
+    """Schedules a task for a new event, unless one exists or the first one is delayed."""
+    state = step.state
+    if _status(step) is NONE and not state.first_workflow_task_due and step.run.is_running:
+        schedule(step)

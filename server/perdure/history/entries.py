@@ -1,0 +1,155 @@
+"""Workflows in memory: one entry for each workflow id, with the runs that have been touched.
+
+Rules that hold here: an entry may be ahead of the store by commits in flight (`last_commit`);
+whoever answers from it waits until that is durable. An entry that lost a commit is dropped, never
+repaired. Entries in use (a commit in flight, a reader waiting) are not evicted.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from perdure.core.workflow.state import Run
+from perdure.history.committer import is_committed
+from perdure.persistence.ports import Outcome
+
+WorkflowKey = tuple[str, str]
+"""Namespace id and workflow id."""
+
+_ENTRY_OVERHEAD = 2048
+
+
+class WorkflowEntry:
+    """All that is in memory of one workflow id."""
+
+    __slots__ = (
+        "current", "dropped", "in_flight", "key", "last_commit", "runs", "size", "waiters",
+    )
+
+    def __init__(self, key: WorkflowKey, current: Run | None) -> None:
+        self.key = key
+        self.current = current
+        self.runs: dict[str, Run] = {}
+        if current is not None:
+            self.runs[current.key.run_id] = current
+        self.last_commit: asyncio.Future[Outcome] | None = None
+        self.in_flight = 0
+        self.waiters: set[asyncio.Future[None]] = set()
+        self.dropped = False
+        self.size = 0
+
+    async def settled(self) -> bool:
+        """Waits until the newest commit has ended; returns whether it is durable.
+
+        Raises:
+            CommitLost: The store did not say.
+        """
+        last = self.last_commit
+        if last is None:
+            return True
+        return is_committed(last.result() if last.done() else await asyncio.shield(last))
+
+    async def changed(self, timeout_seconds: float) -> None:
+        """Waits until something has become durable or the entry is dropped, or time is up."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self.waiters.add(waiter)
+        handle = loop.call_later(timeout_seconds, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            handle.cancel()
+            self.waiters.discard(waiter)
+
+    def wake(self) -> None:
+        """Ends all waits for a change."""
+        for waiter in self.waiters:
+            _wake(waiter)
+
+    def measure(self) -> int:
+        """Returns about how many bytes the entry holds."""
+        return _ENTRY_OVERHEAD + sum(
+            run.tail_bytes
+            + run.state.history_size_bytes // 64
+            + 512 * (len(run.activities) + len(run.timers))
+            + 256 * len(run.buffered)
+            + 64 * len(run.signal_requests)
+            for run in self.runs.values()
+        )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing would be disturbed if the entry were dropped."""
+        return not self.in_flight and not self.waiters
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class EntryCache:
+    """The entries, least recently used first, bounded in bytes."""
+
+    def __init__(self, *, budget_bytes: int, on_evict: Callable[[WorkflowEntry], None]) -> None:
+        self._entries: OrderedDict[WorkflowKey, WorkflowEntry] = OrderedDict()
+        self._budget = budget_bytes
+        self._on_evict = on_evict
+        self.total_bytes = 0
+
+    def __len__(self) -> int:
+        """Returns how many entries there are."""
+        return len(self._entries)
+
+    def get(self, key: WorkflowKey) -> WorkflowEntry | None:
+        """Returns an entry, and notes that it is used."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._entries.move_to_end(key)
+        return entry
+
+    def add(self, entry: WorkflowEntry) -> None:
+        """Keeps an entry; older ones that are idle make room."""
+        self._entries[entry.key] = entry
+        self.resize(entry)
+
+    def resize(self, entry: WorkflowEntry) -> None:
+        """Counts what an entry holds now."""
+        if entry.dropped:
+            return
+        size = entry.measure()
+        self.total_bytes += size - entry.size
+        entry.size = size
+        if self.total_bytes > self._budget:
+            self._make_room(entry)
+
+    def _make_room(self, keep: WorkflowEntry) -> None:
+        idle = [entry for entry in self._oldest(64) if entry.is_idle and entry is not keep]
+        for entry in idle:
+            if self.total_bytes <= self._budget:
+                return
+            self.drop(entry)
+
+    def _oldest(self, count: int) -> list[WorkflowEntry]:
+        found = []
+        for entry in self._entries.values():
+            found.append(entry)
+            if len(found) == count:
+                break
+        return found
+
+    def drop(self, entry: WorkflowEntry) -> None:
+        """Forgets an entry; whoever waits on it looks again."""
+        if entry.dropped:
+            return
+        entry.dropped = True
+        self.total_bytes -= entry.size
+        if self._entries.get(entry.key) is entry:
+            del self._entries[entry.key]
+        entry.wake()
+        self._on_evict(entry)
+
+    def drop_all(self) -> None:
+        """Forgets everything: what is in memory may be ahead of a store that lost it."""
+        for entry in list(self._entries.values()):
+            self.drop(entry)

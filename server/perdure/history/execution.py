@@ -1,0 +1,317 @@
+"""The one path by which a workflow changes: load, step, commit, then answer.
+
+Rules that hold here, in this order: the workflow is loaded; the step runs without interruption, on
+a state whose commits may be in flight; its commit joins the queue; only when it is durable are
+pollers answered, tasks handed to matching, waiters woken, and the result returned. An error is
+returned only when what it was judged by is durable. A step that fails in the middle drops its
+workflow from memory.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from temporalio.api.history.v1 import message_pb2 as history
+
+from perdure.core.commit import Commit, RunKey
+from perdure.core.errors import NotFoundError, ServiceError, UnavailableError
+from perdure.core.workflow.state import Run, load_run
+from perdure.core.workflow.step import NeedsStartEvent, Step, StepContext
+from perdure.history.committer import Committer, CommitLost, is_committed
+from perdure.history.dispatch import Dispatcher, FusedStart
+from perdure.history.entries import EntryCache, WorkflowEntry, WorkflowKey
+from perdure.history.ids import StepIdentifiers
+from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDirectory
+from perdure.history.shard import ShardOwner
+from perdure.history.timers import TimerQueue
+from perdure.persistence.ports import Outcome, StoredRun, StoreError, WorkflowStore
+from perdure.runtime.ports import Clock
+from perdure.runtime.tasks import TaskSet
+
+T = TypeVar("T")
+Action = Callable[[Step, Run], T]
+StartAction = Callable[[Step], T]
+
+
+def _nothing(_: Any) -> None:
+    """Does nothing."""
+
+
+class Executor:
+    """Runs steps over workflows."""
+
+    def __init__(
+        self,
+        *,
+        store: WorkflowStore,
+        shard: ShardOwner,
+        committer: Committer,
+        cache: EntryCache,
+        dispatcher: Dispatcher,
+        timers: TimerQueue,
+        namespaces: NamespaceDirectory,
+        clock: Clock,
+        ids: StepIdentifiers,
+        tasks: TaskSet,
+        settings: HistorySettings,
+        observer: CommitObserver,
+    ) -> None:
+        self._store = store
+        self._shard = shard
+        self._committer = committer
+        self.cache = cache
+        self._dispatcher = dispatcher
+        self._timers = timers
+        self._namespaces = namespaces
+        self._clock = clock
+        self._ids = ids
+        self._tasks = tasks
+        self._settings = settings
+        self._observer = observer
+        self._loading: dict[WorkflowKey, asyncio.Task[WorkflowEntry | None]] = {}
+
+    # Steps
+
+    async def update(
+        self, key: RunKey, action: Action[T], after: Callable[[T], None] = _nothing
+    ) -> T:
+        """Steps a run; an empty run id names the current one.
+
+        Args:
+            key: The run.
+            action: The step; called again on a reloaded state when its commit did not land.
+            after: Called with the action's result once the step has finished, before anything
+                else can happen to the run.
+
+        Raises:
+            NotFoundError: There is no such run.
+            ServiceError: Whatever the action raises.
+        """
+
+        async def once() -> T:
+            entry, run = await self.find(key)
+            step = self._step(entry)
+            return await self._run(entry, step, lambda: action(step, run), after, run)
+
+        return await self._retrying(once)
+
+    async def start(
+        self,
+        namespace_id: str,
+        workflow_id: str,
+        action: StartAction[T],
+        *,
+        assume_new: bool,
+    ) -> T:
+        """Steps a workflow id that may have no run yet.
+
+        With `assume_new` the first try supposes that it has none unless memory says otherwise: the
+        commit finds out, which saves a read for every workflow that is really new.
+        """
+        key = (namespace_id, workflow_id)
+        assumption = [assume_new]
+
+        async def once() -> T:
+            await self._shard.ready()
+            entry = self.cache.get(key)
+            if entry is None and not assumption[0]:
+                entry = await self._load(key)
+            assumption[0] = False
+            if entry is None:
+                entry = WorkflowEntry(key, None)
+                self.cache.add(entry)
+            step = self._step(entry)
+            return await self._run(entry, step, lambda: action(step), _nothing, entry.current)
+
+        return await self._retrying(once)
+
+    async def read(self, key: RunKey) -> tuple[WorkflowEntry, Run]:
+        """Returns a run, all of whose changes are durable.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
+
+        async def once() -> tuple[WorkflowEntry, Run]:
+            entry, run = await self.find(key)
+            if not await entry.settled():
+                raise TryAgain
+            return entry, run
+
+        return await self._retrying(once)
+
+    async def _retrying(self, once: Callable[[], Awaitable[T]]) -> T:
+        for _ in range(self._settings.commit_retries):
+            try:
+                return await once()
+            except TryAgain:
+                continue
+            except (CommitLost, StoreError) as error:
+                raise UnavailableError("The store is not available; try again.") from error
+        raise UnavailableError("The workflow is being changed elsewhere; try again.")
+
+    def _step(self, entry: WorkflowEntry) -> Step:
+        namespace_id = entry.key[0]
+        info = self._namespaces.info(namespace_id)
+        context = StepContext(
+            now=self._clock.now(),
+            ids=self._ids,
+            epoch=self._shard.epoch,
+            settings=self._settings.workflow,
+            namespace=info.name,
+            retention=info.retention,
+            search_attributes=info.search_attributes,
+            has_poller=lambda queue: self._dispatcher.has_poller(namespace_id, queue),
+            tail_budget=self._settings.tail_bytes,
+        )
+        return Step(context, entry.current)
+
+    async def _run(
+        self,
+        entry: WorkflowEntry,
+        step: Step,
+        act: Callable[[], T],
+        after: Callable[[T], None],
+        run: Run | None,
+    ) -> T:
+        starts: list[FusedStart] = []
+        try:
+            result = act()
+            starts = self._dispatcher.start_fused(step)
+            commit = step.finish()
+            self._dispatcher.capture(starts)
+            after(result)
+        except NeedsStartEvent:
+            assert run is not None
+            await self._load_start_event(run)
+            raise TryAgain from None
+        except ServiceError:
+            await self._settle(entry)
+            raise
+        except BaseException:
+            self._dispatcher.release(starts)
+            self.cache.drop(entry)
+            raise
+        if commit is None:
+            await self._settle(entry)
+        else:
+            await self._commit(entry, step, commit, starts)
+        return result
+
+    async def _settle(self, entry: WorkflowEntry) -> None:
+        # The answer rests on commits in flight; had they failed, it might be another.
+        if entry.current is None:
+            self.cache.drop(entry)
+        if not await entry.settled():
+            raise TryAgain
+
+    async def _commit(
+        self, entry: WorkflowEntry, step: Step, commit: Commit, starts: list[FusedStart]
+    ) -> None:
+        for run_id, change in step.runs.items():
+            entry.runs[run_id] = change.run
+        if step.new_current is not None:
+            entry.current = step.new_current
+        future = self._committer.submit(commit)
+        entry.last_commit = future
+        entry.in_flight += 1
+        self.cache.resize(entry)
+
+        def landed(ended: asyncio.Future[Outcome]) -> None:
+            # Runs whether or not the caller still waits: what is durable must take effect.
+            entry.in_flight -= 1
+            if ended.cancelled() or ended.exception() or not is_committed(ended.result()):
+                self._dispatcher.release(starts)
+                self.cache.drop(entry)
+                return
+            self._took_effect(entry, commit, starts)
+
+        future.add_done_callback(landed)
+        if not is_committed(await asyncio.shield(future)):
+            raise TryAgain
+
+    def _took_effect(
+        self, entry: WorkflowEntry, commit: Commit, starts: list[FusedStart]
+    ) -> None:
+        self._timers.apply(commit)
+        self._dispatcher.deliver(starts)
+        if commit.tasks_added:
+            self._dispatcher.offer(commit.tasks_added)
+        if entry.waiters:
+            entry.wake()
+        self._observer.committed(commit)
+
+    # Loading
+
+    async def find(self, key: RunKey) -> tuple[WorkflowEntry, Run]:
+        """Returns a run as the newest step left it, loading it if need be.
+
+        Nothing may be awaited between this and a step.
+
+        Raises:
+            NotFoundError: There is no such run.
+        """
+        while True:
+            if not self._shard.is_ready:
+                await self._shard.ready()
+            cache_key = (key.namespace_id, key.workflow_id)
+            entry = self.cache.get(cache_key)
+            if entry is None:
+                entry = await self._load(cache_key)
+                if entry is None:
+                    raise _not_found(key)
+                continue
+            run = entry.runs.get(key.run_id) if key.run_id else entry.current
+            if run is not None:
+                return entry, run
+            await self._load_run(entry, key)
+
+    async def _load(self, key: WorkflowKey) -> WorkflowEntry | None:
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = self._tasks.spawn("load-workflow", self._load_entry(key))
+            self._loading[key] = loading
+            loading.add_done_callback(lambda _: self._loading.pop(key, None))
+        return await asyncio.shield(loading)
+
+    async def _load_entry(self, key: WorkflowKey) -> WorkflowEntry | None:
+        while True:
+            epoch = self._shard.epoch
+            stored = await self._store.load_current(*key)
+            await self._shard.ready()
+            # What was read under an earlier epoch may lack what a dying transaction wrote.
+            if self._shard.epoch == epoch:
+                break
+        known = self.cache.get(key)
+        if known is not None or stored is None:
+            return known
+        entry = WorkflowEntry(key, _to_run(stored))
+        self.cache.add(entry)
+        return entry
+
+    async def _load_run(self, entry: WorkflowEntry, key: RunKey) -> None:
+        stored = await self._store.load_run(key) if key.run_id else None
+        if stored is None:
+            if not await entry.settled():
+                return
+            raise _not_found(key)
+        if not entry.dropped and key.run_id not in entry.runs:
+            entry.runs[key.run_id] = _to_run(stored)
+            self.cache.resize(entry)
+
+    async def _load_start_event(self, run: Run) -> None:
+        batches = await self._store.read_history(run.key, 1, 2, 1)
+        assert batches, "every run has a first event"
+        run.start_event = history.History.FromString(batches[0].blob).events[0]
+
+
+class TryAgain(Exception):
+    """The state that a step was taken on turned out not to be the store's: reload and repeat."""
+
+
+def _to_run(stored: StoredRun) -> Run:
+    return load_run(stored.key, stored.version, stored.start, stored.state, stored.items)
+
+
+def _not_found(key: RunKey) -> NotFoundError:
+    return NotFoundError(f"workflow not found for ID: {key.workflow_id}")

@@ -1,0 +1,152 @@
+"""Wakes runs when something in them is due.
+
+The near future is held in memory: what commits add, and what a scan of the timer table finds before
+the horizon. Rows further ahead cost no memory until a scan reaches them. A wake-up that the run's
+state does not call for changes nothing.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from perdure.core.commit import Commit, TimerRow
+from perdure.core.errors import ServiceError
+from perdure.core.protobuf import NANOSECONDS_PER_SECOND, seconds
+from perdure.core.slots import SLOT_COUNT
+from perdure.persistence.ports import StoreError, WorkflowStore
+from perdure.runtime.ports import Clock
+from perdure.runtime.tasks import TaskSet
+
+RETRY_SECONDS = 1.0
+MOST_IN_MEMORY = 100_000
+
+Fire = Callable[[TimerRow], Coroutine[Any, Any, None]]
+
+
+class TimerQueue:
+    """Calls back for each timer row that comes due."""
+
+    def __init__(
+        self,
+        *,
+        store: WorkflowStore,
+        clock: Clock,
+        tasks: TaskSet,
+        horizon_seconds: float,
+        page_rows: int,
+        concurrency: int,
+        fire: Fire,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._tasks = tasks
+        self._horizon_seconds = horizon_seconds
+        self._page_rows = page_rows
+        self._concurrency = concurrency
+        self._fire = fire
+        self._heap: list[TimerRow] = []
+        self._known: set[TimerRow] = set()
+        self._due: deque[TimerRow] = deque()
+        self._firing = 0
+        self._horizon = 0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_due = 0
+        self._scanner: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to scan; called again after the shard was acquired anew, it scans afresh."""
+        self.stop()
+        self._horizon = self._clock.now()
+        self._scanner = self._tasks.spawn("scan-timers", self._scan_forever())
+
+    def stop(self) -> None:
+        """Forgets what is in memory and scans no more."""
+        if self._scanner is not None:
+            self._scanner.cancel()
+            self._scanner = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._heap.clear()
+        self._known.clear()
+        self._due.clear()
+
+    def apply(self, commit: Commit) -> None:
+        """Takes in the rows that a durable commit added."""
+        for row in commit.timers_added:
+            if row.due <= self._horizon:
+                self._push(row)
+
+    def _push(self, row: TimerRow) -> None:
+        if row in self._known:
+            return
+        self._known.add(row)
+        heapq.heappush(self._heap, row)
+        if self._alarm is None or row.due < self._alarm_due:
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._heap:
+            self._alarm_due = self._heap[0].due
+            delay = max(self._alarm_due - self._clock.now(), 0) / NANOSECONDS_PER_SECOND
+            self._alarm = asyncio.get_running_loop().call_later(delay, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        now = self._clock.now()
+        while self._heap and self._heap[0].due <= now:
+            self._due.append(heapq.heappop(self._heap))
+        self._pump()
+        self._set_alarm()
+
+    def _pump(self) -> None:
+        while self._due and self._firing < self._concurrency:
+            self._firing += 1
+            self._tasks.spawn("fire-timer", self._fire_one(self._due.popleft()))
+
+    async def _fire_one(self, row: TimerRow) -> None:
+        try:
+            await self._fire(row)
+        except ServiceError:
+            # The store is away: the row is still there, and so is the need.
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._again, row)
+        else:
+            self._known.discard(row)
+        finally:
+            self._firing -= 1
+            self._pump()
+
+    def _again(self, row: TimerRow) -> None:
+        if row in self._known:
+            self._due.append(row)
+            self._pump()
+
+    async def _scan_forever(self) -> None:
+        while True:
+            try:
+                complete = await self._scan()
+            except StoreError:
+                complete = False
+            await asyncio.sleep(self._horizon_seconds / 2 if complete else RETRY_SECONDS)
+
+    async def _scan(self) -> bool:
+        """Reads the rows up to the horizon; returns whether all of them fit into memory."""
+        end = self._clock.now() + seconds(self._horizon_seconds)
+        # Commits from here on add their own rows, so that none falls between scan and memory.
+        self._horizon = end
+        after: TimerRow | None = None
+        while True:
+            rows = await self._store.read_timers(0, SLOT_COUNT - 1, end, after, self._page_rows)
+            for row in rows:
+                self._push(row)
+            if len(rows) < self._page_rows:
+                return True
+            after = rows[-1]
+            if len(self._known) >= MOST_IN_MEMORY:
+                self._horizon = after.due
+                return False

@@ -1,0 +1,246 @@
+"""The matching role in one process: what others ask of it.
+
+Wiring: history and matching know each other, so matching is made first, history gets it, and then
+`attach_history` closes the circle, before the first poll.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from temporalio.api.enums.v1 import task_queue_pb2 as enums
+from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
+
+from perdure.core.commit import DispatchTask, TaskQueueKey, TaskType
+from perdure.core.errors import InvalidArgumentError, UnavailableError
+from perdure.matching import describe
+from perdure.matching.observer import MatchingObserver, QueueStatistics, SilentObserver
+from perdure.matching.partitions import Partitions
+from perdure.matching.polling import Polls
+from perdure.matching.queries import Queries
+from perdure.matching.reader import QueueRows
+from perdure.matching.reservation import PollerReservation
+from perdure.matching.settings import MatchingSettings
+from perdure.persistence.ports import StoreError
+from perdure.rpc.clients import (
+    Encoded,
+    HistoryTasks,
+    Namespace,
+    Poller,
+    QueryOutcome,
+    QueryTask,
+)
+from perdure.runtime.ports import Clock, Ids
+from perdure.runtime.tasks import ErrorCallback, TaskSet
+
+
+class MatchingEngine:
+    """A `MatchingClient`: the task queues of this process."""
+
+    __slots__ = (
+        "_clock",
+        "_closing",
+        "_ids",
+        "_partitions",
+        "_polls",
+        "_queries",
+        "_rows",
+        "_settings",
+        "_tasks",
+    )
+
+    def __init__(
+        self,
+        *,
+        store: QueueRows,
+        clock: Clock,
+        ids: Ids,
+        settings: MatchingSettings,
+        incarnation: str,
+        on_error: ErrorCallback,
+        observer: MatchingObserver | None = None,
+    ) -> None:
+        """Makes an engine without queues.
+
+        Args:
+            store: Where the rows of queues are.
+            clock: Tells the time that is reported; waiting goes by the event loop's clock.
+            ids: Names polls, and gives jitter.
+            settings: Bounds of memory and time.
+            incarnation: The store's, which is part of every task token.
+            on_error: Told of background work that died of a bug.
+            observer: Counts for metrics.
+        """
+        self._clock = clock
+        self._ids = ids
+        self._settings = settings
+        self._rows = store
+        self._closing = False
+        self._tasks = TaskSet(on_error=on_error)
+        self._partitions = Partitions(
+            settings=settings,
+            observer=observer or SilentObserver(),
+            rows=store,
+            tasks=self._tasks,
+            jitter=ids.random,
+        )
+        self._polls = Polls(
+            settings=settings, clock=clock, ids=ids, tasks=self._tasks, incarnation=incarnation
+        )
+        self._queries = Queries(poller_window=settings.query_poller)
+
+    def attach_history(self, history: HistoryTasks) -> None:
+        """Says who records starts; once, before the first poll."""
+        assert self._polls.history is None
+        self._polls.history = history
+
+    def reserve(self, queue: TaskQueueKey) -> PollerReservation | None:
+        """Takes a poller that waits in this process; None when there is none."""
+        partition = self._partitions.get(queue)
+        if partition is None:
+            return None
+        waiter = partition.reserve()
+        return None if waiter is None else PollerReservation(partition, waiter)
+
+    def add_tasks(self, tasks: Sequence[DispatchTask]) -> None:
+        """Hands over committed tasks as hints; what does not fit is dropped and read later."""
+        for task in tasks:
+            self._partitions.load(task.key.queue).offer(task)
+
+    async def poll_workflow_task_queue(
+        self, namespace: Namespace, request: wf.PollWorkflowTaskQueueRequest, timeout: float
+    ) -> Encoded:
+        """Waits for a workflow or query task; an empty response after `timeout` seconds."""
+        queue = TaskQueueKey(namespace.id, request.task_queue.name, TaskType.WORKFLOW)
+        return await self._poll(queue, request, timeout)
+
+    async def poll_activity_task_queue(
+        self, namespace: Namespace, request: wf.PollActivityTaskQueueRequest, timeout: float
+    ) -> Encoded:
+        """Waits for an activity task; an empty response after `timeout` seconds."""
+        queue = TaskQueueKey(namespace.id, request.task_queue.name, TaskType.ACTIVITY)
+        return await self._poll(queue, request, timeout)
+
+    async def query(self, queue: TaskQueueKey, task: QueryTask, timeout: float) -> QueryOutcome:
+        """Has a worker of the queue answer a query.
+
+        Raises:
+            FailedPreconditionError: Nobody answered, and nobody polled the queue lately.
+            DeadlineExceededError: Nobody answered within `timeout` seconds.
+            UnavailableError: The server is shutting down.
+        """
+        self._refuse_when_closing()
+        return await self._queries.ask(self._partitions.load(queue), task, timeout)
+
+    def respond_query_task_completed(
+        self, query_task_id: str, request: wf.RespondQueryTaskCompletedRequest
+    ) -> None:
+        """Passes a worker's answer on; NotFoundError when nobody waits for it any more."""
+        self._queries.answer(query_task_id, request)
+
+    def has_recent_poller(self, queue: TaskQueueKey) -> bool:
+        """Tells whether a poller was seen on the queue in the last 10 s, or waits now."""
+        partition = self._partitions.get(queue)
+        return partition is not None and partition.polled_within(self._settings.recent_poller)
+
+    async def describe_task_queue(
+        self, namespace: Namespace, request: wf.DescribeTaskQueueRequest
+    ) -> wf.DescribeTaskQueueResponse:
+        """Returns pollers and statistics.
+
+        Raises:
+            InvalidArgumentError: The queue has no name.
+            UnavailableError: The store does not answer.
+        """
+        name = request.task_queue.name
+        if not name:
+            raise InvalidArgumentError("taskQueue is not set")
+        if request.api_mode != enums.DESCRIBE_TASK_QUEUE_MODE_ENHANCED:
+            task_type = _task_type(request.task_queue_type)
+            queue = TaskQueueKey(namespace.id, name, task_type)
+            return describe.legacy(request, await self._report(queue, request.report_stats))
+        types = [_task_type(number) for number in request.task_queue_types] or list(TaskType)
+        reports = {
+            task_type: await self._report(
+                TaskQueueKey(namespace.id, name, task_type), request.report_stats
+            )
+            for task_type in types
+        }
+        return describe.enhanced(request, reports)
+
+    def cancel_polls(self, namespace_id: str, task_queue: str, worker_instance_key: str) -> int:
+        """Ends a worker's outstanding polls with an empty response; returns how many."""
+        if not worker_instance_key:
+            return 0
+
+        def polled_by_worker(poller: Poller) -> bool:
+            return poller.request.worker_instance_key == worker_instance_key
+
+        partitions = self._partitions.named(namespace_id, task_queue)
+        return sum(partition.end_polls(polled_by_worker) for partition in partitions)
+
+    def statistics(self) -> list[QueueStatistics]:
+        """Returns the state of every loaded queue, for gauges."""
+        return [
+            QueueStatistics(
+                queue=partition.queue,
+                pending_polls=partition.polls,
+                backlog_count=partition.backlog.approximate_count,
+                oldest_scheduled_time=partition.backlog.approximate_oldest,
+            )
+            for partition in self._partitions
+        ]
+
+    def stop_polls(self) -> None:
+        """Ends outstanding polls with an empty response and refuses new ones, as unavailable."""
+        self._closing = True
+        self._partitions.close()
+        self._queries.close()
+
+    async def close(self) -> None:
+        """Ends polls and queries, and waits for what goes on in the background."""
+        self.stop_polls()
+        await self._tasks.close(drain_seconds=self._settings.drain)
+        self._polls.closed = True
+
+    async def _poll(
+        self,
+        queue: TaskQueueKey,
+        request: wf.PollWorkflowTaskQueueRequest | wf.PollActivityTaskQueueRequest,
+        wait_seconds: float,
+    ) -> Encoded:
+        self._refuse_when_closing()
+        poller = Poller(self._ids.request_id(), request.identity, request)
+        return await self._polls.poll(self._partitions.load(queue), poller, wait_seconds)
+
+    def _refuse_when_closing(self) -> None:
+        if self._closing:
+            # An empty response would have the worker ask again at once.
+            raise UnavailableError("the server is shutting down")
+
+    async def _report(self, queue: TaskQueueKey, count: bool) -> describe.QueueReport:
+        partition = self._partitions.get(queue)
+        limit = self._settings.describe_rows
+        rows: list[DispatchTask] = []
+        if count:
+            try:
+                rows = await self._rows.read_queue(queue, None, limit)
+            except StoreError as error:
+                raise UnavailableError("the backlog cannot be read now") from error
+        now = self._clock.now()
+        if partition is None:
+            return describe.QueueReport([], rows, len(rows), 0.0, 0.0, now)
+        estimate = partition.backlog.approximate_count if len(rows) == limit else 0
+        loop_time = asyncio.get_running_loop().time()
+        return describe.QueueReport(
+            pollers=partition.pollers.since(now - round(self._settings.poller_history * 1e9)),
+            backlog=rows,
+            backlog_count=max(len(rows), estimate),
+            add_rate=partition.added.per_second(loop_time),
+            dispatch_rate=partition.dispatched.per_second(loop_time),
+            now=now,
+        )
+
+
+def _task_type(number: int) -> TaskType:
+    """Returns the type of a queue, the workflow queue being the default."""
+    return TaskType.ACTIVITY if number == TaskType.ACTIVITY else TaskType.WORKFLOW

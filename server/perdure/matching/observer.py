@@ -1,0 +1,82 @@
+"""What matching tells metrics: counted per queue, through objects with their labels bound."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from perdure.core.commit import TaskQueueKey
+
+
+class QueueObserver(Protocol):
+    """Counts what happens on one queue. Called for every task, so it must be cheap."""
+
+    def task_added(self) -> None:
+        """A hint came."""
+        ...
+
+    def poll_succeeded(self, sync: bool) -> None:
+        """A poll got a task or a query; `sync` when it waited for it to come."""
+        ...
+
+    def poll_timed_out(self) -> None:
+        """A poll ended with an empty response."""
+        ...
+
+    def task_dispatched(self, latency: float, sync: bool) -> None:
+        """A task was started `latency` seconds after it was scheduled."""
+        ...
+
+
+class MatchingObserver(Protocol):
+    """Hands out observers of queues. Gauges are taken from `MatchingEngine.statistics`."""
+
+    def queue_loaded(self, queue: TaskQueueKey) -> QueueObserver:
+        """A queue came into memory."""
+        ...
+
+    def queue_unloaded(self, queue: TaskQueueKey) -> None:
+        """A queue was dropped from memory: so may its series be."""
+        ...
+
+
+@dataclass(slots=True, frozen=True)
+class QueueStatistics:
+    """The state of a loaded queue.
+
+    Attributes:
+        queue: Which one.
+        pending_polls: Polls that have not been answered.
+        backlog_count: About how many tasks wait.
+        oldest_scheduled_time: About when the oldest of them was scheduled, nanoseconds since the
+            epoch; 0 when none waits.
+    """
+
+    queue: TaskQueueKey
+    pending_polls: int
+    backlog_count: int
+    oldest_scheduled_time: int
+
+
+class SilentObserver:
+    """Observes nothing: the observer of an engine without metrics, and of all its queues."""
+
+    __slots__ = ()
+
+    def queue_loaded(self, queue: TaskQueueKey) -> QueueObserver:
+        """Returns itself."""
+        del queue
+        return self
+
+    def queue_unloaded(self, queue: TaskQueueKey) -> None:
+        """Does nothing."""
+
+    def task_added(self) -> None:
+        """Does nothing."""
+
+    def poll_succeeded(self, sync: bool) -> None:
+        """Does nothing."""
+
+    def poll_timed_out(self) -> None:
+        """Does nothing."""
+
+    def task_dispatched(self, latency: float, sync: bool) -> None:
+        """Does nothing."""

@@ -1,0 +1,283 @@
+"""One partition of one queue: its pollers, its queries, and what it knows of its tasks.
+
+Theory of operation: a poller that comes takes the best there is (a query, then a task), or joins
+the line; what comes goes to the poller that has waited longest, or is held. So pollers wait only
+while nothing is held. A poller leaves the line by getting a match, by ending without one, or by
+being reserved for a fused start, after which it is answered or joins again at its old place.
+
+Rules that hold here: everything is synchronous, and nothing here calls history.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from perdure.core.commit import DispatchTask, TaskQueueKey
+from perdure.core.matching.backlog import Backlog, Source
+from perdure.core.matching.line import WaitingLine
+from perdure.core.matching.pollers import PollerHistory
+from perdure.core.matching.position import Position, position_of
+from perdure.core.matching.rates import RateWindow
+from perdure.core.matching.reading import LowWaterMark, ReadSchedule
+from perdure.matching.observer import QueueObserver
+from perdure.matching.reader import BacklogReader, QueueRows
+from perdure.matching.settings import MatchingSettings
+from perdure.matching.waiting import Match, PendingQuery, WaitingPoller
+from perdure.rpc.clients import Encoded, Poller
+from perdure.runtime.tasks import TaskSet
+
+_FAILURES_REMEMBERED = 1_000
+"""Of how many tasks the failed starts are counted: only how long they pause depends on it."""
+
+
+class Partition:
+    """A partition in memory.
+
+    Attributes:
+        queue: Which one.
+        observer: Where it counts.
+        polls: How many polls have not been answered, wherever they are.
+        pollers: Who polled lately.
+        added: Counts tasks that came.
+        dispatched: Counts tasks that were started.
+        last_poll: When a poll last came or ended, by the loop's clock in seconds; None for never.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_failures",
+        "_idle_unload",
+        "_last_hint",
+        "_line",
+        "_loop",
+        "_queries",
+        "_reader",
+        "added",
+        "backlog",
+        "dispatched",
+        "last_poll",
+        "observer",
+        "pollers",
+        "polls",
+        "queue",
+    )
+
+    def __init__(
+        self,
+        *,
+        queue: TaskQueueKey,
+        settings: MatchingSettings,
+        observer: QueueObserver,
+        rows: QueueRows,
+        tasks: TaskSet,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
+        self.queue = queue
+        self.observer = observer
+        self.polls = 0
+        self._idle_unload = settings.idle_unload
+        self._last_hint = now
+        self.last_poll: float | None = None
+        self.pollers: PollerHistory[Poller] = PollerHistory(
+            capacity=settings.poller_identities_per_queue
+        )
+        self.added = RateWindow(now=now, window=settings.rate_window)
+        self.dispatched = RateWindow(now=now, window=settings.rate_window)
+        self.backlog = _new_backlog(settings)
+        self._line: WaitingLine[WaitingPoller] = WaitingLine()
+        self._queries: WaitingLine[PendingQuery] = WaitingLine()
+        self._failures: dict[Position, int] = {}
+        self._closed = False
+        self._reader = BacklogReader(
+            queue=queue,
+            backlog=self.backlog,
+            schedule=ReadSchedule(settings.shortest_read_interval, settings.longest_read_interval),
+            rows=rows,
+            tasks=tasks,
+            jitter=jitter,
+            pollers_wait=lambda: len(self._line) > 0,
+            on_rows=self._match_held,
+        )
+
+    @property
+    def waiting_polls(self) -> int:
+        """How many pollers stand in the line."""
+        return len(self._line)
+
+    @property
+    def busy(self) -> bool:
+        """Whether dropping the partition would lose more than memory of rows."""
+        backlog = self.backlog
+        return bool(self.polls or len(self._queries) or backlog.in_flight or backlog.reading)
+
+    def polled_within(self, seconds: float) -> bool:
+        """Tells whether somebody polls now, or did within the last `seconds`."""
+        if self.polls:
+            return True
+        return self.last_poll is not None and self._loop.time() - self.last_poll <= seconds
+
+    def take(self) -> Match | None:
+        """Returns what a poller shall do now, if there is anything."""
+        while (query := self._queries.take()) is not None:
+            if not query.outcome.done():
+                return query
+        task = self.backlog.take()
+        if self.backlog.wants_rows and task is not None:
+            self._reader.plan()
+        return task
+
+    def join(self, waiter: WaitingPoller) -> None:
+        """Lets a poller for which there is nothing now wait."""
+        if self._closed:
+            waiter.match.set_result(None)
+            return
+        self._line.join(waiter)
+        if self._reader.idle or self.backlog.unread:
+            self._reader.plan()
+
+    def offer(self, task: DispatchTask) -> None:
+        """Gives a hint to a poller, or holds it."""
+        self.added.total += 1
+        self.observer.task_added()
+        waiter = self.reserve()
+        if waiter is None:
+            self.backlog.hold(task)
+        elif self.backlog.claim(task):
+            waiter.match.set_result(task)
+        else:
+            self._line.join(waiter)
+
+    def offer_query(self, query: PendingQuery) -> None:
+        """Gives a query to a poller, or lets it wait for one."""
+        waiter = self.reserve()
+        if waiter is None:
+            self._queries.join(query)
+        else:
+            waiter.match.set_result(query)
+
+    def reserve(self) -> WaitingPoller | None:
+        """Takes the poller that has waited longest out of the line."""
+        while (waiter := self._line.take()) is not None:
+            # One that was cancelled leaves the line only when its coroutine runs.
+            if not waiter.match.done():
+                return waiter
+        return None
+
+    def deliver(self, waiter: WaitingPoller, response: Encoded, task: DispatchTask | None) -> bool:
+        """Answers a reserved poller; False when it is gone."""
+        if waiter.match.done():
+            return False
+        waiter.fused_task = task
+        waiter.match.set_result(response)
+        self.added.total += 1
+        self.dispatched.total += 1
+        return True
+
+    def release(self, waiter: WaitingPoller) -> None:
+        """Puts a reserved poller back in its place, and gives it what has come meanwhile."""
+        if waiter.match.done():
+            return
+        if waiter.ending:
+            waiter.match.set_result(None)
+            return
+        self.join(waiter)
+        self._match_held()
+
+    def end(self, waiter: WaitingPoller) -> None:
+        """Ends a poll without a task; one that is reserved ends when it is released."""
+        if not waiter.in_line:
+            waiter.ending = True
+        elif not waiter.match.done():
+            self._line.leave(waiter)
+            waiter.match.set_result(None)
+
+    def vanish(self, waiter: WaitingPoller) -> Match | None:
+        """Forgets a poller whose client is gone; returns what it got but never saw."""
+        if waiter.in_line:
+            self._line.leave(waiter)
+        if waiter.match.done() and not waiter.match.cancelled():
+            return waiter.match.result()
+        return None
+
+    def put_back(self, match: DispatchTask | PendingQuery) -> None:
+        """Takes back what a poller got and did not take over."""
+        if isinstance(match, PendingQuery):
+            if not match.outcome.done():
+                self._queries.join(match)
+        else:
+            self.backlog.put_back(match)
+        self._match_held()
+
+    def failed(self, task: DispatchTask) -> int:
+        """Notes that history could not say whether a task started; returns how often that was."""
+        position = position_of(task)
+        failures = self._failures.pop(position, 0) + 1
+        self._failures[position] = failures
+        if len(self._failures) > _FAILURES_REMEMBERED:
+            del self._failures[next(iter(self._failures))]
+        return failures
+
+    def put_back_later(self, task: DispatchTask, delay: float) -> None:
+        """Holds a task again after a pause; until then it stays in flight. `delay` is seconds."""
+        self._loop.call_later(delay, self.put_back, task)
+
+    def started(self, task: DispatchTask) -> bool:
+        """Notes that history started a task; returns whether a poller had waited for it."""
+        self.dispatched.total += 1
+        source = self._finish(task)
+        if source is Source.ROWS:
+            self._reader.surprised()
+        return source is Source.SYNC
+
+    def dropped(self, task: DispatchTask) -> None:
+        """Notes that history does not want a task any more."""
+        self._finish(task)
+
+    def withdraw(self, query: PendingQuery) -> None:
+        """Forgets a query for which nobody waits any more."""
+        if query.in_line:
+            self._queries.leave(query)
+
+    def end_polls(self, wanted: Callable[[Poller], bool]) -> int:
+        """Ends the polls that wait and are wanted; returns how many."""
+        ending = [waiter for waiter in self._line if wanted(waiter.poller)]
+        for waiter in ending:
+            self.end(waiter)
+        return len(ending)
+
+    def look(self, now: float) -> bool:
+        """Samples the rates; returns whether the partition has been idle for too long."""
+        if self.added.changed:
+            self._last_hint = now
+        self.added.sample(now)
+        self.dispatched.sample(now)
+        last = max(self._last_hint, self.last_poll or 0.0)
+        return not self.busy and now - last >= self._idle_unload
+
+    def close(self) -> None:
+        """Ends all polls and plans no reads any more."""
+        self._closed = True
+        self._reader.close()
+        self.end_polls(lambda _: True)
+
+    def _finish(self, task: DispatchTask) -> Source:
+        if self._failures:
+            self._failures.pop(position_of(task), None)
+        return self.backlog.finish(task)
+
+    def _match_held(self) -> None:
+        while (waiter := self.reserve()) is not None:
+            match = self.take()
+            if match is None:
+                self._line.join(waiter)
+                return
+            waiter.match.set_result(match)
+
+
+def _new_backlog(settings: MatchingSettings) -> Backlog:
+    mark = LowWaterMark(
+        transaction_window=settings.transaction_window,
+        longest_pass=settings.longest_read_interval,
+    )
+    return Backlog(capacity=settings.held_tasks_per_queue, page_size=settings.page_size, mark=mark)

@@ -1,0 +1,109 @@
+"""The partitions in memory, and their leaving it.
+
+Rules that hold here: a queue comes into memory with its first poll, query or hint, and leaves when
+for a while none came. One timer looks at all of them; it runs only while there are some.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from perdure.core.commit import TaskQueueKey, TaskType
+from perdure.matching.observer import MatchingObserver
+from perdure.matching.partition import Partition
+from perdure.matching.reader import QueueRows
+from perdure.matching.settings import MatchingSettings
+from perdure.runtime.tasks import TaskSet
+
+_LOOKS_PER_RATE_WINDOW = 3
+
+
+class Partitions:
+    """Partitions by queue."""
+
+    __slots__ = (
+        "_closed",
+        "_jitter",
+        "_loaded",
+        "_observer",
+        "_rows",
+        "_settings",
+        "_tasks",
+        "_timer",
+    )
+
+    def __init__(
+        self,
+        *,
+        settings: MatchingSettings,
+        observer: MatchingObserver,
+        rows: QueueRows,
+        tasks: TaskSet,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._rows = rows
+        self._tasks = tasks
+        self._jitter = jitter
+        self._loaded: dict[TaskQueueKey, Partition] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Partition]:
+        """Goes through those in memory."""
+        return iter(list(self._loaded.values()))
+
+    def get(self, queue: TaskQueueKey) -> Partition | None:
+        """Returns a partition that is in memory."""
+        return self._loaded.get(queue)
+
+    def load(self, queue: TaskQueueKey) -> Partition:
+        """Returns a partition, with an empty memory if it was not loaded."""
+        partition = self._loaded.get(queue)
+        return self._new(queue) if partition is None else partition
+
+    def named(self, namespace_id: str, name: str) -> list[Partition]:
+        """Returns the loaded partitions of all task types of a name."""
+        queues = [TaskQueueKey(namespace_id, name, task_type) for task_type in TaskType]
+        return [self._loaded[queue] for queue in queues if queue in self._loaded]
+
+    def close(self) -> None:
+        """Ends all polls; partitions that are loaded from now on end theirs at once."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for partition in self._loaded.values():
+            partition.close()
+
+    def _new(self, queue: TaskQueueKey) -> Partition:
+        partition = Partition(
+            queue=queue,
+            settings=self._settings,
+            observer=self._observer.queue_loaded(queue),
+            rows=self._rows,
+            tasks=self._tasks,
+            jitter=self._jitter,
+        )
+        self._loaded[queue] = partition
+        if self._closed:
+            partition.close()
+        elif self._timer is None:
+            self._look_later()
+        return partition
+
+    def _look_later(self) -> None:
+        pause = self._settings.rate_window / _LOOKS_PER_RATE_WINDOW
+        self._timer = asyncio.get_running_loop().call_later(pause, self._look)
+
+    def _look(self) -> None:
+        """Samples rates, and unloads what is idle."""
+        now = asyncio.get_running_loop().time()
+        idle = [each for each in self._loaded.values() if each.look(now)]
+        for partition in idle:
+            partition.close()
+            del self._loaded[partition.queue]
+            self._observer.queue_unloaded(partition.queue)
+        self._timer = None
+        if self._loaded:
+            self._look_later()

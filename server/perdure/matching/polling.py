@@ -1,0 +1,215 @@
+"""A poll, from request to response.
+
+Theory of operation: a poll takes a match or waits for one, and has history record the start. What
+history does not want any more is dropped, and the poll goes on. When history cannot answer, the
+task is put back after a pause, and the poll pauses as well: so an outage costs each poller one
+attempt per pause, and other tasks are not held up by one that always fails.
+
+Rules that hold here: no task of the event loop is made for a poll, only a future and a timer while
+it waits. A poll may be cancelled at every `await`, and then:
+
+- it waited: it leaves the line, and what it had just been given is put back;
+- history was recording the start: whether it did is not known, so the start is undone in the
+  background (which does nothing if there was none), and the task is offered again;
+- a fused start had just been delivered: it is undone in the background.
+"""
+
+import asyncio
+
+from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
+
+from perdure.core.commit import DispatchTask, TaskType
+from perdure.core.errors import ServiceError
+from perdure.matching.partition import Partition
+from perdure.matching.settings import MatchingSettings
+from perdure.matching.waiting import Match, PendingQuery, WaitingPoller
+from perdure.proto import stored_pb2 as stored
+from perdure.rpc.clients import Encoded, HistoryTasks, Poller, StaleTask
+from perdure.runtime.ports import Clock, Ids
+from perdure.runtime.retry import Backoff, retry
+from perdure.runtime.tasks import TaskSet
+
+EMPTY = Encoded(b"")
+"""The response of a poll that got nothing."""
+
+_UNDO_ATTEMPTS = 6
+
+
+class Polls:
+    """Serves polls.
+
+    Attributes:
+        history: Who records starts; set before the first poll.
+        closed: Nothing can be undone any more.
+    """
+
+    __slots__ = (
+        "_backoff",
+        "_clock",
+        "_ids",
+        "_incarnation",
+        "_settings",
+        "_tasks",
+        "closed",
+        "history",
+    )
+
+    def __init__(
+        self,
+        *,
+        settings: MatchingSettings,
+        clock: Clock,
+        ids: Ids,
+        tasks: TaskSet,
+        incarnation: str,
+    ) -> None:
+        """Makes a server of polls.
+
+        Args:
+            settings: Bounds.
+            clock: Tells when tasks are dispatched.
+            ids: Names polls.
+            tasks: Runs what must go on after a poll was cancelled.
+            incarnation: The store's, for the tokens of queries.
+        """
+        self.history: HistoryTasks | None = None
+        self.closed = False
+        self._settings = settings
+        self._clock = clock
+        self._ids = ids
+        self._tasks = tasks
+        self._incarnation = incarnation
+        self._backoff = Backoff(
+            initial_seconds=settings.shortest_start_retry,
+            maximum_seconds=settings.longest_start_retry,
+            attempts=_UNDO_ATTEMPTS,
+        )
+
+    async def poll(self, partition: Partition, poller: Poller, wait_seconds: float) -> Encoded:
+        """Returns a response with a task or query, or an empty one after `wait_seconds`."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        deadline = began + min(wait_seconds, self._settings.long_poll_expiration)
+        partition.polls += 1
+        partition.last_poll = began
+        partition.pollers.note(poller.identity, self._clock.now(), poller)
+        failures = 0
+        try:
+            while True:
+                match = partition.take()
+                if match is None:
+                    match = await self._wait(partition, poller, deadline)
+                if match is None:
+                    partition.observer.poll_timed_out()
+                    return EMPTY
+                try:
+                    response = await self._respond(partition, match, poller)
+                except StaleTask:
+                    continue
+                except ServiceError:
+                    failures += 1
+                    await self._pause(failures, deadline)
+                    continue
+                return response
+        finally:
+            partition.polls -= 1
+            partition.last_poll = loop.time()
+
+    async def _wait(self, partition: Partition, poller: Poller, deadline: float) -> Match | None:
+        """Waits in the line."""
+        loop = asyncio.get_running_loop()
+        waiter = WaitingPoller(poller, loop.create_future())
+        partition.join(waiter)
+        timer = loop.call_at(deadline, partition.end, waiter)
+        try:
+            return await waiter.match
+        except asyncio.CancelledError:
+            self._vanished(partition, waiter)
+            raise
+        finally:
+            timer.cancel()
+
+    def _vanished(self, partition: Partition, waiter: WaitingPoller) -> None:
+        """Saves what a poll got at the moment at which it was cancelled."""
+        match = partition.vanish(waiter)
+        if isinstance(match, Encoded):
+            if waiter.fused_task is not None:
+                self._undo(waiter.fused_task, waiter.poller.request_id)
+        elif match is not None:
+            partition.put_back(match)
+
+    async def _respond(self, partition: Partition, match: Match, poller: Poller) -> Encoded:
+        """Turns a match into a response; raises StaleTask or ServiceError when it cannot."""
+        if isinstance(match, DispatchTask):
+            return await self._start(partition, match, poller)
+        partition.observer.poll_succeeded(sync=True)
+        return match if isinstance(match, Encoded) else self._pass_on(match, partition)
+
+    async def _start(self, partition: Partition, task: DispatchTask, poller: Poller) -> Encoded:
+        assert self.history is not None, "history is attached before the first poll"
+        try:
+            if task.key.queue.task_type is TaskType.WORKFLOW:
+                response = await self.history.record_workflow_task_started(task, poller)
+            else:
+                response = await self.history.record_activity_task_started(task, poller)
+        except StaleTask:
+            partition.dropped(task)
+            raise
+        except asyncio.CancelledError:
+            self._undo(task, poller.request_id, partition)
+            raise
+        except BaseException:
+            failures = partition.failed(task)
+            partition.put_back_later(task, self._backoff.pause_seconds(failures, self._ids))
+            raise
+        sync = partition.started(task)
+        observer = partition.observer
+        observer.poll_succeeded(sync)
+        observer.task_dispatched((self._clock.now() - task.scheduled_time) * 1e-9, sync)
+        return response
+
+    def _pass_on(self, query: PendingQuery, partition: Partition) -> Encoded:
+        """Returns the response that brings a query to a worker."""
+        task = query.task
+        token = stored.TaskToken(
+            kind=stored.TaskToken.KIND_QUERY,
+            namespace_id=task.namespace_id,
+            workflow_id=task.run.workflow_id,
+            run_id=task.run.run_id,
+            store_incarnation=self._incarnation,
+            task_queue=partition.queue.name,
+            query_task_id=task.query_task_id,
+        )
+        tail = wf.PollWorkflowTaskQueueResponse(task_token=token.SerializeToString())
+        return Encoded(task.response_head + tail.SerializeToString())
+
+    async def _pause(self, failures: int, deadline: float) -> None:
+        left = max(0.0, deadline - asyncio.get_running_loop().time())
+        await asyncio.sleep(min(self._backoff.pause_seconds(failures, self._ids), left))
+
+    def _undo(
+        self, task: DispatchTask, request_id: str, partition: Partition | None = None
+    ) -> None:
+        if not self.closed:
+            undoing = self._undo_start(task, request_id, partition)
+            self._tasks.spawn(f"undo start in {task.run.workflow_id}", undoing)
+
+    async def _undo_start(
+        self, task: DispatchTask, request_id: str, partition: Partition | None
+    ) -> None:
+        """Makes a task pending again; offers it again where it is in flight, in `partition`."""
+        history = self.history
+        assert history is not None
+        try:
+            await retry(
+                lambda: history.undo_task_started(task, request_id),
+                backoff=self._backoff,
+                ids=self._ids,
+                retryable=(ServiceError,),
+            )
+        except ServiceError:
+            # Its own timeout makes the task pending again.
+            return
+        finally:
+            if partition is not None:
+                partition.put_back(task)

@@ -1,0 +1,48 @@
+"""What an operator may set about matching."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True, frozen=True, kw_only=True)
+class MatchingSettings:
+    """Bounds of memory and time. Durations are seconds.
+
+    Attributes:
+        held_tasks_per_queue: Tasks of one queue kept in memory; further ones are read from their
+            rows. About 500 bytes each.
+        page_size: Rows that one read of a queue brings.
+        long_poll_expiration: After how long a poll without a task ends with an empty response.
+        idle_unload: After how long without polls and tasks a queue's memory is dropped.
+        shortest_read_interval: Age of the last full read of a queue's rows after which they are
+            read again while pollers wait, when the last reads brought tasks of which no hint came.
+        longest_read_interval: The same, when many reads in a row brought none. Also the longest
+            that one pass over a big backlog goes on before it begins anew at the queue's head.
+        transaction_window: Longer than any transaction that writes tasks can stay open.
+        shortest_start_retry: First pause after history could not record a task as started.
+        longest_start_retry: Longest such pause.
+        recent_poller: How long after its last poll a queue counts as having a worker.
+        query_poller: How long after the last poll a query that nobody took is called late rather
+            than sent to a queue without workers.
+        poller_history: How long a poll is reported by DescribeTaskQueue.
+        poller_identities_per_queue: Of how many identities the last poll is remembered.
+        rate_window: Over how long add and dispatch rates are taken.
+        describe_rows: Rows that DescribeTaskQueue reads at most to count a backlog.
+        drain: How long closing waits for undoing starts whose poller is gone.
+    """
+
+    held_tasks_per_queue: int = 1_000
+    page_size: int = 200
+    long_poll_expiration: float = 60.0
+    idle_unload: float = 300.0
+    shortest_read_interval: float = 1.0
+    longest_read_interval: float = 30.0
+    transaction_window: float = 10.0
+    shortest_start_retry: float = 0.05
+    longest_start_retry: float = 2.0
+    recent_poller: float = 10.0
+    query_poller: float = 20.0
+    poller_history: float = 300.0
+    poller_identities_per_queue: int = 1_000
+    rate_window: float = 30.0
+    describe_rows: int = 1_000
+    drain: float = 5.0

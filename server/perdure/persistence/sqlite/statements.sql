@@ -1,0 +1,262 @@
+-- name: create_store
+-- Names a new store.
+INSERT INTO store (id, cluster_id, incarnation, last_epoch) VALUES (1, ?, ?, 0)
+
+-- name: read_store
+-- The store's names and the last epoch.
+SELECT cluster_id, incarnation, last_epoch FROM store
+
+-- name: read_shards
+-- All shards.
+SELECT first_slot, last_slot, owner, epoch FROM shards ORDER BY first_slot
+
+-- name: next_epoch
+-- Draws the next epoch of the store-wide sequence.
+UPDATE store SET last_epoch = last_epoch + 1 RETURNING last_epoch
+
+-- name: drop_shards
+-- Removes shards that share a slot with a range: last slot, first slot.
+DELETE FROM shards WHERE first_slot <= ? AND last_slot >= ?
+
+-- name: insert_shard
+-- Enters a shard.
+INSERT INTO shards (first_slot, last_slot, owner, epoch) VALUES (?, ?, ?, ?)
+
+-- name: find_run
+-- A run's number and version.
+SELECT number, version FROM runs WHERE run_id = ?
+
+-- name: last_run_number
+-- The highest number of a run.
+SELECT COALESCE(MAX(number), 0) FROM runs
+
+-- name: find_current
+-- A workflow id's current run.
+SELECT run_id FROM current_runs WHERE namespace_id = ? AND workflow_id = ?
+
+-- name: insert_run
+-- A new run.
+INSERT INTO runs (number, run_id, namespace_id, workflow_id, version, start, state)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: update_run
+-- A run's new state, if it still has the expected version.
+UPDATE runs SET version = ?, state = ? WHERE number = ? AND version = ?
+
+-- name: delete_run
+-- Removes a run, if it still has the expected version.
+DELETE FROM runs WHERE number = ? AND version = ?
+
+-- name: delete_history
+-- Removes positions from a run's first to its last.
+DELETE FROM history WHERE position BETWEEN ? AND ?
+
+-- name: delete_items
+-- Removes a run's items.
+DELETE FROM items WHERE run_number = ?
+
+-- name: delete_visibility
+-- Removes a run from listings.
+DELETE FROM visibility WHERE run_id = ?
+
+-- name: insert_current
+-- The first current run of a workflow id.
+INSERT INTO current_runs (namespace_id, workflow_id, run_id) VALUES (?, ?, ?)
+
+-- name: update_current
+-- A workflow id's next current run, if the expected one is still current.
+UPDATE current_runs SET run_id = ? WHERE namespace_id = ? AND workflow_id = ? AND run_id = ?
+
+-- name: delete_current
+-- Removes a workflow id's current run, if it is this one.
+DELETE FROM current_runs WHERE namespace_id = ? AND workflow_id = ? AND run_id = ?
+
+-- name: insert_history
+-- A history batch.
+INSERT INTO history (position, last_event_id, data) VALUES (?, ?, ?)
+
+-- name: put_item
+-- Writes a pending item.
+INSERT OR REPLACE INTO items (run_number, kind, key, data) VALUES (?, ?, ?, ?)
+
+-- name: delete_item
+-- Removes a pending item.
+DELETE FROM items WHERE run_number = ? AND kind = ? AND key = ?
+
+-- name: put_task
+-- Writes a task that waits for a poller.
+INSERT OR REPLACE INTO tasks (
+    queue_namespace_id, queue_name, queue_type, queue_partition,
+    pinned_version, priority, fairness_key, task_id,
+    slot, namespace_id, workflow_id, run_id,
+    scheduled_event_id, attempt, scheduled_time, expiry, sticky
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: delete_task
+-- Removes a task.
+DELETE FROM tasks
+WHERE queue_namespace_id = ? AND queue_name = ? AND queue_type = ? AND queue_partition = ?
+  AND pinned_version = ? AND priority = ? AND fairness_key = ? AND task_id = ?
+
+-- name: put_timer
+-- Writes a run's wake-up call.
+INSERT OR REPLACE INTO timers (due, slot, namespace_id, workflow_id, run_id)
+VALUES (?, ?, ?, ?, ?)
+
+-- name: delete_timer
+-- Removes a wake-up call.
+DELETE FROM timers
+WHERE due = ? AND slot = ? AND namespace_id = ? AND workflow_id = ? AND run_id = ?
+
+-- name: put_visibility
+-- Writes what listings see of a run; indexes whose columns stay the same are not touched.
+INSERT INTO visibility (
+    run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
+    execution_time, close_time, history_length, history_size_bytes, state_transition_count,
+    parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
+    search_values, close_order
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (run_id) DO UPDATE SET
+    workflow_type = excluded.workflow_type,
+    task_queue = excluded.task_queue,
+    status = excluded.status,
+    start_time = excluded.start_time,
+    execution_time = excluded.execution_time,
+    close_time = excluded.close_time,
+    history_length = excluded.history_length,
+    history_size_bytes = excluded.history_size_bytes,
+    state_transition_count = excluded.state_transition_count,
+    parent_workflow_id = excluded.parent_workflow_id,
+    parent_run_id = excluded.parent_run_id,
+    root_workflow_id = excluded.root_workflow_id,
+    root_run_id = excluded.root_run_id,
+    memo = excluded.memo,
+    search_attributes = excluded.search_attributes,
+    search_values = excluded.search_values,
+    close_order = excluded.close_order
+
+-- name: load_run
+-- A run and its items in one snapshot: the run's row first.
+SELECT 0, number, version, run_id, namespace_id, workflow_id, start, state
+FROM runs WHERE run_id = ?1
+UNION ALL
+SELECT kind, run_number, 0, key, NULL, NULL, NULL, data
+FROM items WHERE run_number = (SELECT number FROM runs WHERE run_id = ?1)
+
+-- name: load_current
+-- The current run of a workflow id and its items in one snapshot: the run's row first.
+SELECT 0, number, version, runs.run_id, runs.namespace_id, runs.workflow_id, start, state
+FROM current_runs JOIN runs USING (run_id)
+WHERE current_runs.namespace_id = ?1 AND current_runs.workflow_id = ?2
+UNION ALL
+SELECT kind, run_number, 0, key, NULL, NULL, NULL, data
+FROM items WHERE run_number = (
+    SELECT number FROM current_runs JOIN runs USING (run_id)
+    WHERE current_runs.namespace_id = ?1 AND current_runs.workflow_id = ?2
+)
+
+-- name: read_history
+-- Batches of a run, ascending: run, workflow, namespace, first event, end event, limit.
+WITH run AS (
+    SELECT number << 24 AS base FROM runs
+    WHERE run_id = ?1 AND workflow_id = ?2 AND namespace_id = ?3
+)
+SELECT position & 16777215, last_event_id, data FROM run, history
+WHERE position >= COALESCE(
+        (SELECT MAX(position) FROM history WHERE position BETWEEN base AND base + ?4), base
+    )
+  AND position < base + ?5 AND last_event_id >= ?4
+ORDER BY position LIMIT ?6
+
+-- name: read_history_reverse
+-- Last batches of a run, descending: run, workflow, namespace, end event, limit.
+WITH run AS (
+    SELECT number << 24 AS base FROM runs
+    WHERE run_id = ?1 AND workflow_id = ?2 AND namespace_id = ?3
+)
+SELECT position & 16777215, last_event_id, data FROM run, history
+WHERE position > base AND position < base + ?4
+ORDER BY position DESC LIMIT ?5
+
+-- name: read_queue
+-- Tasks of one queue after a key: the queue, the key's own parts, limit.
+SELECT queue_namespace_id, queue_name, queue_type, queue_partition,
+    pinned_version, priority, fairness_key, task_id,
+    slot, namespace_id, workflow_id, run_id,
+    scheduled_event_id, attempt, scheduled_time, expiry, sticky
+FROM tasks
+WHERE queue_namespace_id = ? AND queue_name = ? AND queue_type = ? AND queue_partition = ?
+  AND (pinned_version, priority, fairness_key, task_id) > (?, ?, ?, ?)
+ORDER BY pinned_version, priority, fairness_key, task_id LIMIT ?
+
+-- name: read_tasks
+-- Tasks of a range of slots after a key: the key's parts, slots, limit.
+SELECT queue_namespace_id, queue_name, queue_type, queue_partition,
+    pinned_version, priority, fairness_key, task_id,
+    slot, namespace_id, workflow_id, run_id,
+    scheduled_event_id, attempt, scheduled_time, expiry, sticky
+FROM tasks
+WHERE (queue_namespace_id, queue_name, queue_type, queue_partition,
+       pinned_version, priority, fairness_key, task_id) > (?, ?, ?, ?, ?, ?, ?, ?)
+  AND slot BETWEEN ? AND ?
+ORDER BY queue_namespace_id, queue_name, queue_type, queue_partition,
+    pinned_version, priority, fairness_key, task_id LIMIT ?
+
+-- name: read_timers
+-- Timers after a row, due before a time: the row's parts, due, slots, limit.
+SELECT due, slot, namespace_id, workflow_id, run_id FROM timers
+WHERE (due, slot, namespace_id, workflow_id, run_id) > (?, ?, ?, ?, ?)
+  AND due < ? AND slot BETWEEN ? AND ?
+ORDER BY due, slot, namespace_id, workflow_id, run_id LIMIT ?
+
+-- name: list_workflows
+-- Runs of a namespace after a key, newest first, by a filter.
+SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
+    execution_time, close_time, history_length, history_size_bytes, state_transition_count,
+    parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
+    search_values
+FROM visibility
+WHERE namespace_id = ? AND (close_order, start_time, run_id) < (?, ?, ?) AND /*filter*/
+ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT ?
+
+-- name: list_all_workflows
+-- Runs of a namespace from the first one, newest first, by a filter.
+SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
+    execution_time, close_time, history_length, history_size_bytes, state_transition_count,
+    parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
+    search_values
+FROM visibility
+WHERE namespace_id = ? AND /*filter*/
+ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT ?
+
+-- name: count_workflows
+-- Number of runs by a filter.
+SELECT COUNT(*) FROM visibility WHERE namespace_id = ? AND /*filter*/
+
+-- name: count_workflows_by_status
+-- Number of runs by execution status and a filter.
+SELECT status, COUNT(*) FROM visibility WHERE namespace_id = ? AND /*filter*/ GROUP BY status
+
+-- name: create_namespace
+-- A namespace, unless its name or id is taken.
+INSERT OR IGNORE INTO namespaces (id, name, version, data) VALUES (?, ?, ?, ?)
+
+-- name: update_namespace
+-- A namespace's next version, unless it is not next or the new name is taken.
+UPDATE OR IGNORE namespaces SET name = ?, version = ?, data = ? WHERE id = ? AND version = ?
+
+-- name: list_namespaces
+-- All namespaces.
+SELECT id, name, version, data FROM namespaces ORDER BY name
+
+-- name: get_document
+-- A document.
+SELECT version, data FROM documents WHERE name = ?
+
+-- name: create_document
+-- A document's first version, unless there is one.
+INSERT OR IGNORE INTO documents (version, data, name) VALUES (?, ?, ?)
+
+-- name: update_document
+-- A document's next version, unless it is not next.
+UPDATE documents SET version = ?, data = ? WHERE name = ? AND version = ?

@@ -1,0 +1,358 @@
+"""`SqliteStore`: the store contract on one SQLite file.
+
+Theory of operation: rows are written on the event loop's thread, only the COMMIT with its sync
+runs in the writer thread. A thread that made the dozens of short calls itself would ask for the
+interpreter's lock at every one of them, and under a busy loop wait up to a switch interval (5 ms)
+each time; docs/decisions/0003-sqlite-writer.md has the numbers. For the same reason point reads
+run on the loop's thread, on a connection of their own, and never wait for a commit; listings,
+which may look at every run, go to a reader thread.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Self, TypeVar
+
+from perdure.core.commit import (
+    Commit,
+    DispatchKey,
+    DispatchTask,
+    HistoryBatch,
+    RunKey,
+    TaskQueueKey,
+    TimerRow,
+    VisibilityRow,
+)
+from perdure.core.visibility.query import VisibilityFilter
+from perdure.persistence.observation import Meter, StoreObserver, StoreStatistics
+from perdure.persistence.ports import (
+    NamespaceRow,
+    Outcome,
+    Result,
+    Shard,
+    StoredRun,
+    StoreUnavailable,
+    UnknownOutcome,
+    VisibilityCursor,
+)
+from perdure.persistence.settling import settled
+from perdure.persistence.sqlite import metadata, reading, visibility
+from perdure.persistence.sqlite.checkpoints import Checkpointer
+from perdure.persistence.sqlite.database import (
+    STATEMENTS,
+    FileLock,
+    check_path,
+    connect_reader,
+    connect_writer,
+    explained,
+)
+from perdure.persistence.sqlite.worker import Worker
+from perdure.persistence.sqlite.writing import REFUSALS, ExpectationBroken, Writer
+from perdure.runtime.ports import Ids
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TRANSITIONS_AT_ONCE = 64
+"""Written before the loop may do other work: about 3 ms."""
+
+
+class SqliteStore:
+    """A store in a file. Make one with `SqliteStore.open`."""
+
+    def __init__(
+        self, database: Path, lock: FileLock, *, ids: Ids, observer: StoreObserver | None
+    ) -> None:
+        self._file_lock = lock
+        self._writing = connect_writer(database, ids)
+        self._writer = Writer(self._writing)
+        self._point_reads = connect_reader(database)
+        self._scans = connect_reader(database)
+        visibility.register_functions(self._scans)
+        names = self._writing.execute(STATEMENTS["read_store"]).fetchone()
+        self._cluster_id, self._incarnation = names[:2]
+        self._meter = Meter(observer)
+        self._lock = asyncio.Lock()
+        self._closed = False
+        self._commit_worker = Worker("sqlite-commit")
+        self._scan_worker = Worker("sqlite-read")
+        self._checkpointer = Checkpointer(database, pause=self._lock)
+
+    @classmethod
+    async def open(
+        cls, path: Path, *, ids: Ids, observer: StoreObserver | None = None
+    ) -> Self:
+        """Opens or creates a database file.
+
+        Raises StartupError when the file must not or cannot be used.
+        """
+        database = check_path(path)
+        lock = FileLock(database)
+        try:
+            with explained(database):
+                return cls(database, lock, ids=ids, observer=observer)
+        except BaseException:
+            lock.release()
+            raise
+
+    def statistics(self) -> StoreStatistics:
+        """Returns the sums since the store was opened."""
+        return self._meter.statistics
+
+    async def commit(self, batch: Sequence[Commit]) -> Sequence[Outcome]:
+        """Applies transitions in order and makes them durable together.
+
+        Raises StoreUnavailable (nothing was written) or UnknownOutcome (a sync failed).
+        """
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        async with self._lock:
+            try:
+                outcomes = await self._commit(batch)
+            except BaseException as error:
+                self._meter.commit_failed(clock() - started, error)
+                raise
+        self._meter.committed(len(batch), clock() - started)
+        return outcomes
+
+    async def load_current(self, namespace_id: str, workflow_id: str) -> StoredRun | None:
+        """Returns the workflow id's current run."""
+        return self._point("load_current", None, reading.load_current, namespace_id, workflow_id)
+
+    async def load_run(self, key: RunKey) -> StoredRun | None:
+        """Returns one run."""
+        return self._point("load_run", None, reading.load_run, key)
+
+    async def read_history(
+        self, key: RunKey, first_event_id: int, end_event_id: int, max_batches: int
+    ) -> list[HistoryBatch]:
+        """Returns the batches that hold events first_event_id ≤ id < end_event_id, ascending."""
+        events = (first_event_id, end_event_id, max_batches)
+        return self._point("read_history", [], reading.read_history, key, *events)
+
+    async def read_history_reverse(
+        self, key: RunKey, end_event_id: int, max_batches: int
+    ) -> list[HistoryBatch]:
+        """Returns the last batches that hold events with an id < end_event_id, descending."""
+        function = reading.read_history_reverse
+        return self._point("read_history_reverse", [], function, key, end_event_id, max_batches)
+
+    async def read_queue(
+        self, queue: TaskQueueKey, after: DispatchKey | None, limit: int
+    ) -> list[DispatchTask]:
+        """Returns a queue's tasks in dispatch order, those after a key."""
+        return self._point("read_queue", [], reading.read_queue, queue, after, limit)
+
+    async def read_tasks(
+        self, first_slot: int, last_slot: int, after: DispatchKey | None, limit: int
+    ) -> list[DispatchTask]:
+        """Returns the tasks of a range of slots in key order."""
+        slots = (first_slot, last_slot)
+        return await self._scan("read_tasks", [], reading.read_tasks, *slots, after, limit)
+
+    async def read_timers(
+        self, first_slot: int, last_slot: int, due_before: int, after: TimerRow | None, limit: int
+    ) -> list[TimerRow]:
+        """Returns the timers of a range of slots due earlier than `due_before`, in row order."""
+        bounds = (first_slot, last_slot, due_before)
+        return self._point("read_timers", [], reading.read_timers, *bounds, after, limit)
+
+    async def list_workflows(
+        self, namespace_id: str, where: VisibilityFilter, after: VisibilityCursor | None, limit: int
+    ) -> list[VisibilityRow]:
+        """Returns runs: open ones first, then by close time, then start time, newest first."""
+        function = visibility.list_workflows
+        return await self._scan("list_workflows", [], function, namespace_id, where, after, limit)
+
+    async def count_workflows(self, namespace_id: str, where: VisibilityFilter) -> int:
+        """Returns the number of runs that match."""
+        function = visibility.count_workflows
+        return await self._scan("count_workflows", 0, function, namespace_id, where)
+
+    async def count_workflows_by_status(
+        self, namespace_id: str, where: VisibilityFilter
+    ) -> dict[int, int]:
+        """Returns the number of runs that match, by execution status."""
+        function = visibility.count_workflows_by_status
+        return await self._scan("count_workflows_by_status", {}, function, namespace_id, where)
+
+    async def create_namespace(self, row: NamespaceRow) -> bool:
+        """Creates a namespace; False when its name or id is taken."""
+        return await self._change("create_namespace", metadata.create_namespace, row)
+
+    async def update_namespace(self, row: NamespaceRow) -> bool:
+        """Replaces version `row.version - 1`; False when that is not the stored version."""
+        return await self._change("update_namespace", metadata.update_namespace, row)
+
+    async def list_namespaces(self) -> list[NamespaceRow]:
+        """Returns all namespaces, by name."""
+        return self._point("list_namespaces", [], metadata.list_namespaces)
+
+    async def get_document(self, name: str) -> tuple[int, bytes] | None:
+        """Returns version and data of a named document."""
+        return self._point("get_document", None, metadata.get_document, name)
+
+    async def put_document(self, name: str, version: int, data: bytes) -> bool:
+        """Writes `version`, replacing `version - 1` (0 = absent); False when it is not stored."""
+        return await self._change("put_document", metadata.put_document, name, version, data)
+
+    async def incarnation(self) -> str:
+        """Returns the random id that this store got when created or restored."""
+        return str(self._incarnation)
+
+    async def cluster_id(self) -> str:
+        """Returns the cluster's random id, made when the store was created."""
+        return str(self._cluster_id)
+
+    async def acquire_shard(self, first_slot: int, last_slot: int, owner: str) -> Shard:
+        """Takes over a range of slots with a new, higher epoch."""
+
+        def acquire(_: sqlite3.Connection) -> Shard:
+            return self._writer.acquire_shard(first_slot, last_slot, owner)
+
+        return await self._change("acquire_shard", acquire)
+
+    async def close(self) -> None:
+        """Finishes what is in flight, folds the log into the file and gives it up."""
+        async with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        await self._checkpointer.close()
+        self._scan_worker.close()
+        self._commit_worker.close()
+        self._point_reads.close()
+        self._scans.close()
+        self._writing.close()
+        self._file_lock.release()
+
+    async def _commit(self, batch: Sequence[Commit]) -> list[Outcome]:
+        outcomes = [self._writer.admit(commit) for commit in batch]
+        admitted = [
+            position
+            for position, outcome in enumerate(outcomes)
+            if outcome.result is Result.COMMITTED
+        ]
+        if admitted:
+            written = await self._transact([batch[position] for position in admitted])
+            for position, outcome in zip(admitted, written, strict=True):
+                outcomes[position] = outcome
+        return outcomes
+
+    async def _transact(self, commits: list[Commit]) -> list[Outcome]:
+        try:
+            try:
+                outcomes = await self._write_hopefully(commits)
+            except (ExpectationBroken, *REFUSALS):
+                self._meter.statistics.careful_commits += 1
+                outcomes = await self._write_carefully(commits)
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        await self._finish(len(commits))
+        return outcomes
+
+    async def _write_hopefully(self, commits: list[Commit]) -> list[Outcome]:
+        self._begin()
+        outcomes: list[Outcome] = []
+        for first in range(0, len(commits), TRANSITIONS_AT_ONCE):
+            if first:
+                await asyncio.sleep(0)
+            chunk = commits[first : first + TRANSITIONS_AT_ONCE]
+            outcomes += self._writer.write_hopefully(chunk)
+        return outcomes
+
+    async def _write_carefully(self, commits: list[Commit]) -> list[Outcome]:
+        self._begin()
+        outcomes = []
+        for position, commit in enumerate(commits, 1):
+            outcomes.append(self._writer.write_carefully(commit))
+            if position % TRANSITIONS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return outcomes
+
+    def _begin(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        self._writer.begin()
+
+    def _give_up(self, error: BaseException) -> None:
+        if self._closed:
+            return
+        self._writer.rollback()
+        if isinstance(error, sqlite3.Error):
+            raise StoreUnavailable(f"the database file cannot be written: {error}") from error
+
+    async def _finish(self, transitions: int) -> None:
+        try:
+            await settled(self._commit_worker.submit(self._writing.commit))
+        except sqlite3.Error as error:
+            self._writer.rollback()
+            sentence = f"the database file could not be synced: {error}"
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+                raise StoreUnavailable(sentence) from error
+            raise UnknownOutcome(sentence) from error
+        self._writer.committed()
+        self._checkpointer.committed(transitions)
+
+    async def _change(
+        self,
+        operation: str,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> T:
+        async with self._lock:
+            with self._meter.reading(operation):
+                try:
+                    self._begin()
+                    result = function(self._writing, *arguments, **keywords)
+                except BaseException as error:
+                    self._give_up(error)
+                    raise
+                await self._finish(1)
+                self._writer.shards_changed()
+                return result
+
+    def _point(
+        self,
+        operation: str,
+        nothing: T,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> T:
+        with self._meter.reading(operation):
+            return self._read(self._point_reads, nothing, function, *arguments, **keywords)
+
+    async def _scan(
+        self,
+        operation: str,
+        nothing: T,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> T:
+        def read() -> T:
+            return self._read(self._scans, nothing, function, *arguments, **keywords)
+
+        with self._meter.reading(operation):
+            return await settled(self._scan_worker.submit(read))
+
+    def _read(
+        self,
+        connection: sqlite3.Connection,
+        nothing: T,
+        function: Callable[Concatenate[sqlite3.Connection, P], T],
+        *arguments: P.args,
+        **keywords: P.kwargs,
+    ) -> T:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        try:
+            return function(connection, *arguments, **keywords)
+        except UnicodeEncodeError:
+            return nothing
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the database file cannot be read: {error}") from error

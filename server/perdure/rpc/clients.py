@@ -1,0 +1,280 @@
+"""Where roles meet: what the frontend, history and matching ask of each other.
+
+Two implementations of each Protocol exist: in process (no serialisation, no hop) and, between
+machines, gRPC. Nothing else in the code knows which one it has. Rules that hold here: arguments
+are public request messages plus plain values, so that any of them can cross a wire; a response may
+be `Encoded`, its serialised bytes, where building a message object would only be undone.
+
+All methods raise `perdure.core.errors.ServiceError`. A caller that goes away cancels the coroutine.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
+
+from perdure.core.commit import DispatchTask, RunKey, TaskQueueKey
+
+
+class Encoded(bytes):
+    """A serialised response message, sent to the client as it is."""
+
+    __slots__ = ()
+
+
+class Namespace(NamedTuple):
+    """What the other roles need to know of a namespace."""
+
+    id: str
+    name: str
+
+
+class Poller(NamedTuple):
+    """Who is asking for a task; `request_id` makes recording the start idempotent."""
+
+    request_id: str
+    identity: str
+    request: wf.PollWorkflowTaskQueueRequest | wf.PollActivityTaskQueueRequest
+
+
+class QueryTask(NamedTuple):
+    """A query that a worker shall answer: it lives in memory only.
+
+    `response_head` is the serialised PollWorkflowTaskQueueResponse that history made for it
+    (execution, type, history, query), without the task token.
+    """
+
+    query_task_id: str
+    namespace_id: str
+    run: RunKey
+    response_head: bytes
+
+
+@dataclass(slots=True, frozen=True)
+class QueryOutcome:
+    """How a worker answered a query."""
+
+    request: wf.RespondQueryTaskCompletedRequest
+
+
+class StaleTask(Exception):
+    """The task that was to be started is not pending any more: drop it."""
+
+
+class Reservation(Protocol):
+    """A poller that waits in this process, held back from other tasks (a fused start)."""
+
+    @property
+    def poller(self) -> Poller:
+        """Who waits."""
+        ...
+
+    def deliver(self, response: Encoded, task: DispatchTask | None = None) -> bool:
+        """Answers the poller; False when it is gone, and the start must be undone.
+
+        The poller may still go before its own next step. Then matching has `task` undone, if it
+        was named.
+        """
+        ...
+
+    def release(self) -> None:
+        """Puts the poller back: there is no task for it after all."""
+        ...
+
+
+class MatchingClient(Protocol):
+    """What others ask of matching."""
+
+    def reserve(self, queue: TaskQueueKey) -> Reservation | None:
+        """Takes a poller that waits in this process; None when there is none."""
+        ...
+
+    def add_tasks(self, tasks: Sequence[DispatchTask]) -> None:
+        """Hands over committed tasks as hints; what does not fit is dropped and read later."""
+        ...
+
+    async def poll_workflow_task_queue(
+        self, namespace: Namespace, request: wf.PollWorkflowTaskQueueRequest, timeout: float
+    ) -> Encoded:
+        """Waits for a workflow or query task; an empty response after `timeout` seconds."""
+        ...
+
+    async def poll_activity_task_queue(
+        self, namespace: Namespace, request: wf.PollActivityTaskQueueRequest, timeout: float
+    ) -> Encoded:
+        """Waits for an activity task; an empty response after `timeout` seconds."""
+        ...
+
+    async def query(self, queue: TaskQueueKey, task: QueryTask, timeout: float) -> QueryOutcome:
+        """Has a worker of the queue answer a query.
+
+        Raises FailedPreconditionError when no worker polls the queue, DeadlineExceededError.
+        """
+        ...
+
+    def respond_query_task_completed(
+        self, query_task_id: str, request: wf.RespondQueryTaskCompletedRequest
+    ) -> None:
+        """Passes a worker's answer on; NotFoundError when nobody waits for it any more."""
+        ...
+
+    def has_recent_poller(self, queue: TaskQueueKey) -> bool:
+        """Tells whether a poller was seen on the queue in the last 10 s, or waits now."""
+        ...
+
+    async def describe_task_queue(
+        self, namespace: Namespace, request: wf.DescribeTaskQueueRequest
+    ) -> wf.DescribeTaskQueueResponse:
+        """Returns pollers and statistics."""
+        ...
+
+    def cancel_polls(self, namespace_id: str, task_queue: str, worker_instance_key: str) -> int:
+        """Ends a worker's outstanding polls with an empty response; returns how many."""
+        ...
+
+
+class HistoryTasks(Protocol):
+    """What matching asks of history."""
+
+    async def record_workflow_task_started(self, task: DispatchTask, poller: Poller) -> Encoded:
+        """Records that a workflow task has started; idempotent by `poller.request_id`.
+
+        Returns a serialised PollWorkflowTaskQueueResponse. Raises StaleTask.
+        """
+        ...
+
+    async def record_activity_task_started(self, task: DispatchTask, poller: Poller) -> Encoded:
+        """Records that an activity task has started; idempotent by `poller.request_id`.
+
+        Returns a serialised PollActivityTaskQueueResponse. Raises StaleTask.
+        """
+        ...
+
+    async def undo_task_started(self, task: DispatchTask, request_id: str) -> None:
+        """Makes a started task pending again, because its poller was gone before the reply."""
+        ...
+
+
+class HistoryClient(HistoryTasks, Protocol):
+    """What the frontend asks of history. Requests are validated in form by the frontend."""
+
+    async def start_workflow_execution(
+        self, namespace: Namespace, request: wf.StartWorkflowExecutionRequest
+    ) -> wf.StartWorkflowExecutionResponse:
+        """Starts a workflow, or applies its conflict and reuse policies."""
+        ...
+
+    async def signal_with_start_workflow_execution(
+        self, namespace: Namespace, request: wf.SignalWithStartWorkflowExecutionRequest
+    ) -> wf.SignalWithStartWorkflowExecutionResponse:
+        """Signals the running run, or starts one with the signal in it."""
+        ...
+
+    async def signal_workflow_execution(
+        self, namespace: Namespace, request: wf.SignalWorkflowExecutionRequest
+    ) -> wf.SignalWorkflowExecutionResponse:
+        """Signals a run."""
+        ...
+
+    async def request_cancel_workflow_execution(
+        self, namespace: Namespace, request: wf.RequestCancelWorkflowExecutionRequest
+    ) -> wf.RequestCancelWorkflowExecutionResponse:
+        """Asks a run to cancel itself."""
+        ...
+
+    async def terminate_workflow_execution(
+        self, namespace: Namespace, request: wf.TerminateWorkflowExecutionRequest
+    ) -> wf.TerminateWorkflowExecutionResponse:
+        """Ends a run at once."""
+        ...
+
+    async def describe_workflow_execution(
+        self, namespace: Namespace, request: wf.DescribeWorkflowExecutionRequest
+    ) -> wf.DescribeWorkflowExecutionResponse:
+        """Describes a run."""
+        ...
+
+    async def get_workflow_execution_history(
+        self, namespace: Namespace, request: wf.GetWorkflowExecutionHistoryRequest, timeout: float
+    ) -> Encoded:
+        """Returns a page of history; waits up to `timeout` seconds where that is asked."""
+        ...
+
+    async def get_workflow_execution_history_reverse(
+        self, namespace: Namespace, request: wf.GetWorkflowExecutionHistoryReverseRequest
+    ) -> Encoded:
+        """Returns a page of history, newest event first."""
+        ...
+
+    async def query_workflow(
+        self, namespace: Namespace, request: wf.QueryWorkflowRequest, timeout: float
+    ) -> wf.QueryWorkflowResponse:
+        """Has a worker answer a query."""
+        ...
+
+    async def respond_workflow_task_completed(
+        self, namespace: Namespace, request: wf.RespondWorkflowTaskCompletedRequest
+    ) -> Encoded:
+        """Applies a workflow task's commands."""
+        ...
+
+    async def respond_workflow_task_failed(
+        self, namespace: Namespace, request: wf.RespondWorkflowTaskFailedRequest
+    ) -> wf.RespondWorkflowTaskFailedResponse:
+        """Records a failed workflow task."""
+        ...
+
+    async def respond_activity_task_completed(
+        self, namespace: Namespace, request: wf.RespondActivityTaskCompletedRequest
+    ) -> wf.RespondActivityTaskCompletedResponse:
+        """Completes an activity, by token."""
+        ...
+
+    async def respond_activity_task_failed(
+        self, namespace: Namespace, request: wf.RespondActivityTaskFailedRequest
+    ) -> wf.RespondActivityTaskFailedResponse:
+        """Fails an activity attempt, by token."""
+        ...
+
+    async def respond_activity_task_canceled(
+        self, namespace: Namespace, request: wf.RespondActivityTaskCanceledRequest
+    ) -> wf.RespondActivityTaskCanceledResponse:
+        """Cancels an activity, by token."""
+        ...
+
+    async def record_activity_task_heartbeat(
+        self, namespace: Namespace, request: wf.RecordActivityTaskHeartbeatRequest
+    ) -> wf.RecordActivityTaskHeartbeatResponse:
+        """Records a heartbeat, by token."""
+        ...
+
+    async def respond_activity_task_completed_by_id(
+        self, namespace: Namespace, request: wf.RespondActivityTaskCompletedByIdRequest
+    ) -> wf.RespondActivityTaskCompletedByIdResponse:
+        """Completes an activity, by its id."""
+        ...
+
+    async def respond_activity_task_failed_by_id(
+        self, namespace: Namespace, request: wf.RespondActivityTaskFailedByIdRequest
+    ) -> wf.RespondActivityTaskFailedByIdResponse:
+        """Fails an activity attempt, by its id."""
+        ...
+
+    async def respond_activity_task_canceled_by_id(
+        self, namespace: Namespace, request: wf.RespondActivityTaskCanceledByIdRequest
+    ) -> wf.RespondActivityTaskCanceledByIdResponse:
+        """Cancels an activity, by its id."""
+        ...
+
+    async def record_activity_task_heartbeat_by_id(
+        self, namespace: Namespace, request: wf.RecordActivityTaskHeartbeatByIdRequest
+    ) -> wf.RecordActivityTaskHeartbeatByIdResponse:
+        """Records a heartbeat, by the activity's id."""
+        ...
+
+    async def reset_sticky_task_queue(
+        self, namespace: Namespace, request: wf.ResetStickyTaskQueueRequest
+    ) -> wf.ResetStickyTaskQueueResponse:
+        """Forgets the worker that has the run in its cache."""
+        ...

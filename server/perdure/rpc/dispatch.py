@@ -1,0 +1,150 @@
+"""From grpc.aio's calls to handlers: one coroutine around each, made when the server is made.
+
+Theory of operation: grpc.aio asks its generic handlers in turn for every call; `Dispatcher` finds
+the RPC in one dictionary. Requests arrive as bytes and are parsed here, because grpc.aio would
+answer an undecodable one with UNKNOWN, and a size limit in the transport would answer with a text
+that SDKs do not recognise. This is the hot path: no logging, no label look-ups, no allocation that
+a call does not need.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from perdure.core.errors import ServiceError
+from perdure.rpc.faults import FaultLog
+from perdure.rpc.handler import Handler, OperationObserver, RpcObserver
+from perdure.rpc.methods import Method
+from perdure.rpc.status import (
+    MaskedError,
+    MessageTooLargeError,
+    UndecodableRequestError,
+    UnknownMethodError,
+    abort,
+)
+
+Call = grpc.aio.ServicerContext[bytes, bytes]
+Behaviour = Callable[[bytes, Call], Awaitable[bytes]]
+
+
+class GrpcContext:
+    """The `RequestContext` of a grpc.aio call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    @cached_property
+    def metadata(self) -> Mapping[str, str | bytes]:
+        """The call's headers, by lower-case name; the last one of a name wins."""
+        return {key.lower(): value for key, value in self._call.invocation_metadata() or ()}
+
+    @property
+    def peer(self) -> str:
+        """The caller's address."""
+        return self._call.peer()
+
+    def time_remaining(self) -> float | None:
+        """Returns the seconds until the caller gives up; None when it never does."""
+        return self._call.time_remaining()
+
+
+class Dispatcher(grpc.GenericRpcHandler[bytes, bytes]):
+    """Finds the handler of a call; one that no service has is refused by name.
+
+    Calls to the services in `others` are left to the generic handlers that come after.
+    """
+
+    def __init__(
+        self,
+        *,
+        methods: Mapping[Method, Handler],
+        known_services: frozenset[str],
+        others: frozenset[str],
+        observer: RpcObserver,
+        faults: FaultLog,
+        max_request_bytes: int,
+    ) -> None:
+        self._known_services = known_services
+        self._others = others
+        self._unknown = observer.operation("", "unknown")
+        self._handlers = {
+            method.path: grpc.unary_unary_rpc_method_handler(
+                _serve(
+                    method,
+                    handler,
+                    observer=observer.operation(method.service, method.name),
+                    faults=faults,
+                    max_request_bytes=max_request_bytes,
+                )
+            )
+            for method, handler in methods.items()
+        }
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
+        """Returns what serves a call."""
+        path = handler_call_details.method
+        handler = self._handlers.get(path)
+        if handler is None and path[1:].rpartition("/")[0] not in self._others:
+            return self._refusal(path)
+        return handler
+
+    def _refusal(self, path: str) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        error = UnknownMethodError(path, self._known_services)
+
+        async def refuse(_request: bytes, call: Call) -> bytes:
+            self._unknown.end(self._unknown.begin(), "", error)
+            await abort(call, error)
+
+        return grpc.unary_unary_rpc_method_handler(refuse)
+
+
+def _serve(
+    method: Method,
+    handler: Handler,
+    *,
+    observer: OperationObserver,
+    faults: FaultLog,
+    max_request_bytes: int,
+) -> Behaviour:
+    parse, begin, end = method.parse, observer.begin, observer.end
+    names_namespace = method.names_namespace
+
+    async def serve(data: bytes, call: Call) -> bytes:
+        begun = begin()
+        namespace = ""
+        failure: ServiceError
+        try:
+            if len(data) > max_request_bytes:
+                raise MessageTooLargeError(len(data), max_request_bytes)
+            request = parse(data)
+            if names_namespace:
+                namespace = request.namespace  # type: ignore[attr-defined]
+            response = await handler(request, GrpcContext(call))
+            if isinstance(response, bytes):
+                # grpc.aio takes nothing but bytes itself, no subclass.
+                answer = bytes(response)
+            else:
+                answer = response.SerializeToString()
+        except ServiceError as error:
+            failure = error
+            end(begun, namespace, error)
+        except DecodeError:
+            failure = UndecodableRequestError()
+            end(begun, namespace, failure)
+        except asyncio.CancelledError as cancelled:
+            end(begun, namespace, cancelled)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            failure = MaskedError(faults.record(method.name, error))
+            end(begun, namespace, error)
+        else:
+            end(begun, namespace, None)
+            return answer
+        await abort(call, failure)
+
+    return serve

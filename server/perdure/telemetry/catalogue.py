@@ -1,0 +1,91 @@
+"""Every metric of Perdure, declared once.
+
+Names, labels and kinds are those of Temporal's server 1.32 where it has the metric, so that
+dashboards and alerts made for it work here; what only Perdure has stands at the end. Server code,
+dashboards, alerts and docs use these objects, never names.
+"""
+
+from perdure.telemetry.metric import Kind, Metric, Unit, counter, gauge, histogram
+
+__all__ = ["CATALOGUE", "Kind", "Metric", "Unit"]
+
+_SERVICE = ("service_name",)
+_OPERATION = ("operation", *_SERVICE)
+_RPC = ("namespace", *_OPERATION)
+_ERROR = ("error_type", *_RPC)
+_RUN = ("namespace_state", *_RPC)
+_VERSION = ("worker_build_id", "worker_deployment_name", "worker_version")
+_QUEUE = (*_RUN, "partition", "task_type", "taskqueue", *_VERSION)
+_BACKLOG = (*_QUEUE, "task_priority")
+_WORKFLOW = (*_RUN, "taskqueue", "workflowType")
+_ACTIVITY = (*_RPC, "activityType", "taskqueue", "versioning_behavior", "workflowType")
+
+SERVICE_REQUESTS = counter("service_requests", _RPC, "RPCs received.")
+SERVICE_LATENCY = histogram(
+    "service_latency", _RPC, "Time from receiving an RPC to answering it, long polls included."
+)
+SERVICE_PENDING_REQUESTS = gauge("service_pending_requests", _RPC, "RPCs being answered now.")
+SERVICE_ERROR_WITH_TYPE = counter(
+    "service_error_with_type", _ERROR, "RPCs answered with an error, by its type."
+)
+
+STATE_TRANSITION_COUNT = histogram(
+    "state_transition_count", _RUN, "Transitions of a run, seen when it changes.", Unit.COUNT
+)
+WORKFLOW_SUCCESS = counter("workflow_success", _WORKFLOW, "Runs completed.")
+WORKFLOW_FAILED = counter("workflow_failed", _WORKFLOW, "Runs failed.")
+WORKFLOW_TIMEOUT = counter("workflow_timeout", _WORKFLOW, "Runs timed out.")
+WORKFLOW_TERMINATE = counter("workflow_terminate", _WORKFLOW, "Runs terminated.")
+WORKFLOW_CANCEL = counter("workflow_cancel", _WORKFLOW, "Runs cancelled.")
+WORKFLOW_CONTINUED_AS_NEW = counter(
+    "workflow_continued_as_new", _WORKFLOW, "Runs that continued as a new run."
+)
+ACTIVITY_SUCCESS = counter("activity_success", _ACTIVITY, "Activities completed.")
+ACTIVITY_FAIL = counter("activity_fail", _ACTIVITY, "Activities failed for good.")
+ACTIVITY_TIMEOUT = counter(
+    "activity_timeout", (*_ACTIVITY, "timeout_type"), "Activities timed out for good."
+)
+ACTIVITY_CANCEL = counter("activity_cancel", _ACTIVITY, "Activities cancelled.")
+
+POLL_SUCCESS = counter("poll_success", _QUEUE, "Polls answered with a task.")
+POLL_SUCCESS_SYNC = counter(
+    "poll_success_sync", _QUEUE, "Polls that were waiting when their task was made."
+)
+POLL_TIMEOUTS = counter("poll_timeouts", _QUEUE, "Polls answered without a task.")
+PENDING_POLLS = gauge("pending_polls", _QUEUE, "Polls waiting now.")
+APPROXIMATE_BACKLOG_COUNT = gauge(
+    "approximate_backlog_count", _BACKLOG, "Tasks waiting for a poller, roughly."
+)
+
+PERSISTENCE_REQUESTS = counter("persistence_requests", _RPC, "Operations asked of the store.")
+PERSISTENCE_ERRORS = counter("persistence_errors", _RPC, "Store operations that failed.")
+PERSISTENCE_LATENCY = histogram("persistence_latency", _RPC, "Duration of store operations.")
+
+RESTARTS = counter("restarts", _SERVICE, "1 since this process started.")
+BUILD_INFORMATION = gauge(
+    "build_information",
+    ("build_platform", "build_version", "python_version", *_SERVICE),
+    "1; the labels say what runs.",
+)
+MEMORY_ALLOCATED = gauge("memory_allocated", _SERVICE, "Resident memory.", Unit.BYTES)
+MEMORY_HEAP = gauge("memory_heap", _SERVICE, "Size of the data segment.", Unit.BYTES)
+MEMORY_STACK = gauge("memory_stack", _SERVICE, "Size of the main thread's stack.", Unit.BYTES)
+MEMORY_GC_PAUSE_MS = histogram(
+    "memory_gc_pause_ms", _SERVICE, "Pauses of the garbage collector.", Unit.MILLISECONDS
+)
+
+GROUP_COMMIT_BATCH_SIZE = histogram(
+    "group_commit_batch_size", _SERVICE, "Transitions in one store transaction.", Unit.COUNT
+)
+GROUP_COMMIT_LATENCY = histogram(
+    "group_commit_latency", _SERVICE, "Time from handing over a batch to its being durable."
+)
+GROUP_COMMIT_LOST = counter(
+    "group_commit_lost", _SERVICE, "Transitions that the store did not confirm."
+)
+EVENT_LOOP_LAG = histogram("event_loop_lag", _SERVICE, "How late the event loop runs what is due.")
+
+CATALOGUE: tuple[Metric, ...] = tuple(
+    value for value in tuple(globals().values()) if isinstance(value, Metric)
+)
+"""Every metric above, in order."""

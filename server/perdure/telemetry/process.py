@@ -1,0 +1,95 @@
+"""What the process itself does: memory, garbage collection, the event loop."""
+
+import asyncio
+import gc
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from perdure.config.version import VERSION
+from perdure.telemetry import catalogue
+from perdure.telemetry.collectors import Metrics
+from perdure.telemetry.series import HistogramSeries
+
+LAG_PERIOD = 0.25
+"""Seconds between two looks at the event loop: 4 wake-ups a second are not seen in its load."""
+_STATUS = Path("/proc/self/status")
+
+
+class ProcessMonitor:
+    """Measures this process until it is closed."""
+
+    def __init__(
+        self, metrics: Metrics, loop: asyncio.AbstractEventLoop, roles: Sequence[str]
+    ) -> None:
+        """Starts measuring.
+
+        Args:
+            metrics: Where to; the process itself is called by its role, or `server` with several.
+            loop: The event loop to watch.
+            roles: What runs in this process.
+        """
+        for role in roles:
+            _say_started(metrics.scoped(service_name=role))
+        metrics = metrics.scoped(service_name=roles[0] if len(roles) == 1 else "server")
+        for metric, field in _MEMORY.items():
+            metrics.gauge(metric).bind().follow(_memory_reader(field))
+        self._pauses = _GarbagePauses(metrics.histogram(catalogue.MEMORY_GC_PAUSE_MS).bind())
+        gc.callbacks.append(self._pauses)
+        self._lag = metrics.histogram(catalogue.EVENT_LOOP_LAG).bind()
+        self._loop = loop
+        self._due = loop.time() + LAG_PERIOD
+        self._timer = loop.call_at(self._due, self._look)
+
+    def close(self) -> None:
+        """Stops measuring."""
+        gc.callbacks.remove(self._pauses)
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        self._lag.observe(max(0.0, now - self._due))
+        self._due = now + LAG_PERIOD
+        self._timer = self._loop.call_at(self._due, self._look)
+
+
+def _say_started(metrics: Metrics) -> None:
+    metrics.counter(catalogue.RESTARTS).bind().inc()
+    metrics.gauge(catalogue.BUILD_INFORMATION).bind(
+        build_platform=platform.machine(),
+        build_version=VERSION,
+        python_version=platform.python_version(),
+    ).set(1)
+
+
+class _GarbagePauses:
+    __slots__ = ("_pauses", "_since")
+
+    def __init__(self, pauses: HistogramSeries) -> None:
+        self._pauses = pauses
+        self._since = 0.0
+
+    def __call__(self, phase: str, _info: dict[str, int]) -> None:
+        if phase == "start":
+            self._since = time.perf_counter()
+        else:
+            self._pauses.observe((time.perf_counter() - self._since) * 1000)
+
+
+_MEMORY = {
+    catalogue.MEMORY_ALLOCATED: "VmRSS",
+    catalogue.MEMORY_HEAP: "VmData",
+    catalogue.MEMORY_STACK: "VmStk",
+}
+
+
+def _memory_reader(field: str) -> Callable[[], float]:
+    def read() -> float:
+        for line in _STATUS.read_text("ascii").splitlines():
+            name, _, rest = line.partition(":")
+            if name == field:
+                return float(rest.split()[0]) * 1024
+        return 0.0
+
+    return read

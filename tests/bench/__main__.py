@@ -1,0 +1,175 @@
+"""`python -m bench`: the command line of the benchmark."""
+
+import contextlib
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from bench import machine, profiler
+from bench.errors import BenchError
+from bench.gates import judge
+from bench.progress import observing
+from bench.report import Report, write_markdown
+from bench.results import tabulate
+from bench.runner import Plan, profile_path, run
+from bench.scenarios import BY_NAME
+from bench.targets import Target
+
+ROUNDS = 2
+QUICK_ROUNDS = 1
+IN_FLIGHT = 50
+HOT_FUNCTIONS = 25
+MIN_WIDTH = 140
+INTERRUPTED = 130
+
+
+def _targets(_: click.Context, __: click.Parameter, value: str) -> tuple[Target, ...]:
+    try:
+        return tuple(dict.fromkeys(Target(word.strip()) for word in value.split(",")))
+    except ValueError as error:
+        msg = f"{error}; known are {', '.join(Target)}"
+        raise click.BadParameter(msg) from error
+
+
+@click.command()
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    type=click.Choice(list(BY_NAME)),
+    help="Scenario to run; may be repeated.  [default: all]",
+)
+@click.option(
+    "--targets",
+    default=",".join(Target),
+    show_default=True,
+    callback=_targets,
+    help="Servers to measure, in the order of each round.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    help=f"Rounds of every scenario.  [default: {ROUNDS}, or {QUICK_ROUNDS} with --quick]",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(min=1),
+    default=IN_FLIGHT,
+    show_default=True,
+    help="Workflows in flight when loaded.",
+)
+@click.option("--quick", is_flag=True, help="A tenth of the workflows, one round: a look only.")
+@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option(
+    "--write",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Markdown page whose benchmark section is replaced.",
+)
+@click.option("--gate", is_flag=True, help="End with code 1 if a gate is broken.")
+@click.option(
+    "--profile",
+    "profiles",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Directory for py-spy profiles of Perdure; the numbers are not comparable then.",
+)
+def main(
+    *,
+    scenarios: tuple[str, ...],
+    targets: tuple[Target, ...],
+    rounds: int | None,
+    in_flight: int,
+    quick: bool,
+    output: str,
+    page: Path | None,
+    gate: bool,
+    profiles: Path | None,
+) -> None:
+    """Measure Perdure beside the real dev server and beside a server that does nothing."""
+    if gate and profiles is not None:
+        msg = "--gate and --profile exclude each other: a profiler slows what it watches"
+        raise click.UsageError(msg)
+    if gate and set(targets) != set(Target):
+        msg = "--gate compares all three servers: leave --targets out"
+        raise click.UsageError(msg)
+    names = scenarios or tuple(BY_NAME)
+    chosen = [BY_NAME[name] for name in dict.fromkeys(names)]
+    plan = Plan(
+        scenarios=[scenario.quick() for scenario in chosen] if quick else chosen,
+        targets=targets,
+        rounds=rounds or (QUICK_ROUNDS if quick else ROUNDS),
+        in_flight=in_flight,
+        profiles=profiles,
+    )
+    report = _run(plan, is_quick=quick)
+    console = Console()
+    if output == "json":
+        console.print_json(data=report.to_json())
+    else:
+        report.print(console if console.width >= MIN_WIDTH else Console(width=MIN_WIDTH))
+        _print_profiles(plan, console)
+    if page is not None:
+        write_markdown(page, report)
+    if gate and not all(verdict.passed for verdict in report.verdicts):
+        sys.exit(1)
+
+
+def _run(plan: Plan, *, is_quick: bool) -> Report:
+    here = machine.describe(with_devserver=Target.DEVSERVER in plan.targets)
+    if plan.profiles is not None:
+        profiler.find_py_spy()
+    with observing(Console(stderr=True), len(list(plan.steps()))) as observer:
+        table = tabulate(run(plan, observer))
+    names = [scenario.name for scenario in plan.scenarios]
+    return Report(
+        table=table,
+        verdicts=judge(table, names) if set(plan.targets) == set(Target) else (),
+        machine=here,
+        rounds=plan.rounds,
+        in_flight=plan.in_flight,
+        is_quick=is_quick,
+        is_profiled=plan.profiles is not None,
+    )
+
+
+def _print_profiles(plan: Plan, console: Console) -> None:
+    if plan.profiles is None:
+        return
+    for step in plan.steps():
+        if step.target is not Target.PERDURE:
+            continue
+        path = profile_path(plan.profiles, step)
+        console.print(f"\n{path}: own share, share with callees, function", highlight=False)
+        for hot in profiler.hottest(path.read_text(encoding="utf-8"), HOT_FUNCTIONS):
+            line = f"{hot.own_share:6.1%} {hot.total_share:6.1%}  {hot.function}"
+            console.print(line, highlight=False, markup=False)
+
+
+def _terminate(_: int, __: FrameType | None) -> None:
+    """End as Ctrl-C does, so that every child is stopped."""
+    raise KeyboardInterrupt
+
+
+def start() -> None:
+    """Run the command, with one sentence for what goes wrong."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        main(standalone_mode=False)
+    except BenchError as error:
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(f"bench: {error}", err=True)
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("bench: interrupted; nothing is left running", err=True)
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    start()

@@ -1,0 +1,1 @@
+"""One suite for every store: what `perdure.persistence.ports` promises, asked of each."""

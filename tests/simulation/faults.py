@@ -1,0 +1,82 @@
+"""Which faults a seed injects, how often, and when they stop.
+
+Theory of operation: every kind of fault is switched on by the toss of a coin (a run with all of
+them hides what only one can show), with a rate of its own. `FaultPlan.stop` ends them all, so that
+the rest of the run can show that nothing was lost.
+"""
+
+import random
+from dataclasses import dataclass, fields
+
+
+@dataclass(slots=True, kw_only=True)
+class FaultPlan:
+    """Rates of faults: probabilities per operation, or mean seconds between two; 0 means never.
+
+    Attributes:
+        request_loss: An RPC does not reach the server.
+        reply_loss: The server's answer does not reach the caller.
+        silent_loss: Of lost messages, those that the caller learns of only by its deadline.
+        duplicate_request: An RPC that is safe to repeat arrives twice.
+        slow_message: A message takes up to a second.
+        store_unavailable: A commit or read fails, nothing being written.
+        unknown_outcome: A commit's outcome is unknown; whether it was applied is another toss.
+        slow_store: A store operation takes up to two seconds.
+        worker_vanishes: A worker takes a task and is never heard of again.
+        worker_is_slow: A worker answers after the task has timed out.
+        workflow_task_fails: A worker fails a workflow task.
+        crash_seconds: Mean time between crashes of the server.
+        outage_seconds: Mean time between outages of the store.
+        clock_jump_seconds: Mean time between jumps of the wall clock.
+        worker_restart_seconds: Mean time between restarts of a worker.
+    """
+
+    request_loss: float = 0.0
+    reply_loss: float = 0.0
+    silent_loss: float = 0.0
+    duplicate_request: float = 0.0
+    slow_message: float = 0.0
+    store_unavailable: float = 0.0
+    unknown_outcome: float = 0.0
+    slow_store: float = 0.0
+    worker_vanishes: float = 0.0
+    worker_is_slow: float = 0.0
+    workflow_task_fails: float = 0.0
+    crash_seconds: float = 0.0
+    outage_seconds: float = 0.0
+    clock_jump_seconds: float = 0.0
+    worker_restart_seconds: float = 0.0
+
+    def stop(self) -> None:
+        """Ends all faults."""
+        for field in fields(self):
+            setattr(self, field.name, 0.0)
+
+    def names(self) -> list[str]:
+        """Returns the kinds of fault that are on."""
+        return [field.name for field in fields(self) if getattr(self, field.name)]
+
+
+def random_plan(generator: random.Random) -> FaultPlan:
+    """Draws the faults of a run."""
+
+    def rate(highest: float) -> float:
+        return generator.uniform(0.1, 1.0) * highest if generator.random() < 0.5 else 0.0
+
+    return FaultPlan(
+        request_loss=rate(0.05),
+        reply_loss=rate(0.05),
+        silent_loss=rate(1.0),
+        duplicate_request=rate(0.2),
+        slow_message=rate(0.1),
+        store_unavailable=rate(0.05),
+        unknown_outcome=rate(0.03),
+        slow_store=rate(0.05),
+        worker_vanishes=rate(0.05),
+        worker_is_slow=rate(0.05),
+        workflow_task_fails=rate(0.05),
+        crash_seconds=rate(1.0) * 60,
+        outage_seconds=rate(1.0) * 60,
+        clock_jump_seconds=rate(1.0) * 60,
+        worker_restart_seconds=rate(1.0) * 30,
+    )

@@ -1,0 +1,219 @@
+"""One run: builds a node and its clients, lets faults happen, stops them, and checks what is left.
+
+Theory of operation: in the first phase clients and workers work while the nemesis injects faults.
+Then every fault ends, and whatever was accepted must come to its end in the time that timeouts and
+retries take. What anybody was told is held against the store at last.
+"""
+
+import asyncio
+import gc
+import random
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from perdure.core.commit import RunKey
+from perdure.persistence.memory.store import MemoryStore
+from perdure.persistence.ports import NamespaceRow
+from perdure.rpc.clients import Namespace
+from perdure.runtime.deterministic import SeededIds
+from simulation import histories, invariants, storage
+from simulation.activity_worker import ActivityWorker, Task
+from simulation.client import Client
+from simulation.clock import SimulatedClock
+from simulation.faults import FaultPlan, random_plan
+from simulation.ledger import Ledger
+from simulation.loop import SimulatedLoop, SimulationError
+from simulation.nemesis import Nemesis
+from simulation.network import Network
+from simulation.plans import PlanMaker
+from simulation.rpc import Frontend
+from simulation.store import SimulatedDatabase
+from simulation.trace import Trace
+from simulation.workflow_worker import WorkflowWorker
+
+NAMESPACE = Namespace(id="5f0c1e8e-0000-4000-8000-000000000001", name="simulation")
+WORKFLOWS = 5
+FAULT_SECONDS = 45.0
+PATIENCE_SECONDS = 2 * 3600.0
+
+
+@dataclass(slots=True, frozen=True)
+class Report:
+    """What came of a run.
+
+    Attributes:
+        seed: Which run.
+        violations: The invariants that did not hold, the first one first.
+        trace: What happened, line by line.
+        trace_hash: The digest of the trace: the same for every run of a seed.
+        statistics: How much happened, by name.
+    """
+
+    seed: int
+    violations: list[str]
+    trace: list[str]
+    trace_hash: str
+    statistics: dict[str, float]
+
+
+def simulate(seed: int, *, faults: FaultPlan | None = None) -> Report:
+    """Runs one seed, with its own faults unless they are given.
+
+    Everything that happens follows from the arguments.
+    """
+    generator = random.Random(seed)
+    reorder_probability = generator.choice((0.0, 0.0, 0.02, 0.2))
+    loop = SimulatedLoop(generator=generator, reorder_probability=reorder_probability)
+    clock = SimulatedClock(loop=loop)
+    trace = Trace(clock=clock)
+    loop.on_error = lambda context: trace.violation(f"asyncio: {_explain(context)}")
+    simulation = Simulation(
+        generator=generator,
+        clock=clock,
+        trace=trace,
+        faults=faults if faults is not None else random_plan(generator),
+    )
+    # Collections would run finalisers at moments that depend on earlier runs.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        loop.run_until_complete(simulation.run())
+    except SimulationError as error:
+        trace.violation(f"the loop stopped: {error}")
+    finally:
+        loop.close()
+        if collecting:
+            gc.enable()
+    return Report(
+        seed=seed,
+        violations=trace.violations,
+        trace=trace.lines,
+        trace_hash=trace.hash(),
+        statistics={**simulation.statistics(), "steps": loop.steps, "seconds": loop.time()},
+    )
+
+
+class Simulation:
+    """The parts of one run."""
+
+    def __init__(
+        self, *, generator: random.Random, clock: SimulatedClock, trace: Trace, faults: FaultPlan
+    ) -> None:
+        self._generator = generator
+        self._clock = clock
+        self._trace = trace
+        self._faults = faults
+        self._ledger = Ledger(trace=trace)
+        ids = SeededIds(generator=generator, clock=clock)
+        self._store = MemoryStore(ids=ids)
+        self._network = Network(faults=faults, generator=generator, trace=trace)
+        self._database = SimulatedDatabase(
+            inner=self._store, faults=faults, generator=generator, trace=trace
+        )
+        self._frontend = Frontend(
+            network=self._network, namespace=NAMESPACE, generator=generator, trace=trace
+        )
+        self._nemesis = Nemesis(
+            namespace=NAMESPACE,
+            network=self._network,
+            database=self._database,
+            clock=clock,
+            ids=ids,
+            generator=generator,
+            faults=faults,
+            trace=trace,
+            workers=[self._workflow_worker, self._activity_worker, self._workflow_worker],
+        )
+
+    def statistics(self) -> dict[str, float]:
+        """Returns how much happened."""
+        return {
+            "rpcs": self._network.calls,
+            "commits": self._database.commits,
+            "crashes": self._nemesis.crashes,
+            "runs": len(self._ledger.seen_events),
+            "activity_attempts": sum(self._ledger.attempts.values()),
+        }
+
+    async def run(self) -> None:
+        """Runs both phases and the checks."""
+        self._trace.note("faults", ", ".join(self._faults.names()) or "none")
+        await self._store.create_namespace(NamespaceRow(NAMESPACE.id, NAMESPACE.name, 1, b""))
+        maker = PlanMaker(
+            generator=self._generator, namespace=NAMESPACE.name, spread_seconds=FAULT_SECONDS / 2
+        )
+        plans = [maker.plan(number) for number in range(WORKFLOWS)]
+        await self._nemesis.start()
+        loop = asyncio.get_running_loop()
+        clients = [
+            loop.create_task(
+                Client(plan=plan, frontend=self._frontend, ledger=self._ledger).run(),
+                name=f"client of {plan.workflow_id}",
+            )
+            for plan in plans
+        ]
+        havoc = loop.create_task(self._nemesis.rage(FAULT_SECONDS))
+        await havoc
+        done, pending = await asyncio.wait(clients, timeout=PATIENCE_SECONDS)
+        for task in clients:
+            if task in pending:
+                self._trace.violation(f"the {task.get_name()} still waits: a task was lost")
+            elif (error := task.exception()) is not None:
+                self._trace.violation(f"the {task.get_name()} failed: {error!r}")
+        await self._nemesis.stop()
+        if not pending:
+            await self._check({plan.workflow_id: plan.expectation for plan in plans})
+
+    async def _check(self, expectations: dict[str, invariants.Expectation]) -> None:
+        runs = await storage.read_runs(self._store, NAMESPACE.id)
+        for run in runs.values():
+            self._trace.note("history", f"{run.run_id} {_names(run)}")
+            self._report(histories.check_history(run))
+        self._report(invariants.check_promises(self._ledger, runs))
+        self._report(invariants.check_ends(expectations, runs))
+        self._report(invariants.check_chains(runs))
+        async for problem in storage.check_store(self._store, NAMESPACE.id, runs):
+            self._trace.violation(problem)
+
+    def _report(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            self._trace.violation(problem)
+
+    def _workflow_worker(self, name: str) -> Coroutine[Any, Any, None]:
+        worker = WorkflowWorker(
+            name=f"workflows-{name}",
+            frontend=self._frontend,
+            faults=self._faults,
+            ledger=self._ledger,
+        )
+        return worker.run(pollers=2)
+
+    def _activity_worker(self, name: str) -> Coroutine[Any, Any, None]:
+        worker = ActivityWorker(
+            name=f"activities-{name}",
+            frontend=self._frontend,
+            faults=self._faults,
+            ledger=self._ledger,
+            on_task=self._check_attempt,
+        )
+        return worker.run(pollers=4)
+
+    async def _check_attempt(self, task: Task) -> None:
+        execution = task.workflow_execution
+        key = RunKey(NAMESPACE.id, execution.workflow_id, execution.run_id)
+        recorded = await storage.attempt_is_recorded(
+            self._store, key, task.activity_id, task.attempt
+        )
+        if not recorded:
+            self._trace.violation(
+                f"attempt {task.attempt} of {task.activity_id} of {key} runs without a record"
+            )
+
+
+def _explain(context: dict[str, object]) -> str:
+    return f"{context.get('message')}: {context.get('exception')!r}"
+
+
+def _names(run: invariants.FinalRun) -> str:
+    return " ".join(str(event.event_type) for event in run.events)

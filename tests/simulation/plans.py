@@ -1,0 +1,223 @@
+"""What simulated clients do with one workflow id, and how that must end."""
+
+import random
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from temporalio.api.common.v1 import message_pb2 as common
+from temporalio.api.enums.v1 import workflow_pb2 as enums
+from temporalio.api.taskqueue.v1 import message_pb2 as taskqueue
+from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
+
+from simulation import commands
+from simulation.invariants import Expectation
+from simulation.programs import Carried, Kind, Program, ProgramMaker, encode
+
+REJECT = enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
+ALLOW = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+FAILED_ONLY = enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
+CONFLICT_POLICIES = (
+    enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+    enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+    enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
+)
+
+COMPLETED = enums.WORKFLOW_EXECUTION_STATUS_COMPLETED
+FAILED = enums.WORKFLOW_EXECUTION_STATUS_FAILED
+CANCELED = enums.WORKFLOW_EXECUTION_STATUS_CANCELED
+TERMINATED = enums.WORKFLOW_EXECUTION_STATUS_TERMINATED
+TIMED_OUT = enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT
+
+
+class Story(StrEnum):
+    """What happens to a workflow id."""
+
+    STEADY = "steady"
+    """It is started, several times by one request, and runs to its end."""
+    SIGNALED = "signaled"
+    """It is started by signals."""
+    DELAYED = "delayed"
+    """Its first workflow task waits."""
+    CANCELED = "canceled"
+    TERMINATED = "terminated"
+    TIMED_OUT = "timed out"
+    """Its run or chain of runs may take only so long."""
+    RETRIED = "retried"
+    """It fails, and its retry policy starts it again."""
+    CONTENDED = "contended"
+    """Several clients start it, with policies of their own."""
+    REUSED = "reused"
+    """When it has ended it is started again, if its policy allows."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """A workflow id's story. Times are virtual seconds.
+
+    Attributes:
+        story: Which it is.
+        workflow_id: The id.
+        program: What its runs do.
+        starts: The start requests; each is made by a client of its own.
+        begin_at: When the first client comes.
+        duplicates: How many clients make each start request.
+        signals: The tokens that are sent, each when.
+        intervene_at: When it is cancelled or terminated, after its start.
+        expectation: How it must end.
+    """
+
+    story: Story
+    workflow_id: str
+    program: Program
+    starts: list[wf.StartWorkflowExecutionRequest]
+    begin_at: float
+    expectation: Expectation
+    duplicates: int = 1
+    signals: dict[str, float] = field(default_factory=dict)
+    intervene_at: float = 0.0
+
+
+class PlanMaker:
+    """Draws plans from a generator."""
+
+    def __init__(self, *, generator: random.Random, namespace: str, spread_seconds: float) -> None:
+        self._generator = generator
+        self._namespace = namespace
+        self._spread_seconds = spread_seconds
+        self._programs = ProgramMaker(generator)
+
+    def plan(self, number: int) -> Plan:
+        """Returns the plan of one workflow id."""
+        generator = self._generator
+        story = generator.choice((Story.STEADY, Story.SIGNALED, *Story))
+        workflow_id = f"w{number}-{story.replace(' ', '-')}"
+        program = self._program(story)
+        plan = Plan(
+            story=story,
+            workflow_id=workflow_id,
+            program=program,
+            starts=[self._start(workflow_id, program)],
+            begin_at=generator.uniform(0.0, self._spread_seconds),
+            duplicates=generator.choice((1, 1, 2, 3)),
+            signals=self._signals(workflow_id, program),
+            expectation=Expectation(frozenset({COMPLETED}), program.result),
+        )
+        self._tell(story, plan)
+        return plan
+
+    def _program(self, story: Story) -> Program:
+        generator = self._generator
+        length = generator.randint(1, 5)
+        match story:
+            case Story.STEADY | Story.SIGNALED | Story.DELAYED:
+                return self._programs.program(length=length)
+            case Story.CANCELED:
+                return self._programs.program(length=length, signals=False, obeys_cancel=True)
+            case Story.RETRIED:
+                attempts = generator.randint(1, 3)
+                return self._programs.program(
+                    length=length, signals=False, failing_attempts=attempts
+                )
+            case Story.REUSED:
+                fails = generator.random() < 0.5
+                return self._programs.program(length=length, signals=False, fails=fails)
+            case _:
+                return self._programs.program(length=length, signals=False)
+
+    def _signals(self, workflow_id: str, program: Program) -> dict[str, float]:
+        generator = self._generator
+        return {
+            f"{workflow_id}/{number}": generator.choice((0.0, 0.001, 0.1, 2.0, 10.0))
+            for number in range(program.signals)
+        }
+
+    def _tell(self, story: Story, plan: Plan) -> None:
+        """Fills in what makes the story."""
+        match story:
+            case Story.CANCELED:
+                self._intervene(plan, CANCELED)
+            case Story.TERMINATED:
+                self._intervene(plan, TERMINATED)
+            case Story.DELAYED:
+                delay = commands.duration(self._generator.choice((0.5, 5.0, 20.0)))
+                plan.starts[0].workflow_start_delay.CopyFrom(delay)
+            case Story.TIMED_OUT:
+                self._limit(plan)
+            case Story.RETRIED:
+                self._retry(plan)
+            case Story.CONTENDED:
+                self._contend(plan)
+            case Story.REUSED:
+                self._reuse(plan)
+            case _:
+                pass
+
+    def _intervene(self, plan: Plan, status: int) -> None:
+        plan.intervene_at = self._generator.choice((0.0, 0.01, 0.5, 3.0, 15.0))
+        plan.expectation = _expect(plan.program, COMPLETED, status)
+
+    def _limit(self, plan: Plan) -> None:
+        limit = commands.duration(self._generator.choice((1.0, 8.0, 30.0)))
+        request = plan.starts[0]
+        if self._generator.random() < 0.5:
+            request.workflow_run_timeout.CopyFrom(limit)
+        else:
+            request.workflow_execution_timeout.CopyFrom(limit)
+        plan.expectation = _expect(plan.program, COMPLETED, TIMED_OUT)
+
+    def _retry(self, plan: Plan) -> None:
+        most = self._generator.choice((0, 2))
+        policy = plan.starts[0].retry_policy
+        policy.initial_interval.CopyFrom(commands.duration(0.2))
+        policy.backoff_coefficient = 2.0
+        policy.maximum_attempts = most
+        gives_up = 0 < most <= plan.program.failing_attempts
+        plan.expectation = _expect(plan.program, FAILED if gives_up else COMPLETED)
+
+    def _contend(self, plan: Plan) -> None:
+        count = self._generator.randint(2, 3)
+        plan.duplicates = 1
+        plan.starts = [self._start(plan.workflow_id, plan.program) for _ in range(count)]
+        for request in plan.starts:
+            request.workflow_id_reuse_policy = self._generator.choice((ALLOW, REJECT))
+            # The server refuses to terminate for a start that rejects duplicates.
+            allowed = 2 if request.workflow_id_reuse_policy == REJECT else 3
+            policy = self._generator.choice(CONFLICT_POLICIES[:allowed])
+            request.workflow_id_conflict_policy = policy
+        # A start whose answer was lost may be made again after another one has replaced its run.
+        plan.expectation = _expect(plan.program, COMPLETED, TERMINATED, chains=range(1, 2 * count))
+
+    def _reuse(self, plan: Plan) -> None:
+        plan.duplicates = 1
+        second = self._start(plan.workflow_id, plan.program)
+        second.workflow_id_reuse_policy = self._generator.choice((ALLOW, REJECT, FAILED_ONLY))
+        plan.starts.append(second)
+        status = FAILED if plan.program.fails else COMPLETED
+        chains = (1, 2)
+        if second.workflow_id_reuse_policy == REJECT or (
+            second.workflow_id_reuse_policy == FAILED_ONLY and status == COMPLETED
+        ):
+            chains = (1, 1)
+        elif Kind.CONTINUE not in {step.kind for step in plan.program.steps}:
+            chains = (2, 2)
+        plan.expectation = _expect(plan.program, status, chains=range(chains[0], chains[1] + 1))
+
+    def _start(self, workflow_id: str, program: Program) -> wf.StartWorkflowExecutionRequest:
+        return wf.StartWorkflowExecutionRequest(
+            namespace=self._namespace,
+            workflow_id=workflow_id,
+            workflow_type=common.WorkflowType(name=commands.WORKFLOW_TYPE),
+            task_queue=taskqueue.TaskQueue(name=commands.TASK_QUEUE),
+            input=commands.raw_payloads(encode(program, Carried())),
+            workflow_task_timeout=commands.duration(10.0),
+            identity="client",
+            request_id=f"{self._generator.getrandbits(64):016x}",
+            workflow_id_reuse_policy=REJECT,
+        )
+
+
+def _expect(program: Program, *statuses: int, **more: Any) -> Expectation:  # noqa: ANN401
+    if "chains" in more:
+        more["chains"] = frozenset(more["chains"])
+    return Expectation(frozenset(statuses), program.result, **more)

@@ -1,0 +1,232 @@
+"""The programs that simulated workflows run: a list of steps, with a result known beforehand.
+
+Theory of operation: a program travels as JSON in the workflow's input, so any worker can run it
+from history alone. What a run hands to the next (continue-as-new) travels with it as `Carried`.
+Every activity says what each of its attempts will do; so the program's result does not depend on
+faults, which only add attempts. Where it would (attempts are bounded), the result leaves it open.
+"""
+
+import json
+import random
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What a step does."""
+
+    ACTIVITIES = "activities"
+    """Schedules all of the step's activities, and waits for all of them."""
+    TIMER = "timer"
+    """Waits for a number of seconds."""
+    RACE = "race"
+    """Runs an activity against a timer, and cancels the loser."""
+    SIGNALS = "signals"
+    """Waits until a number of signals has come, over the whole chain of runs."""
+    HEARTBEAT = "heartbeat"
+    """Asks for a number of new workflow tasks, as long local activities do."""
+    MARKER = "marker"
+    """Records a marker and changes the memo."""
+    CONTINUE = "continue"
+    """Continues as a new run with the steps that are left."""
+
+
+class Behaviour(StrEnum):
+    """What an attempt of an activity does."""
+
+    SUCCEED = "succeed"
+    FAIL = "fail"
+    FAIL_FOR_GOOD = "fail for good"
+    """Fails with an error that must not be retried."""
+    VANISH = "vanish"
+    """Is never heard of again: only a timeout ends it."""
+    OVERRUN = "overrun"
+    """Reports success after its time is up."""
+    BEAT = "beat"
+    """Works for longer than the heartbeat timeout, with heartbeats, then succeeds."""
+    COMPLETE_BY_ID = "complete by id"
+    """Succeeds, but reports by the activity's id instead of the task token."""
+
+
+FINAL = (Behaviour.SUCCEED, Behaviour.BEAT, Behaviour.COMPLETE_BY_ID, Behaviour.FAIL_FOR_GOOD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """An activity. Durations are seconds.
+
+    Attributes:
+        name: Its activity id, unique in the program.
+        behaviours: What each attempt does; the last one is repeated.
+        attempts: How many there may be; 0 means any number.
+        start_to_close: How long an attempt may take.
+        heartbeat: How long it may be silent; 0 means for as long as it takes.
+        backoff: The pause before the second attempt.
+    """
+
+    name: str
+    behaviours: tuple[Behaviour, ...]
+    attempts: int = 0
+    start_to_close: float = 5.0
+    heartbeat: float = 0.0
+    backoff: float = 0.1
+
+    def behaviour(self, attempt: int) -> Behaviour:
+        """Returns what an attempt (from 1) does."""
+        return self.behaviours[min(attempt, len(self.behaviours)) - 1]
+
+    def outcome(self, succeeded: bool | None = None) -> str:
+        """Returns what it adds to the result; without an argument, what it is going to add.
+
+        Which attempt is lost to a fault decides how it ends when attempts are few: that is no
+        part of the result.
+        """
+        if self.attempts:
+            return f"{self.name}:ended"
+        if succeeded is None:
+            succeeded = self.behaviours[-1] is not Behaviour.FAIL_FOR_GOOD
+        return f"{self.name}:{'succeeded' if succeeded else 'failed'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step. `seconds` belongs to timers and races, `count` to signals and heartbeats."""
+
+    kind: Kind
+    activities: tuple[Activity, ...] = ()
+    seconds: float = 0.0
+    count: int = 0
+
+    @property
+    def outcome(self) -> str:
+        """What the step adds to the program's result."""
+        if self.kind is Kind.ACTIVITIES:
+            return " ".join(each.outcome() for each in self.activities)
+        return str(self.kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What a workflow does.
+
+    Attributes:
+        steps: In order.
+        fails: The run ends as failed instead of completed.
+        failing_attempts: How many attempts of the workflow fail before one does not.
+        obeys_cancel: The run ends as cancelled as soon as it is asked to.
+    """
+
+    steps: tuple[Step, ...]
+    fails: bool = False
+    failing_attempts: int = 0
+    obeys_cancel: bool = False
+
+    @property
+    def result(self) -> list[str]:
+        """What the last run of the chain returns."""
+        return [step.outcome for step in self.steps]
+
+    @property
+    def signals(self) -> int:
+        """How many signals it needs to come to its end."""
+        return max((step.count for step in self.steps if step.kind is Kind.SIGNALS), default=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What a run knows from the runs before it.
+
+    Attributes:
+        position: The index of the first step that is left.
+        signals: The tokens of the signals received so far.
+        results: What the steps before added to the result.
+    """
+
+    position: int = 0
+    signals: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+
+
+def encode(program: Program, carried: Carried) -> bytes:
+    """Returns a workflow's input."""
+    return json.dumps({"program": asdict(program), "carried": asdict(carried)}).encode()
+
+
+def decode(data: bytes) -> tuple[Program, Carried]:
+    """Reads a workflow's input."""
+    value = json.loads(data)
+    program: dict[str, Any] = value["program"]
+    steps = tuple(_step(step) for step in program.pop("steps"))
+    return Program(steps=steps, **program), Carried(**value["carried"])
+
+
+def encode_activity(activity: Activity) -> bytes:
+    """Returns an activity's input."""
+    return json.dumps(asdict(activity)).encode()
+
+
+def decode_activity(data: bytes) -> Activity:
+    """Reads an activity's input."""
+    return _activity(json.loads(data))
+
+
+def _step(value: dict[str, Any]) -> Step:
+    activities = tuple(_activity(each) for each in value.pop("activities"))
+    return Step(kind=Kind(value.pop("kind")), activities=activities, **value)
+
+
+def _activity(value: dict[str, Any]) -> Activity:
+    behaviours = tuple(Behaviour(each) for each in value.pop("behaviours"))
+    return Activity(behaviours=behaviours, **value)
+
+
+class ProgramMaker:
+    """Draws programs from a generator."""
+
+    def __init__(self, generator: random.Random) -> None:
+        self._generator = generator
+        self._activities = 0
+        self._signals = 0
+
+    def program(self, *, length: int, signals: bool = True, **flags: Any) -> Program:  # noqa: ANN401
+        """Returns a program of about `length` steps; without `signals` it waits for none."""
+        self._activities = self._signals = 0
+        kinds = [kind for kind in Kind if signals or kind is not Kind.SIGNALS]
+        weights = [4 if kind is Kind.ACTIVITIES else 1 for kind in kinds]
+        drawn = self._generator.choices(kinds, weights, k=length)
+        return Program(steps=tuple(self._draw(kind) for kind in drawn), **flags)
+
+    def _draw(self, kind: Kind) -> Step:
+        generator = self._generator
+        match kind:
+            case Kind.ACTIVITIES:
+                count = generator.choice((1, 1, 1, 2, 3))
+                return Step(kind=kind, activities=tuple(self._activity() for _ in range(count)))
+            case Kind.TIMER:
+                return Step(kind=kind, seconds=generator.choice((0.001, 0.1, 1.0, 10.0, 60.0)))
+            case Kind.RACE:
+                seconds = generator.choice((0.01, 0.5, 5.0))
+                return Step(kind=kind, seconds=seconds, activities=(self._activity(),))
+            case Kind.SIGNALS:
+                self._signals += generator.randint(1, 4)
+                return Step(kind=kind, count=self._signals)
+            case Kind.HEARTBEAT:
+                return Step(kind=kind, count=generator.randint(1, 3))
+            case Kind.MARKER | Kind.CONTINUE:
+                return Step(kind=kind)
+
+    def _activity(self) -> Activity:
+        generator = self._generator
+        self._activities += 1
+        failures = [each for each in Behaviour if each not in FINAL]
+        behaviours = generator.choices(failures, k=generator.choice((0, 0, 0, 1, 1, 2)))
+        behaviours.append(generator.choices(FINAL, weights=(6, 1, 1, 1))[0])
+        return Activity(
+            name=f"a{self._activities}",
+            behaviours=tuple(behaviours),
+            attempts=generator.choice((0, 0, 0, 0, 1, 2, 3)),
+            start_to_close=generator.choice((1.0, 5.0, 20.0)),
+            heartbeat=0.5 if Behaviour.BEAT in behaviours else generator.choice((0.0, 2.0)),
+            backoff=generator.choice((0.01, 0.1, 1.0)),
+        )

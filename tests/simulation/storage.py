@@ -1,0 +1,80 @@
+"""What must hold of the store when all workflows have ended: nothing is left over, all is listed."""
+
+from collections.abc import AsyncIterator
+
+from temporalio.api.history.v1 import message_pb2 as history
+
+from perdure.core.commit import RunKey, TaskQueueKey, TaskType, VisibilityRow
+from perdure.core.slots import SLOT_COUNT
+from perdure.core.visibility.query import Everything
+from perdure.persistence.ports import Store
+from perdure.proto import stored_pb2 as stored
+from simulation.commands import TASK_QUEUE
+from simulation.invariants import FinalRun, Runs, status
+
+ALL = 1_000_000
+NEVER = 1 << 62
+
+
+async def read_runs(store: Store, namespace_id: str) -> dict[str, FinalRun]:
+    """Returns every run that is listed, with its history."""
+    rows = await store.list_workflows(namespace_id, Everything(), None, ALL)
+    return {row.run_id: await _read_run(store, row) for row in rows}
+
+
+async def _read_run(store: Store, row: VisibilityRow) -> FinalRun:
+    key = RunKey(row.namespace_id, row.workflow_id, row.run_id)
+    batches = await store.read_history(key, 1, ALL, ALL)
+    whole = history.History.FromString(b"".join(batch.blob for batch in batches))
+    return FinalRun(row.workflow_id, row.run_id, list(whole.events))
+
+
+async def check_store(store: Store, namespace_id: str, runs: Runs) -> AsyncIterator[str]:
+    """Yields what is left over, and what a row says that the history does not."""
+    for task_type in TaskType:
+        queue = TaskQueueKey(namespace_id, TASK_QUEUE, task_type)
+        for task in await store.read_queue(queue, None, ALL):
+            yield f"task {task.key.task_id} of {task.run} is left on its queue"
+    for task in await store.read_tasks(0, SLOT_COUNT - 1, None, ALL):
+        yield f"task {task.key.task_id} of {task.run} is left in its slot"
+    for timer in await store.read_timers(0, SLOT_COUNT - 1, NEVER, None, ALL):
+        if timer.run.run_id not in runs:
+            yield f"a timer of {timer.run} is left, a run that is not listed"
+    for row in await store.list_workflows(namespace_id, Everything(), None, ALL):
+        async for problem in _check_row(store, row, runs[row.run_id]):
+            yield f"run {row.run_id} of {row.workflow_id}: {problem}"
+
+
+async def _check_row(store: Store, row: VisibilityRow, run: FinalRun) -> AsyncIterator[str]:
+    if row.status != status(run):
+        yield f"it is listed with status {row.status}, its history ends with {status(run)}"
+    if row.history_length != len(run.events):
+        yield f"it is listed with {row.history_length} events, and has {len(run.events)}"
+    stored_run = await store.load_run(RunKey(row.namespace_id, row.workflow_id, row.run_id))
+    if stored_run is None:
+        yield "it is listed and has no state"
+        return
+    state = stored.RunState.FromString(stored_run.state)
+    if state.status != row.status:
+        yield f"it is listed with status {row.status}, its state says {state.status}"
+    if state.next_event_id != len(run.events) + 1:
+        yield f"its state expects event {state.next_event_id}, and it has {len(run.events)}"
+
+
+async def attempt_is_recorded(store: Store, key: RunKey, activity_id: str, attempt: int) -> bool:
+    """Tells whether the store knows that an attempt of an activity has started.
+
+    An activity that is not pending any more has been recorded by its closing events.
+    """
+    run = await store.load_run(key)
+    if run is None:
+        return False
+    for blob in run.items.values():
+        info = stored.ActivityInfo()
+        try:
+            info.ParseFromString(blob)
+        except ValueError:
+            continue
+        if info.activity_id == activity_id and info.activity_type:
+            return info.attempt > attempt or (info.attempt == attempt and info.started_time > 0)
+    return True

@@ -1,0 +1,207 @@
+"""A matching engine with the smallest honest store and history around it, on virtual time.
+
+The rows are the truth, as in a real store: a start deletes one, an undo brings it back. A read
+sees the rows of the moment at which it began, and returns later.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from temporalio.api.taskqueue.v1.message_pb2 import TaskQueue
+from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
+
+from perdure.core.commit import DispatchKey, DispatchTask, RunKey, TaskQueueKey, TaskType
+from perdure.core.errors import UnavailableError
+from perdure.matching.engine import MatchingEngine
+from perdure.matching.settings import MatchingSettings
+from perdure.persistence.ports import StoreUnavailable
+from perdure.rpc.clients import Encoded, Namespace, Poller, QueryOutcome, QueryTask, StaleTask
+from perdure.runtime.deterministic import SeededIds
+from simulation.clock import SimulatedClock
+from simulation.loop import SimulatedLoop
+
+NAMESPACE = Namespace("11111111-2222-3333-4444-555555555555", "default")
+WORKFLOWS = TaskQueueKey(NAMESPACE.id, "queue", TaskType.WORKFLOW)
+ACTIVITIES = TaskQueueKey(NAMESPACE.id, "queue", TaskType.ACTIVITY)
+
+T = TypeVar("T")
+
+
+def task_of(
+    task_id: int, *, queue: TaskQueueKey = WORKFLOWS, priority: int = 3, scheduled_time: int = 0
+) -> DispatchTask:
+    key = DispatchKey(queue, "", priority, "", task_id)
+    run = RunKey(queue.namespace_id, f"workflow-{task_id}", f"run-{task_id}")
+    return DispatchTask(key, task_id % 16_384, run, 2, 1, scheduled_time)
+
+
+class Rows:
+    """The rows of all queues, and a store that reads them."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[DispatchKey, DispatchTask] = {}
+        self.reads: list[tuple[TaskQueueKey, DispatchKey | None, int]] = []
+        self.failing = False
+        self.latency: Callable[[], float] = lambda: 0.001
+
+    def write(self, *tasks: DispatchTask) -> None:
+        self.tasks.update({task.key: task for task in tasks})
+
+    async def read_queue(
+        self, queue: TaskQueueKey, after: DispatchKey | None, limit: int
+    ) -> list[DispatchTask]:
+        self.reads.append((queue, after, limit))
+        keys = sorted(key for key in self.tasks if key.queue == queue)
+        snapshot = [self.tasks[key] for key in keys if after is None or key > after]
+        await asyncio.sleep(self.latency())
+        if self.failing:
+            raise StoreUnavailable("the store is down")
+        return snapshot[:limit]
+
+
+class History:
+    """Decides what has started, by the rows; `started` counts, by workflow id."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.by_request: dict[str, DispatchTask] = {}
+        self.started: list[str] = []
+        self.undone: list[str] = []
+        self.attempts = 0
+        self.refuse: Callable[[DispatchTask], bool] = lambda _: False
+        self.before: Callable[[DispatchTask], Awaitable[None]] | None = None
+        self.after: Callable[[DispatchTask], Awaitable[None]] | None = None
+        self.hint: Callable[[DispatchTask], None] = lambda _: None
+
+    async def record_workflow_task_started(self, task: DispatchTask, poller: Poller) -> Encoded:
+        return await self._record(task, poller)
+
+    async def record_activity_task_started(self, task: DispatchTask, poller: Poller) -> Encoded:
+        return await self._record(task, poller)
+
+    async def _record(self, task: DispatchTask, poller: Poller) -> Encoded:
+        self.attempts += 1
+        if self.before is not None:
+            await self.before(task)
+        if self.refuse(task):
+            raise UnavailableError("shard is moving")
+        if self.by_request.get(poller.request_id) != task:
+            if self.rows.tasks.pop(task.key, None) is None:
+                raise StaleTask
+            self.by_request[poller.request_id] = task
+            self.started.append(task.run.workflow_id)
+        if self.after is not None:
+            await self.after(task)
+        return response_to(task)
+
+    async def undo_task_started(self, task: DispatchTask, request_id: str) -> None:
+        await asyncio.sleep(0.001)
+        if self.by_request.pop(request_id, None) is None:
+            return
+        self.undone.append(task.run.workflow_id)
+        self.started.remove(task.run.workflow_id)
+        self.rows.write(task)
+        self.hint(task)
+
+
+class World:
+    """An engine, its rows, its history, and pollers."""
+
+    def __init__(self, loop: SimulatedLoop, settings: MatchingSettings, seed: int) -> None:
+        self.loop = loop
+        self.clock = SimulatedClock(loop=loop)
+        self.rows = Rows()
+        self.history = History(self.rows)
+        self.errors: list[tuple[str, BaseException]] = []
+        self.engine = MatchingEngine(
+            store=self.rows,
+            clock=self.clock,
+            ids=SeededIds(generator=random.Random(seed), clock=self.clock),
+            settings=settings,
+            incarnation="incarnation",
+            on_error=lambda name, error: self.errors.append((name, error)),
+        )
+        self.engine.attach_history(self.history)
+        self.history.hint = lambda task: self.engine.add_tasks([task])
+
+    def commit(self, *tasks: DispatchTask) -> None:
+        """Writes rows and hands over their hints."""
+        self.rows.write(*tasks)
+        self.engine.add_tasks(tasks)
+
+    def poll(
+        self,
+        queue: TaskQueueKey = WORKFLOWS,
+        *,
+        identity: str = "worker",
+        key: str = "",
+        seconds: float = 60.0,
+    ) -> asyncio.Task[Encoded]:
+        """Starts a poll."""
+        named = TaskQueue(name=queue.name)
+        if queue.task_type is TaskType.ACTIVITY:
+            activity = wf.PollActivityTaskQueueRequest(
+                task_queue=named, identity=identity, worker_instance_key=key
+            )
+            coroutine = self.engine.poll_activity_task_queue(NAMESPACE, activity, seconds)
+        else:
+            workflow = wf.PollWorkflowTaskQueueRequest(
+                task_queue=named, identity=identity, worker_instance_key=key
+            )
+            coroutine = self.engine.poll_workflow_task_queue(NAMESPACE, workflow, seconds)
+        return self.loop.create_task(coroutine)
+
+    async def waiting_poll(
+        self, queue: TaskQueueKey = WORKFLOWS, *, identity: str = "worker", key: str = ""
+    ) -> asyncio.Task[Encoded]:
+        """Starts a poll and lets it get as far as it can without time passing."""
+        poll = self.poll(queue, identity=identity, key=key)
+        await settle()
+        return poll
+
+    def ask(
+        self, query_task_id: str = "query", *, seconds: float = 5.0
+    ) -> asyncio.Task[QueryOutcome]:
+        """Starts a query."""
+        head = wf.PollWorkflowTaskQueueResponse(attempt=1).SerializeToString()
+        run = RunKey(NAMESPACE.id, "workflow", "run")
+        task = QueryTask(query_task_id, NAMESPACE.id, run, head)
+        return self.loop.create_task(self.engine.query(WORKFLOWS, task, seconds))
+
+
+def response_to(task: DispatchTask) -> Encoded:
+    return Encoded(task.run.workflow_id.encode())
+
+
+async def settle() -> None:
+    """Lets everything run that does not wait for time."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def run(
+    scenario: Callable[[World], Coroutine[Any, Any, T]],
+    *,
+    settings: MatchingSettings | None = None,
+    seed: int = 1,
+    reorder_probability: float = 0.0,
+) -> T:
+    """Runs a scenario on virtual time; fails when background work fails or is left over."""
+    generator = random.Random(seed)
+    loop = SimulatedLoop(generator=generator, reorder_probability=reorder_probability)
+    world = World(loop, settings or MatchingSettings(), seed)
+
+    async def main() -> T:
+        try:
+            return await scenario(world)
+        finally:
+            await world.engine.close()
+
+    try:
+        result = loop.run_until_complete(main())
+    finally:
+        loop.close()
+    assert world.errors == []
+    return result

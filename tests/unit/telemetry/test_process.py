@@ -1,0 +1,42 @@
+"""The process's own metrics."""
+
+import asyncio
+import gc
+
+from perdure.telemetry import catalogue, process
+from perdure.telemetry.collectors import Metrics
+from perdure.telemetry.store import StoreMetrics
+from waiting import until
+
+
+async def test_memory_and_pauses_are_measured() -> None:
+    metrics = Metrics().scoped(service_name="server")
+    loop = asyncio.get_running_loop()
+    monitor = process.ProcessMonitor(metrics, loop, ["frontend", "history"])
+    gc.collect()
+    monitor.close()
+    pauses = metrics.histogram(catalogue.MEMORY_GC_PAUSE_MS).bind()
+    assert sum(pauses.counts) >= 1
+    assert metrics.gauge(catalogue.MEMORY_ALLOCATED).bind().current() > 1_000_000
+    assert metrics.counter(catalogue.RESTARTS).bind(service_name="history").value == 1
+
+
+async def test_the_event_loop_is_watched() -> None:
+    metrics = Metrics().scoped(service_name="server")
+    loop = asyncio.get_running_loop()
+    monitor = process.ProcessMonitor(metrics, loop, ["server"])
+    lag = metrics.histogram(catalogue.EVENT_LOOP_LAG).bind()
+    await until(lambda: sum(lag.counts) > 0)
+    monitor.close()
+
+
+def test_store_operations_are_counted() -> None:
+    metrics = Metrics().scoped(service_name="history")
+    store = StoreMetrics(metrics)
+    store.commit_done(3, 0.01)
+    store.operation_done("commit", 0.01, None)
+    store.operation_done("commit", 0.01, RuntimeError())
+    labels = {"operation": "commit", "namespace": "all"}
+    assert metrics.counter(catalogue.PERSISTENCE_REQUESTS).bind(**labels).value == 2
+    assert metrics.counter(catalogue.PERSISTENCE_ERRORS).bind(**labels).value == 1
+    assert metrics.histogram(catalogue.GROUP_COMMIT_BATCH_SIZE).bind().total == 3

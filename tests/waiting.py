@@ -1,0 +1,25 @@
+"""Waits for conditions: the only place where tests let time pass."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+DEADLINE_SECONDS = 30.0
+"""Generous: it is only ever reached by a test that fails."""
+_PAUSE_SECONDS = 0.005
+
+
+async def until(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
+    """Lets the event loop run until the condition holds; TimeoutError when it never does."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 a condition has no event to wait for
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def until_sync(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
+    """Waits for something outside this process, such as a server that starts."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the condition did not hold within {seconds} s")
+        time.sleep(_PAUSE_SECONDS)

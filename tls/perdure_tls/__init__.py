@@ -1,0 +1,1 @@
+"""Certificates of a Perdure cluster: authority, issue, rotation, verification."""
