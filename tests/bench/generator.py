@@ -87,12 +87,12 @@ async def wait_until_ready(rpcs: Rpcs, server_pid: int) -> None:
     request = DescribeNamespaceRequest(namespace=requests.NAMESPACE).SerializeToString()
     deadline_s = time.monotonic() + READY_TIMEOUT_S
     while True:
+        if has_ended(server_pid):
+            msg = "the server process ended before it served"
+            raise BenchError(msg)
         try:
             await rpcs.describe_namespace(request)
         except grpc.aio.AioRpcError as error:
-            if not psutil.pid_exists(server_pid) or _is_zombie(server_pid):
-                msg = "the server process ended before it served"
-                raise BenchError(msg) from error
             if time.monotonic() > deadline_s:
                 msg = f"the server was not ready within {READY_TIMEOUT_S:.0f} s: {error.details()}"
                 raise BenchError(msg) from error
@@ -101,7 +101,8 @@ async def wait_until_ready(rpcs: Rpcs, server_pid: int) -> None:
             return
 
 
-def _is_zombie(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits for its parent to take note of its end."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

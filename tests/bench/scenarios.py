@@ -59,7 +59,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("empty", "empty", Outcome.NOTHING, 0, 0, alone=200, loaded=2000),
     Scenario("activity", "1 activity", Outcome.ACTIVITY, 1, 1, alone=100, loaded=1000),
     Scenario("in-turn", "10 activities in turn", Outcome.ACTIVITY, 10, 1, alone=20, loaded=250),
-    Scenario("at-once", "100 activities at once", Outcome.ACTIVITY, 100, 100, alone=20, loaded=60),
+    Scenario("at-once", "100 activities at once", Outcome.ACTIVITY, 100, 100, alone=10, loaded=100),
     Scenario("timer", "1 timer (1 ms)", Outcome.TIMER, 1, 1, alone=20, loaded=750),
     Scenario("signals", "20 signals", Outcome.SIGNAL, 20, 0, alone=30, loaded=300),
 )

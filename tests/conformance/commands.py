@@ -8,13 +8,17 @@ from temporalio.api.enums.v1 import CommandType
 from temporalio.api.failure.v1 import Failure
 
 from conformance.driver import payload, payloads
+from conformance.rpc import build
 
 
 def command(kind: str, attributes: dict[str, Any], **fields: Any) -> Command:
     """Returns a command by the middle of its type's name, such as "START_TIMER"."""
     name = f"{kind.lower()}_command_attributes"
-    return Command(
-        command_type=CommandType.Value(f"COMMAND_TYPE_{kind}"), **{name: attributes}, **fields
+    return build(
+        Command,
+        command_type=CommandType.Value(f"COMMAND_TYPE_{kind}"),
+        **{name: attributes},
+        **fields,
     )
 
 
@@ -46,7 +50,9 @@ def continue_as_new(queue: str, **fields: Any) -> Command:
 def start_timer(timer_id: str, seconds: float, **fields: Any) -> Command:
     """StartTimer."""
     timeout = {"seconds": int(seconds), "nanos": round(seconds % 1 * 1e9)}
-    return command("START_TIMER", {"timer_id": timer_id, "start_to_fire_timeout": timeout}, **fields)
+    return command(
+        "START_TIMER", {"timer_id": timer_id, "start_to_fire_timeout": timeout}, **fields
+    )
 
 
 def cancel_timer(timer_id: str) -> Command:

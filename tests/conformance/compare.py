@@ -49,9 +49,7 @@ def differing(expected: Json, actual: Json, path: str = "") -> Iterator[Differen
         yield Difference(path, expected, actual)
 
 
-def judge(
-    scenario: str, expected: Json, actual: Json, deviations: Iterable[Deviation]
-) -> Verdict:
+def judge(scenario: str, expected: Json, actual: Json, deviations: Iterable[Deviation]) -> Verdict:
     """Splits the differences of a scenario's recordings by whether a deviation names them."""
     named = [d for d in deviations if d.scenario in ("*", scenario)]
     verdict = Verdict([], set())
@@ -74,7 +72,9 @@ def matches(pattern: str, path: str) -> bool:
 
 def report(verdict: Sequence[Difference], expected: Json, actual: Json) -> str:
     """Returns the unexplained differences and, for the steps concerned, a unified diff."""
-    lines = [f"  {d.path}\n    real:    {d.expected}\n    perdure: {d.actual}" for d in verdict[:12]]
+    lines = [
+        f"  {d.path}\n    real:    {d.expected}\n    perdure: {d.actual}" for d in verdict[:12]
+    ]
     if len(verdict) > len(lines):
         lines.append(f"  … and {len(verdict) - len(lines)} more")
     steps = dict.fromkeys(d.path.split("/")[0] for d in verdict)

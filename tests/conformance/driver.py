@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import grpc
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
-from temporalio.api.enums.v1 import TaskQueueKind
+from temporalio.api.enums.v1 import EventType, TaskQueueKind
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice import v1 as wf
 
-from conformance.rpc import call
+from conformance.rpc import build, call
 from conformance.scenario import IDENTITY, NAMESPACE, ScenarioEnv
 
 WORKER = "worker"
@@ -46,7 +46,7 @@ def application_failure(
 ) -> Failure:
     """Returns a failure as user code raises it."""
     info = {"type": kind, "non_retryable": non_retryable, **fields}
-    return Failure(message=message, source="conformance", application_failure_info=info)
+    return build(Failure, message=message, source="conformance", application_failure_info=info)
 
 
 async def until(
@@ -93,26 +93,25 @@ class Driver:
             "task_queue": {"name": self.queue},
             "identity": IDENTITY,
         }
-        return wf.StartWorkflowExecutionRequest(**defaults | fields)
+        return build(wf.StartWorkflowExecutionRequest, **defaults | fields)
 
     async def start(self, **fields: Any) -> wf.StartWorkflowExecutionResponse:
         """StartWorkflowExecution."""
-        return await call(
-            self.env, self.start_request(**fields), wf.StartWorkflowExecutionResponse
-        )
+        return await call(self.env, self.start_request(**fields), wf.StartWorkflowExecutionResponse)
 
     async def signal(
         self, name: str, run_id: str = "", **fields: Any
     ) -> wf.SignalWorkflowExecutionResponse:
         """SignalWorkflowExecution."""
-        request = wf.SignalWorkflowExecutionRequest(
+        request = build(
+            wf.SignalWorkflowExecutionRequest,
             **{
                 "namespace": NAMESPACE,
                 "workflow_execution": self.execution(run_id),
                 "signal_name": name,
                 "identity": IDENTITY,
             }
-            | fields
+            | fields,
         )
         return await call(self.env, request, wf.SignalWorkflowExecutionResponse)
 
@@ -120,7 +119,8 @@ class Driver:
         self, name: str, **fields: Any
     ) -> wf.SignalWithStartWorkflowExecutionResponse:
         """SignalWithStartWorkflowExecution."""
-        request = wf.SignalWithStartWorkflowExecutionRequest(
+        request = build(
+            wf.SignalWithStartWorkflowExecutionRequest,
             **{
                 "namespace": NAMESPACE,
                 "workflow_id": self.workflow_id,
@@ -129,7 +129,7 @@ class Driver:
                 "signal_name": name,
                 "identity": IDENTITY,
             }
-            | fields
+            | fields,
         )
         return await call(self.env, request, wf.SignalWithStartWorkflowExecutionResponse)
 
@@ -137,13 +137,14 @@ class Driver:
         self, run_id: str = "", **fields: Any
     ) -> wf.RequestCancelWorkflowExecutionResponse:
         """RequestCancelWorkflowExecution."""
-        request = wf.RequestCancelWorkflowExecutionRequest(
+        request = build(
+            wf.RequestCancelWorkflowExecutionRequest,
             **{
                 "namespace": NAMESPACE,
                 "workflow_execution": self.execution(run_id),
                 "identity": IDENTITY,
             }
-            | fields
+            | fields,
         )
         return await call(self.env, request, wf.RequestCancelWorkflowExecutionResponse)
 
@@ -151,13 +152,14 @@ class Driver:
         self, run_id: str = "", **fields: Any
     ) -> wf.TerminateWorkflowExecutionResponse:
         """TerminateWorkflowExecution."""
-        request = wf.TerminateWorkflowExecutionRequest(
+        request = build(
+            wf.TerminateWorkflowExecutionRequest,
             **{
                 "namespace": NAMESPACE,
                 "workflow_execution": self.execution(run_id),
                 "identity": IDENTITY,
             }
-            | fields
+            | fields,
         )
         return await call(self.env, request, wf.TerminateWorkflowExecutionResponse)
 
@@ -165,20 +167,23 @@ class Driver:
         self, kind: str = "state", run_id: str = "", *, timeout: float = 10.0, **fields: Any
     ) -> wf.QueryWorkflowResponse:
         """QueryWorkflow."""
-        request = wf.QueryWorkflowRequest(
+        request = build(
+            wf.QueryWorkflowRequest,
             **{
                 "namespace": NAMESPACE,
                 "execution": self.execution(run_id),
                 "query": {"query_type": kind},
             }
-            | fields
+            | fields,
         )
         return await call(self.env, request, wf.QueryWorkflowResponse, timeout=timeout)
 
     async def describe(self, run_id: str = "") -> wf.DescribeWorkflowExecutionResponse:
         """DescribeWorkflowExecution."""
-        request = wf.DescribeWorkflowExecutionRequest(
-            namespace=NAMESPACE, execution=self.execution(run_id)
+        request = build(
+            wf.DescribeWorkflowExecutionRequest,
+            namespace=NAMESPACE,
+            execution=self.execution(run_id),
         )
         return await call(self.env, request, wf.DescribeWorkflowExecutionResponse)
 
@@ -186,8 +191,9 @@ class Driver:
         self, run_id: str = "", **fields: Any
     ) -> wf.GetWorkflowExecutionHistoryResponse:
         """GetWorkflowExecutionHistory."""
-        request = wf.GetWorkflowExecutionHistoryRequest(
-            **{"namespace": NAMESPACE, "execution": self.execution(run_id)} | fields
+        request = build(
+            wf.GetWorkflowExecutionHistoryRequest,
+            **{"namespace": NAMESPACE, "execution": self.execution(run_id)} | fields,
         )
         return await call(self.env, request, wf.GetWorkflowExecutionHistoryResponse)
 
@@ -218,8 +224,8 @@ class Driver:
 
     async def reset_sticky(self, run_id: str = "") -> wf.ResetStickyTaskQueueResponse:
         """ResetStickyTaskQueue."""
-        request = wf.ResetStickyTaskQueueRequest(
-            namespace=NAMESPACE, execution=self.execution(run_id)
+        request = build(
+            wf.ResetStickyTaskQueueRequest, namespace=NAMESPACE, execution=self.execution(run_id)
         )
         return await call(self.env, request, wf.ResetStickyTaskQueueResponse)
 
@@ -233,8 +239,8 @@ class Driver:
         if sticky:
             kind = TaskQueueKind.TASK_QUEUE_KIND_STICKY
             queue = {"name": self.sticky_queue, "kind": kind, "normal_name": self.queue}
-        request = wf.PollWorkflowTaskQueueRequest(
-            namespace=NAMESPACE, task_queue=queue, identity=WORKER
+        request = build(
+            wf.PollWorkflowTaskQueueRequest, namespace=NAMESPACE, task_queue=queue, identity=WORKER
         )
         task = await call(self.env, request, wf.PollWorkflowTaskQueueResponse, timeout=timeout)
         assert task.task_token, f"no workflow task on {queue['name']} within {timeout} s"
@@ -244,14 +250,15 @@ class Driver:
         self, task: wf.PollWorkflowTaskQueueResponse, *commands: Command, **fields: Any
     ) -> wf.RespondWorkflowTaskCompletedResponse:
         """RespondWorkflowTaskCompleted."""
-        request = wf.RespondWorkflowTaskCompletedRequest(
+        request = build(
+            wf.RespondWorkflowTaskCompletedRequest,
             **{
                 "namespace": NAMESPACE,
                 "task_token": task.task_token,
                 "identity": WORKER,
                 "commands": commands,
             }
-            | fields
+            | fields,
         )
         return await call(self.env, request, wf.RespondWorkflowTaskCompletedResponse)
 
@@ -289,8 +296,9 @@ class Driver:
         self, task: wf.PollWorkflowTaskQueueResponse, **fields: Any
     ) -> wf.RespondWorkflowTaskFailedResponse:
         """RespondWorkflowTaskFailed."""
-        request = wf.RespondWorkflowTaskFailedRequest(
-            **{"namespace": NAMESPACE, "task_token": task.task_token, "identity": WORKER} | fields
+        request = build(
+            wf.RespondWorkflowTaskFailedRequest,
+            **{"namespace": NAMESPACE, "task_token": task.task_token, "identity": WORKER} | fields,
         )
         return await call(self.env, request, wf.RespondWorkflowTaskFailedResponse)
 
@@ -298,8 +306,9 @@ class Driver:
         self, task: wf.PollWorkflowTaskQueueResponse, **fields: Any
     ) -> wf.RespondQueryTaskCompletedResponse:
         """RespondQueryTaskCompleted."""
-        request = wf.RespondQueryTaskCompletedRequest(
-            **{"namespace": NAMESPACE, "task_token": task.task_token} | fields
+        request = build(
+            wf.RespondQueryTaskCompletedRequest,
+            **{"namespace": NAMESPACE, "task_token": task.task_token} | fields,
         )
         return await call(self.env, request, wf.RespondQueryTaskCompletedResponse)
 
@@ -307,8 +316,11 @@ class Driver:
         self, *, queue: str = "", timeout: float = _POLL_SECONDS
     ) -> wf.PollActivityTaskQueueResponse:
         """PollActivityTaskQueue; fails when no task comes within `timeout` seconds."""
-        request = wf.PollActivityTaskQueueRequest(
-            namespace=NAMESPACE, task_queue={"name": queue or self.queue}, identity=WORKER
+        request = build(
+            wf.PollActivityTaskQueueRequest,
+            namespace=NAMESPACE,
+            task_queue={"name": queue or self.queue},
+            identity=WORKER,
         )
         task = await call(self.env, request, wf.PollActivityTaskQueueResponse, timeout=timeout)
         assert task.task_token, f"no activity task within {timeout} s"
@@ -318,7 +330,8 @@ class Driver:
         self, task: wf.PollActivityTaskQueueResponse, *details: str
     ) -> wf.RecordActivityTaskHeartbeatResponse:
         """RecordActivityTaskHeartbeat."""
-        request = wf.RecordActivityTaskHeartbeatRequest(
+        request = build(
+            wf.RecordActivityTaskHeartbeatRequest,
             namespace=NAMESPACE,
             task_token=task.task_token,
             identity=WORKER,
@@ -330,7 +343,8 @@ class Driver:
         self, task: wf.PollActivityTaskQueueResponse, result: str = "done"
     ) -> wf.RespondActivityTaskCompletedResponse:
         """RespondActivityTaskCompleted."""
-        request = wf.RespondActivityTaskCompletedRequest(
+        request = build(
+            wf.RespondActivityTaskCompletedRequest,
             namespace=NAMESPACE,
             task_token=task.task_token,
             identity=WORKER,
@@ -342,14 +356,15 @@ class Driver:
         self, task: wf.PollActivityTaskQueueResponse, failure: Failure, **fields: Any
     ) -> wf.RespondActivityTaskFailedResponse:
         """RespondActivityTaskFailed."""
-        request = wf.RespondActivityTaskFailedRequest(
+        request = build(
+            wf.RespondActivityTaskFailedRequest,
             **{
                 "namespace": NAMESPACE,
                 "task_token": task.task_token,
                 "identity": WORKER,
                 "failure": failure,
             }
-            | fields
+            | fields,
         )
         return await call(self.env, request, wf.RespondActivityTaskFailedResponse)
 
@@ -357,7 +372,8 @@ class Driver:
         self, task: wf.PollActivityTaskQueueResponse, *details: str
     ) -> wf.RespondActivityTaskCanceledResponse:
         """RespondActivityTaskCanceled."""
-        request = wf.RespondActivityTaskCanceledRequest(
+        request = build(
+            wf.RespondActivityTaskCanceledRequest,
             namespace=NAMESPACE,
             task_token=task.task_token,
             identity=WORKER,
@@ -384,9 +400,7 @@ class Driver:
 
 def event_type(event: HistoryEvent) -> str:
     """Returns a history event's type as in "TIMER_FIRED"."""
-    kind = HistoryEvent.DESCRIPTOR.fields_by_name["event_type"].enum_type
-    name = str(kind.values_by_number[event.event_type].name)
-    return name.removeprefix("EVENT_TYPE_")
+    return EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
 
 
 async def code_of(answer: Awaitable[object]) -> str:

@@ -30,8 +30,11 @@ from conformance.failures import RpcFailure
 DETAIL_MODULES = (temporalio.api.errordetails.v1, temporalio.api.failure.v1)
 """Imported so that the detail types are known to the symbol database."""
 
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 _CLOCK = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
+_CLOCK_FIELDS = re.compile(r'\{"seconds":\d{9,},"nanos":\d+\}')
+"""A time inside the JSON that SDKs write into markers."""
+
 _RUN = re.compile(r"(.)\1{99,}")
 _OPAQUE = {
     "task_token": "<token>",
@@ -43,6 +46,9 @@ _OPAQUE = {
     "build_id": "<build id>",
 }
 """Fields whose value says nothing that a client may rely on; only its presence is kept."""
+
+_SETS = frozenset({"core_used_flags", "lang_used_flags"})
+"""Lists that SDKs send in any order."""
 
 _ADVICE = frozenset({"poller_scaling_decision", "backlog_count_hint"})
 """Hints to pollers that depend on how long a task waited."""
@@ -78,10 +84,10 @@ class Normaliser:
 
     def text(self, value: str, *, kind: str = "uuid") -> str:
         """Returns a text without this run's nonce, ids and clock readings."""
-        value = value.replace(self._nonce, "")
+        value = value.replace(self._nonce, "").replace("\xa0", " ")
         value = _UUID.sub(lambda match: self._placeholder(match.group(), kind), value)
         value = _RUN.sub(lambda match: f"<{len(match.group())} × {match.group(1)}>", value)
-        return _CLOCK.sub("<time>", value)
+        return _CLOCK_FIELDS.sub("<time>", _CLOCK.sub("<time>", value))
 
     def failure(self, failure: RpcFailure) -> Json:
         """Returns the code, message and details of a failed RPC."""
@@ -165,6 +171,8 @@ class Normaliser:
             items = entry.fields_by_name["value"]
             keys = sorted(value, key=lambda key: (_UUID.sub("", str(key)), str(value[key])))
             return {self.text(str(key)): self._single(items, value[key]) for key in keys}
+        if field.name in _SETS:
+            return sorted(value)
         if field.is_repeated:
             return [self._single(field, item) for item in value]
         return self._single(field, value)
@@ -223,6 +231,7 @@ def _event_type(event: HistoryEvent) -> str:
 def _enum(field: FieldDescriptor, number: int) -> str | int:
     """Returns the name of an enum's value without the prefix that repeats the enum's name."""
     kind = field.enum_type
+    assert kind is not None, f"{field.full_name} is no enum"
     known = kind.values_by_number.get(number)
     if known is None:
         return number

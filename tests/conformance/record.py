@@ -1,14 +1,13 @@
 """Asks the real dev server and writes, prints or checks what it answers.
 
-    python -m conformance.record                    records every scenario
-    python -m conformance.record NAME…              records some
-    python -m conformance.record --print NAME…      prints the answers, writes nothing
-    python -m conformance.record --check            compares with the files, writes nothing
-    python -m conformance.record --address H:P …    uses a server that runs already
+python -m conformance.record                    records every scenario
+python -m conformance.record NAME…              records some
+python -m conformance.record --print NAME…      prints the answers, writes nothing
+python -m conformance.record --check            compares with the files, writes nothing
+python -m conformance.record --address H:P …    uses a server that runs already
 """
 
 import argparse
-import asyncio
 import sys
 import traceback
 from collections.abc import Iterator
@@ -17,9 +16,9 @@ from importlib.metadata import version
 
 from conformance.compare import differences
 from conformance.recording import RecordedAnswers, pretty
-from conformance.scenario import Scenario, run
+from conformance.scenario import Scenario
 from conformance.scenarios import load
-from conformance.targets import dev_server, oracle_command, oracle_version
+from conformance.targets import dev_server, oracle_command, oracle_version, run_sync
 
 
 def main(arguments: list[str]) -> int:
@@ -34,8 +33,7 @@ def main(arguments: list[str]) -> int:
 
 def answers(chosen: Scenario, address: str, versions: tuple[str, str]) -> RecordedAnswers:
     """Runs a scenario against the real server at `address`."""
-    recording = asyncio.run(run(chosen, address))
-    return RecordedAnswers(*versions, recording.steps)
+    return RecordedAnswers(*versions, run_sync(chosen, address).steps)
 
 
 def _record(

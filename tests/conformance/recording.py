@@ -40,7 +40,11 @@ class Recording:
         self.steps[step] = self.normaliser.events(events)
 
     async def call(
-        self, step: str, answer: Awaitable[_Answer], *, show: Callable[[_Answer], Json] | None = None
+        self,
+        step: str,
+        answer: Awaitable[_Answer],
+        *,
+        show: Callable[[_Answer], Json] | None = None,
     ) -> _Answer | None:
         """Awaits an RPC and records its answer or failure; returns None for a failure.
 

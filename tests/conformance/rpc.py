@@ -4,8 +4,9 @@
 and method by the request's type. Errors are `grpc.aio.AioRpcError` as the server sent them.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import grpc
 from google.protobuf.message import Message
 from temporalio.api.operatorservice.v1 import service_pb2 as operator_service
 from temporalio.api.workflowservice.v1 import service_pb2 as workflow_service
@@ -28,6 +29,11 @@ _PATHS = {
 }
 
 
+def build(kind: type[Answer], **fields: Any) -> Answer:
+    """Returns a message; unlike its own constructor, this takes nested fields as plain dicts."""
+    return kind(**fields)
+
+
 async def call(
     env: ScenarioEnv, request: Message, answer: type[Answer], *, timeout: float = DEADLINE_SECONDS
 ) -> Answer:
@@ -40,8 +46,7 @@ async def call_path(
     env: ScenarioEnv, path: str, body: bytes, answer: type[Answer], *, timeout: float
 ) -> Answer:
     """Sends bytes, which need not be a valid request, to a method by its path."""
-    method = env.channel.unary_unary(
+    method: grpc.aio.UnaryUnaryMultiCallable[bytes, Answer] = env.channel.unary_unary(
         path, request_serializer=None, response_deserializer=answer.FromString
     )
-    result: Answer = await method(body, timeout=timeout)
-    return result
+    return await method(body, timeout=timeout)

@@ -24,13 +24,13 @@ from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceResponse,
 )
 
+from conformance.recording import Recording
 from conformance.rpc import call
-from conformance.scenario import NAMESPACE, SEARCH_ATTRIBUTES, environment
+from conformance.scenario import NAMESPACE, SEARCH_ATTRIBUTES, Scenario, environment, run
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 _BIN = Path(sys.executable).parent
-_SOURCE = Path(__file__).parents[2] / "server"
 
 
 @dataclass(slots=True)
@@ -45,9 +45,7 @@ class RunningServer:
     def start(self) -> None:
         """Starts the process and waits until it serves; AssertionError with its log otherwise."""
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen(  # noqa: S603 - our own command line
-                self.command, stdout=output, stderr=output, env=_environment()
-            )
+            self.process = subprocess.Popen(self.command, stdout=output, stderr=output)
         deadline = time.monotonic() + START_SECONDS
         while not asyncio.run(serves(self.address)):
             running = self.process.poll() is None and time.monotonic() < deadline
@@ -74,14 +72,19 @@ def oracle_command() -> list[str]:
 
 def perdure_command() -> list[str]:
     """Returns how Perdure is called."""
-    return [sys.executable, "-m", "perdure.app"]
+    return [str(perdure_executable())]
 
 
 def perdure_executable() -> Path:
-    """Returns the console script, for those who want a path to an executable."""
-    path = _BIN / "perdure"
-    assert path.exists(), f"{path} is missing: install the project (./dev up)"
+    """Returns the console script of this environment, or what PERDURE_EXECUTABLE names."""
+    path = Path(os.environ.get("PERDURE_EXECUTABLE", _BIN / "perdure"))
+    assert path.exists(), f"{path} is missing: run ./dev up, which installs the project"
     return path
+
+
+def run_sync(chosen: Scenario, address: str) -> Recording:
+    """Runs one scenario against the server at `address`, in an event loop of its own."""
+    return asyncio.run(run(chosen, address))
 
 
 @contextmanager
@@ -108,7 +111,7 @@ def dev_server(
 def oracle_version() -> str:
     """Returns the version of the real server, such as "1.32.0"."""
     command = [*oracle_command(), "--version"]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = re.search(r"Server ([\d.]+)", text)
     assert found is not None, f"no server version in {text!r}"
     return found.group(1)
@@ -132,9 +135,3 @@ async def serves(address: str) -> bool:
             await asyncio.sleep(0.1)
             return False
         return True
-
-
-def _environment() -> dict[str, str]:
-    inherited = os.environ.get("PYTHONPATH")
-    path = str(_SOURCE) if not inherited else f"{_SOURCE}{os.pathsep}{inherited}"
-    return os.environ | {"PYTHONPATH": path}

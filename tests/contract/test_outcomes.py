@@ -6,7 +6,6 @@ import pytest
 
 from contract.rows import (
     NAMESPACE,
-    SLOT,
     batch,
     commit_all,
     deletion,
@@ -265,11 +264,25 @@ async def test_the_old_owner_is_fenced(store: Store) -> None:
     assert await store.load_current(NAMESPACE, "a") is None
 
 
-async def test_the_fence_comes_before_every_other_reason(store: Store) -> None:
+async def test_of_several_reasons_the_first_is_told(store: Store) -> None:
     old = await whole_shard(store, "old")
-    await whole_shard(store, "new")
-    bad = transition(old, step("never", 3), workflow_id="\0")
-    assert results(await store.commit([bad])) == [Result.FENCED]
+    new = await whole_shard(store, "new")
+    wrong_version = step("never", 3)
+    wrong_current = ("never", "run-1")
+    outcomes = await store.commit(
+        [
+            transition(old, wrong_version, workflow_id="\0", current=wrong_current),
+            transition(old, wrong_version, current=wrong_current),
+            transition(new, wrong_version, current=wrong_current),
+            transition(new, wrong_version),
+        ]
+    )
+    assert results(outcomes) == [
+        Result.REJECTED,
+        Result.FENCED,
+        Result.CURRENT_MISMATCH,
+        Result.VERSION_MISMATCH,
+    ]
 
 
 async def test_an_epoch_counts_for_its_own_slots_only(store: Store) -> None:
@@ -290,4 +303,3 @@ async def test_a_closed_store_refuses_commits(store: Store, shard: Shard) -> Non
     await store.close()
     with pytest.raises(StoreUnavailable):
         await store.commit([start(shard, "run-1")])
-    assert SLOT == start(shard, "run-1").slot

@@ -54,7 +54,7 @@ def raw_payloads(data: bytes) -> common.Payloads:
     )
 
 
-def json_value(payloads: common.Payloads) -> Any:  # noqa: ANN401
+def json_value(payloads: common.Payloads) -> Any:
     """Reads what `json_payloads` made."""
     return json.loads(payloads.payloads[0].data)
 
@@ -204,8 +204,8 @@ def cancel_workflow() -> Command:
     )
 
 
-def continue_as_new(data: bytes) -> Command:
-    """Ends the run and starts the next."""
+def continue_as_new(data: bytes, retry_policy: common.RetryPolicy | None) -> Command:
+    """Ends the run and starts the next, with the same retry policy as an SDK does."""
     return Command(
         command_type=types.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION,
         continue_as_new_workflow_execution_command_attributes=(
@@ -213,6 +213,7 @@ def continue_as_new(data: bytes) -> Command:
                 workflow_type=common.WorkflowType(name=WORKFLOW_TYPE),
                 task_queue=taskqueue.TaskQueue(name=TASK_QUEUE),
                 input=raw_payloads(data),
+                retry_policy=retry_policy,
             )
         ),
     )

@@ -67,6 +67,7 @@ def simulate(seed: int, *, faults: FaultPlan | None = None) -> Report:
     loop = SimulatedLoop(generator=generator, reorder_probability=reorder_probability)
     clock = SimulatedClock(loop=loop)
     trace = Trace(clock=clock)
+    trace.on_too_many = lambda: loop.fail(SimulationError("too many invariants are broken"))
     loop.on_error = lambda context: trace.violation(f"asyncio: {_explain(context)}")
     simulation = Simulation(
         generator=generator,
@@ -155,7 +156,7 @@ class Simulation:
         ]
         havoc = loop.create_task(self._nemesis.rage(FAULT_SECONDS))
         await havoc
-        done, pending = await asyncio.wait(clients, timeout=PATIENCE_SECONDS)
+        _, pending = await asyncio.wait(clients, timeout=PATIENCE_SECONDS)
         for task in clients:
             if task in pending:
                 self._trace.violation(f"the {task.get_name()} still waits: a task was lost")

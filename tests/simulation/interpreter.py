@@ -12,6 +12,7 @@ not succeed the object must be thrown away, for it has decided already.
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import event_type_pb2 as events
 from temporalio.api.history.v1 import message_pb2 as history
 
@@ -47,6 +48,7 @@ class Interpreter:
         self.wants_new_task = False
         self._program = Program(steps=())
         self._attempt = 1
+        self._retry_policy: common.RetryPolicy | None = None
         self._position = 0
         self._entered = False
         self._beats = 0
@@ -106,6 +108,8 @@ class Interpreter:
         attributes = event.workflow_execution_started_event_attributes
         self._program, carried = decode(attributes.input.payloads[0].data)
         self._attempt = attributes.attempt
+        if attributes.HasField("retry_policy"):
+            self._retry_policy = attributes.retry_policy
         self._position = carried.position
         self._results = list(carried.results)
         self.signals = list(carried.signals)
@@ -197,7 +201,7 @@ class Interpreter:
                 made.append(commands.record_marker("simulated"))
                 made.append(commands.modify_memo("position", self._position))
             case Kind.CONTINUE:
-                made.append(commands.continue_as_new(self._hand_over(step)))
+                made.append(commands.continue_as_new(self._hand_over(step), self._retry_policy))
 
     def _leave(self, step: Step, made: list[Command]) -> bool:
         """Returns whether a step is over; ends what it leaves behind."""

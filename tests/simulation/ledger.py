@@ -13,6 +13,15 @@ from temporalio.api.history.v1 import message_pb2 as history
 from simulation.trace import Trace
 
 
+def lasting_events(events: Iterable[history.HistoryEvent]) -> list[history.HistoryEvent]:
+    """Returns the events that are written.
+
+    At the end of a history the server shows those of a repeated workflow task, which has none
+    until it completes; they have no time.
+    """
+    return [event for event in events if event.HasField("event_time")]
+
+
 @dataclass(slots=True)
 class Signal:
     """A signal that a client sent.

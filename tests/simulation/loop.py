@@ -23,7 +23,8 @@ from typing import Any, NamedTuple, TypeVar, TypeVarTuple, Unpack
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-MAX_STEPS_AT_ONE_MOMENT = 100_000
+MAX_STEPS = 1_000_000
+MAX_STEPS_AT_ONE_MOMENT = 50_000
 
 
 class SimulationError(Exception):
@@ -136,7 +137,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def run_forever(self) -> None:
         """Runs until `stop`."""
-        assert not self._running and not self._closed
+        assert not self._running
+        assert not self._closed
         self._running = True
         asyncio._set_running_loop(self)
         try:
@@ -166,6 +168,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         finally:
             asyncio._set_running_loop(None)
         self._tasks.clear()
+
+    def fail(self, error: BaseException) -> None:
+        """Makes `run_forever` raise an error after the callback that runs now."""
+        self._error = error
 
     def is_running(self) -> bool:
         """Tells whether `run_forever` is on the stack."""
@@ -272,9 +278,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _stop_with_error(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        self._error = error if isinstance(error, BaseException) else None
-        if self._error is None:
-            self._error = SimulationError(str(context.get("message")))
+        if not isinstance(error, BaseException):
+            error = SimulationError(str(context.get("message")))
+        self.fail(error)
 
     def _run_one(self) -> None:
         if not self._ready:
@@ -286,6 +292,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._steps_at_this_moment += 1
         if self._steps_at_this_moment > MAX_STEPS_AT_ONE_MOMENT:
             raise SimulationError(f"time stands still: {ready.handle!r} runs again and again")
+        if self.steps > MAX_STEPS:
+            raise SimulationError(f"too much happens: {ready.handle!r} and others keep running")
         ready.handle._run()
 
     def _take(self) -> _Ready:
@@ -329,6 +337,6 @@ def _bury(task: _Task) -> None:
     for _ in range(100):
         try:
             coroutine.close()
-        except BaseException:  # noqa: S112
+        except BaseException:  # noqa: BLE001, S112
             continue
         return

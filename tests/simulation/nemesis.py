@@ -162,4 +162,10 @@ class Nemesis:
     def _start_worker(self, maker: WorkerMaker) -> asyncio.Task[None]:
         self._started += 1
         name = str(self._started)
-        return asyncio.get_running_loop().create_task(maker(name), name=f"worker {name}")
+        task = asyncio.get_running_loop().create_task(maker(name), name=f"worker {name}")
+        task.add_done_callback(self._worker_ended)
+        return task
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._trace.violation(f"{task.get_name()} died: {error!r}")

@@ -61,7 +61,7 @@ class Network:
             if not reply.done():
                 reply.set_exception(UnavailableError("simulated: connection reset"))
 
-    async def call(self, role: str, method: str, *arguments: object) -> Any:  # noqa: ANN401
+    async def call(self, role: str, method: str, *arguments: object) -> Any:
         """Makes an RPC, once.
 
         Raises:
@@ -97,7 +97,7 @@ class Network:
 
     async def _serve(
         self, server: Server, role: str, method: str, arguments: tuple[object, ...]
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         copies = [_copy(argument) for argument in arguments]
         try:
             result = server.handler(role, method)(*copies)

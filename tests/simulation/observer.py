@@ -13,7 +13,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import ServiceError
 from simulation.invariants import CLOSE_STATUS, FinalRun, next_run_id
-from simulation.ledger import Ledger
+from simulation.ledger import Ledger, lasting_events
 from simulation.rpc import Frontend
 
 LONG_POLL_SECONDS = 20.0
@@ -68,14 +68,14 @@ class Observer:
     async def _follow_run(self, run_id: str) -> FinalRun:
         events: list[history.HistoryEvent] = []
         async for page in self._pages(run_id, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT):
-            for event in page:
+            for event in lasting_events(page):
                 if event.event_id != len(events) + 1:
                     self._complain(f"event {event.event_id} came after {len(events)}")
                 events.append(event)
             if events:
                 first = events[0].workflow_execution_started_event_attributes
                 run_id = first.original_execution_run_id
-                self._ledger.saw_history(run_id, page)
+                self._ledger.saw_history(run_id, lasting_events(page))
         if not events or events[-1].event_type not in CLOSE_STATUS:
             self._complain(f"the history of {run_id!r} ends before the run does")
         else:

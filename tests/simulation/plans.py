@@ -217,7 +217,7 @@ class PlanMaker:
         )
 
 
-def _expect(program: Program, *statuses: int, **more: Any) -> Expectation:  # noqa: ANN401
+def _expect(program: Program, *statuses: int, **more: Any) -> Expectation:
     if "chains" in more:
         more["chains"] = frozenset(more["chains"])
     return Expectation(frozenset(statuses), program.result, **more)

@@ -189,7 +189,7 @@ class ProgramMaker:
         self._activities = 0
         self._signals = 0
 
-    def program(self, *, length: int, signals: bool = True, **flags: Any) -> Program:  # noqa: ANN401
+    def program(self, *, length: int, signals: bool = True, **flags: Any) -> Program:
         """Returns a program of about `length` steps; without `signals` it waits for none."""
         self._activities = self._signals = 0
         kinds = [kind for kind in Kind if signals or kind is not Kind.SIGNALS]

@@ -1,4 +1,4 @@
-"""What must hold of the store when all workflows have ended: nothing is left over, all is listed."""
+"""What must hold of the store when all workflows have ended: no left-overs, all runs listed."""
 
 from collections.abc import AsyncIterator
 

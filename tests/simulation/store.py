@@ -173,7 +173,7 @@ class StoreSession:
         if database.outage or database.chance(database.faults.store_unavailable):
             raise StoreUnavailable("simulated: the database cannot be reached")
 
-    async def _read(self, call: Callable[..., Awaitable[T]], arguments: Any, keywords: Any) -> T:  # noqa: ANN401
+    async def _read(self, call: Callable[..., Awaitable[T]], arguments: Any, keywords: Any) -> T:
         await self._gate()
         result = await call(*arguments, **keywords)
         await self._database.delay()
@@ -183,7 +183,7 @@ class StoreSession:
         """Returns the inner store's method, behind the gate."""
         call = getattr(self._database.inner, name)
 
-        def read(*arguments: Any, **keywords: Any) -> Awaitable[Any]:  # noqa: ANN401
+        def read(*arguments: Any, **keywords: Any) -> Awaitable[Any]:
             return self._read(call, arguments, keywords)
 
         return read

@@ -2,20 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from simulation.clock import SimulatedClock
 from simulation.loop import Process, SimulatedLoop, SimulationError
-
-
-@pytest.fixture
-def loop() -> Iterator[SimulatedLoop]:
-    loop = SimulatedLoop(generator=random.Random(1))
-    yield loop
-    loop.close()
 
 
 def test_time_jumps_to_the_next_timer(loop: SimulatedLoop) -> None:

@@ -1,8 +1,12 @@
 """What happened in a run, in order: its hash proves that a seed reproduces it."""
 
+from collections.abc import Callable
 from hashlib import blake2b
 
 from perdure.runtime.ports import Clock
+
+
+MOST_VIOLATIONS = 20
 
 
 class Trace:
@@ -11,11 +15,13 @@ class Trace:
     Attributes:
         lines: What happened, each with its virtual time in seconds.
         violations: The invariants that were found broken, in the order they were found in.
+        on_too_many: Called when there are so many violations that more would tell nothing.
     """
 
     def __init__(self, *, clock: Clock) -> None:
         self.lines: list[str] = []
         self.violations: list[str] = []
+        self.on_too_many: Callable[[], None] = lambda: None
         self._clock = clock
         self._digest = blake2b(digest_size=16)
 
@@ -29,6 +35,8 @@ class Trace:
         """Writes down that an invariant does not hold."""
         self.violations.append(text)
         self.note("VIOLATION", text)
+        if len(self.violations) == MOST_VIOLATIONS:
+            self.on_too_many()
 
     def hash(self) -> str:
         """Returns a digest of every line so far."""

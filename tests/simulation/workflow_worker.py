@@ -20,7 +20,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from simulation.commands import TASK_QUEUE, application_failure, duration, json_payloads
 from simulation.faults import FaultPlan
 from simulation.interpreter import HistoryError, Interpreter, StaleStateError
-from simulation.ledger import Ledger
+from simulation.ledger import Ledger, lasting_events
 from simulation.rpc import RETRYABLE, Frontend
 
 POLL_SECONDS = 60.0
@@ -187,7 +187,7 @@ class WorkflowWorker:
             token = page.next_page_token
         # The last two events of a repeated task are not in the history yet.
         lasting = events[:-2] if task.attempt > 1 else events
-        self._ledger.saw_history(task.workflow_execution.run_id, lasting)
+        self._ledger.saw_history(task.workflow_execution.run_id, lasting_events(lasting))
         return events
 
     async def _read_history(self, task: Task) -> list[history.HistoryEvent]:

@@ -1,35 +1,42 @@
 """The `perdure` command."""
 
+import os
+
 import click
 
-from perdure.app.lazy import lazy_group, plugin_references
+from perdure.app.lazy import LazyGroup, plugin_references
 from perdure.config.version import VERSION
 
-_SERVER = lazy_group(
-    "server",
-    "Run Perdure.",
-    {
+
+@click.group(
+    cls=LazyGroup,
+    references=plugin_references(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(VERSION, "-v", "--version", message="%(prog)s %(version)s")
+def main() -> None:
+    """Perdure: durable execution that speaks Temporal's public API."""
+    # What gRPC's core cannot do is an exception that is said in a sentence, not a line on stderr.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+@main.group(
+    cls=LazyGroup,
+    references={
         "start": "perdure.app.start:start",
         "start-dev": "perdure.app.start_dev:start_dev",
     },
 )
-_CONFIG = lazy_group(
-    "config",
-    "Work with configuration.",
-    {
+def server() -> None:
+    """Run Perdure."""
+
+
+@main.group(
+    cls=LazyGroup,
+    references={
         "check": "perdure.app.config_check:check",
         "settings": "perdure.app.config_settings:settings",
     },
 )
-
-main = lazy_group(
-    "perdure",
-    "Perdure: durable execution that speaks Temporal's public API.",
-    plugin_references(),
-)
-main.context_settings = {"help_option_names": ["-h", "--help"]}
-main.add_command(_SERVER)
-main.add_command(_CONFIG)
-click.version_option(
-    VERSION, "-v", "--version", prog_name="perdure", message="%(prog)s %(version)s"
-)(main)
+def config() -> None:
+    """Work with configuration."""

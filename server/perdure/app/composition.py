@@ -1,25 +1,16 @@
-"""The composition root: puts a server together from its parts, and takes it apart again.
-
-Parts start in the order in which they need each other (store, history, matching, frontend, gRPC
-listener) and stop in the opposite one.
-"""
+"""What is done with a configuration: checking it, and serving until told to stop."""
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from perdure.app.announce import announce
-from perdure.app.launch import settle_garbage
+from perdure.app.node import start_node
 from perdure.config.errors import ConfigError
 from perdure.config.file import ConfigFile
-from perdure.config.settings import Problem, Values, resolve
+from perdure.config.settings import Problem, resolve
 from perdure.config.static import ALL_ROLES, ServerConfig
-from perdure.config.version import VERSION
-from perdure.telemetry import logging, tracing
-from perdure.telemetry.collectors import Metrics
-from perdure.telemetry.diagnostics import log_start
-from perdure.telemetry.http import serve_metrics
-from perdure.telemetry.process import ProcessMonitor
+from perdure.telemetry import logging
 
 
 def check(read: ConfigFile) -> ServerConfig:
@@ -56,35 +47,10 @@ async def serve(
     _report(problems, strict=strict)
     _require_all_roles(config)
     async with AsyncExitStack() as parts:
-        places = await _start(config, values, parts)
-        settle_garbage()
-        announce(places, notes=remarks)
+        node = await start_node(config, values, parts)
+        announce(node.places, notes=remarks)
         await stop.wait()
-
-
-async def _start(config: ServerConfig, values: Values, parts: AsyncExitStack) -> dict[str, str]:
-    log = logging.get_logger("server")
-    loop = asyncio.get_running_loop()
-    metrics = Metrics()
-    places: dict[str, str] = {}
-    monitor = ProcessMonitor(metrics, loop, config.roles)
-    parts.callback(monitor.close)
-    tracer = tracing.connect(endpoint=config.tracing.otlp_endpoint, service_version=VERSION)
-    parts.callback(tracer.close)
-    if config.metrics is not None:
-        host = config.metrics.host
-        endpoint = serve_metrics(metrics, host=host, port=config.metrics.port)
-        parts.callback(endpoint.close)
-        places["Metrics"] = f"http://{host}:{endpoint.port}/metrics"
-    places["Database"] = config.store.describe()
-    log_start(
-        log,
-        roles=config.roles,
-        store=config.store.describe(),
-        listeners=places,
-        changed_settings=values.changed(),
-    )
-    return places
+        node.log.info("stopping")
 
 
 def _report(problems: Sequence[Problem], *, strict: bool) -> None:

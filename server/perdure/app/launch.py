@@ -1,16 +1,11 @@
-"""Runs a server in this process: the event loop, signals, and the garbage collector."""
+"""Runs a server in this process: the event loop and signals."""
 
 import asyncio
-import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable
 
 import uvloop
-
-GC_THRESHOLDS = (20_000, 10, 50)
-"""Allocations and collections before a generation is looked at. A full collection walks everything
-that is alive, so it comes 5 times more rarely than by default, and the young one 28 times."""
 
 Server = Callable[[asyncio.Event], Awaitable[None]]
 """Serves until the event is set, then stops gracefully."""
@@ -20,13 +15,6 @@ def run(server: Server) -> None:
     """Serves until SIGTERM or SIGINT; a second signal ends the process at once."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_signalled(server))
-
-
-def settle_garbage() -> None:
-    """Sets what the start has made aside for good, and tunes the collector for what follows."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _until_signalled(server: Server) -> None:

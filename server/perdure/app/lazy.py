@@ -1,7 +1,9 @@
 """Command groups that import a command when it is used, so that the others start at once."""
 
 import importlib
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import click
 
@@ -12,28 +14,23 @@ PLUGINS = "perdure.commands"
 class LazyGroup(click.Group):
     """A group whose commands are `module:attribute` references, by name."""
 
-    references: dict[str, str]
+    def __init__(self, *args: Any, references: Mapping[str, str], **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self._references = references
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns the commands' names, in order."""
-        return sorted({*super().list_commands(ctx), *self.references})
+        return sorted({*super().list_commands(ctx), *self._references})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports a command; None when there is none of that name."""
-        reference = self.references.get(cmd_name)
+        reference = self._references.get(cmd_name)
         if reference is None:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = reference.partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command), reference
         return command
-
-
-def lazy_group(name: str, help_text: str, references: dict[str, str]) -> LazyGroup:
-    """Returns a group of commands that are imported when they are used."""
-    group = LazyGroup(name, help=help_text)
-    group.references = references
-    return group
 
 
 def plugin_references() -> dict[str, str]:

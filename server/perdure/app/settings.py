@@ -3,9 +3,10 @@
 Keys are those of Temporal's dynamic configuration, whose texts say the same of them.
 """
 
-from perdure.config.convert import at_least, nanoseconds, seconds
+from perdure.config.convert import at_least, nanoseconds, seconds, whole_seconds
 from perdure.config.groups import Key, declare_group
 from perdure.core.workflow.settings import WorkflowSettings
+from perdure.frontend.settings import FrontendSettings
 from perdure.history.ports import HistorySettings
 from perdure.matching.settings import MatchingSettings
 from perdure.rpc.transport import TransportSettings
@@ -97,14 +98,6 @@ WORKFLOW = declare_group(
         ),
     },
 )
-HISTORY = declare_group(
-    HistorySettings(),
-    {
-        "cache_bytes": Key(
-            "history.hostLevelCacheMaxSizeBytes", _COUNT, "bytes", "Memory for cached runs."
-        ),
-    },
-)
 MATCHING = declare_group(
     MatchingSettings(),
     {
@@ -122,6 +115,49 @@ MATCHING = declare_group(
         ),
         "page_size": Key(
             "matching.getTasksBatchSize", _COUNT, "rows", "Tasks read from a queue at once."
+        ),
+    },
+)
+FRONTEND = declare_group(
+    FrontendSettings(),
+    {
+        "max_id_bytes": WORKFLOW.settings["max_id_length"],
+        "max_blob_bytes": WORKFLOW.settings["blob_size_limit"],
+        "max_memo_bytes": WORKFLOW.settings["memo_size_limit"],
+        "max_build_id_bytes": Key(
+            "limit.workerBuildIdSize", _COUNT, "bytes", "Longest build id of a worker."
+        ),
+        "max_links": Key("frontend.maxlinksPerRequest", _COUNT, "links", "Most on one request."),
+        "max_link_bytes": Key("frontend.linkMaxSize", _COUNT, "bytes", "Largest link."),
+        "default_workflow_task_seconds": Key(
+            "history.defaultWorkflowTaskTimeout", seconds, "s", "Where a start asks for none."
+        ),
+        "min_retention_seconds": Key(
+            "system.namespaceMinRetentionLocal",
+            whole_seconds,
+            "s",
+            "Least time that a namespace keeps closed workflows.",
+        ),
+        "history_page_events": Key(
+            "frontend.historyMaxPageSize", _COUNT, "events", "Most in one page of a history."
+        ),
+        "list_page_size": Key(
+            "frontend.visibilityMaxPageSize", _COUNT, "runs", "Most in one page of a listing."
+        ),
+        "history_poll_seconds": Key(
+            "history.longPollExpirationInterval",
+            seconds,
+            "s",
+            "How long a read of history waits for a new event.",
+        ),
+        "task_poll_seconds": MATCHING.settings["long_poll_expiration"],
+    },
+)
+HISTORY = declare_group(
+    HistorySettings(),
+    {
+        "cache_bytes": Key(
+            "history.hostLevelCacheMaxSizeBytes", _COUNT, "bytes", "Memory for cached runs."
         ),
     },
 )

@@ -69,6 +69,11 @@ def seconds(value: object) -> float:
     return nanoseconds(value) / 1e9
 
 
+def whole_seconds(value: object) -> int:
+    """Accepts what `nanoseconds` does, and returns seconds, rounded down."""
+    return nanoseconds(value) // 1_000_000_000
+
+
 def at_least(minimum: int, convert: Callable[[object], int] = integer) -> Callable[[object], int]:
     """Returns a converter that refuses anything below `minimum`."""
 

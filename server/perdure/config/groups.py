@@ -38,12 +38,20 @@ class Group(Generic[G]):
         return replace(self.defaults, **given)
 
 
-def declare_group(defaults: G, fields: Mapping[str, Key]) -> Group[G]:
-    """Declares a setting for each named field of a group."""
+def declare_group(defaults: G, fields: Mapping[str, Key | Setting[object]]) -> Group[G]:
+    """Declares a setting for each named field, or fills it from one that another group declared.
+
+    A shared setting must have the same default in both groups.
+    """
     settings = {
-        name: declare(
-            key.key, key.convert, default=getattr(defaults, name), unit=key.unit, text=key.text
-        )
-        for name, key in fields.items()
+        name: _declare_field(getattr(defaults, name), field) for name, field in fields.items()
     }
     return Group(defaults, settings)
+
+
+def _declare_field(default: object, field: Key | Setting[object]) -> Setting[object]:
+    if isinstance(field, Key):
+        return declare(field.key, field.convert, default=default, unit=field.unit, text=field.text)
+    if field.default != default:
+        raise ValueError(f"setting {field.key} has two defaults, {field.default} and {default}")
+    return field

@@ -152,7 +152,8 @@ class ResourceExhaustedError(ServiceError):
 
     def __init__(self, message: str, cause: int, scope: int = 1) -> None:
         super().__init__(
-            message, details.ResourceExhaustedFailure(cause=cause, scope=scope)  # type: ignore[arg-type]
+            message,
+            details.ResourceExhaustedFailure(cause=cause, scope=scope),  # type: ignore[arg-type]
         )
 
 

@@ -38,9 +38,7 @@ def length_delimited(field_number: int, *chunks: bytes) -> bytes:
 
     Appended to a serialised message, it sets the field without parsing anything.
     """
-    return b"".join(
-        (varint(field_number << 3 | 2), varint(sum(map(len, chunks))), *chunks)
-    )
+    return b"".join((varint(field_number << 3 | 2), varint(sum(map(len, chunks))), *chunks))
 
 
 def varint(value: int) -> bytes:

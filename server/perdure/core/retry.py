@@ -13,7 +13,7 @@ DEFAULT_BACKOFF_COEFFICIENT = 2.0
 DEFAULT_MAXIMUM_INTERVAL_FACTOR = 100
 LARGEST_INTERVAL = 2**62
 
-RetryState = enums.RetryState.ValueType
+
 _RETRYABLE_TIMEOUTS = (enums.TIMEOUT_TYPE_START_TO_CLOSE, enums.TIMEOUT_TYPE_HEARTBEAT)
 
 
@@ -21,7 +21,7 @@ _RETRYABLE_TIMEOUTS = (enums.TIMEOUT_TYPE_START_TO_CLOSE, enums.TIMEOUT_TYPE_HEA
 class Decision:
     """Whether to try again, and after how long (nanoseconds)."""
 
-    state: RetryState
+    state: enums.RetryState.ValueType
     delay: int = 0
 
     @property

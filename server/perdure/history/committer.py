@@ -92,9 +92,7 @@ class Committer:
             if not future.done():
                 future.set_result(outcome)
 
-    def _lose(
-        self, batch: list[tuple[Commit, asyncio.Future[Outcome]]], *, unknown: bool
-    ) -> None:
+    def _lose(self, batch: list[tuple[Commit, asyncio.Future[Outcome]]], *, unknown: bool) -> None:
         lost = batch + self._queue
         self._queue = []
         self._on_lost(unknown)

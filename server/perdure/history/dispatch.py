@@ -18,6 +18,7 @@ from perdure.core.workflow.step import RunStep, Step
 from perdure.core.workflow_task import transitions as workflow_task
 from perdure.history.queries import BufferedQueries
 from perdure.history.responses import (
+    PageLimit,
     StartedActivity,
     StartedWorkflowTask,
     capture_activity,
@@ -32,7 +33,6 @@ from perdure.rpc.clients import Encoded, MatchingClient, Poller, Reservation
 from perdure.runtime.tasks import TaskSet
 
 Undo = Callable[[DispatchTask, str], Coroutine[Any, Any, None]]
-PAGE_BATCHES = 512
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Dispatcher:
         queries: BufferedQueries,
         tokens: TokenMaker,
         tasks: TaskSet,
-        page_events: int,
+        page: PageLimit,
         undo: Undo,
     ) -> None:
         self._matching = matching
@@ -64,7 +64,7 @@ class Dispatcher:
         self._queries = queries
         self._tokens = tokens
         self._tasks = tasks
-        self._page_events = page_events
+        self._page = page
         self._undo = undo
 
     def has_poller(self, namespace_id: str, queue: str) -> bool:
@@ -98,9 +98,7 @@ class Dispatcher:
             return self.capture_workflow_task(change, full_history=not task.sticky)
         return self.capture_activity(change, task.scheduled_event_id)
 
-    def capture_workflow_task(
-        self, change: RunStep, *, full_history: bool
-    ) -> StartedWorkflowTask:
+    def capture_workflow_task(self, change: RunStep, *, full_history: bool) -> StartedWorkflowTask:
         """Makes the answer for a workflow task that a finished step has started."""
         started = capture_workflow_task(
             change, self._tokens.workflow_task(change.run), full_history=full_history
@@ -155,7 +153,7 @@ class Dispatcher:
             return Encoded(encode_activity(started, started.scheduled))
         if started.batches is None:
             return None
-        return Encoded(encode_workflow_task(started, started.batches, self._page_events))
+        return Encoded(encode_workflow_task(started, started.batches, self._page))
 
     async def encode(self, started: StartedWorkflowTask | StartedActivity) -> Encoded:
         """Returns the serialised answer, reading history for it where need be.
@@ -171,11 +169,11 @@ class Dispatcher:
                 scheduled = await self._read_scheduled(started.run, started.scheduled_event_id)
                 return Encoded(encode_activity(started, scheduled))
             batches = await self._store.read_history(
-                started.run, started.first_event_id, started.end_event_id, PAGE_BATCHES
+                started.run, started.first_event_id, started.end_event_id, self._page.batches
             )
         except StoreError as error:
             raise UnavailableError("The store is not available; try again.") from error
-        return Encoded(encode_workflow_task(started, batches, self._page_events))
+        return Encoded(encode_workflow_task(started, batches, self._page))
 
     async def _read_scheduled(
         self, run: RunKey, event_id: int
@@ -193,6 +191,4 @@ def start_task(change: RunStep, task: DispatchTask, poller: Poller) -> None:
         workflow_task.start(change, request_id=poller.request_id, identity=poller.identity)
     else:
         info = change.run.activities[task.scheduled_event_id]
-        activity.start(
-            info, change, request_id=poller.request_id, identity=poller.identity
-        )
+        activity.start(info, change, request_id=poller.request_id, identity=poller.identity)

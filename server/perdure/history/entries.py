@@ -23,7 +23,14 @@ class WorkflowEntry:
     """All that is in memory of one workflow id."""
 
     __slots__ = (
-        "current", "dropped", "in_flight", "key", "last_commit", "runs", "size", "waiters",
+        "current",
+        "dropped",
+        "in_flight",
+        "key",
+        "last_commit",
+        "runs",
+        "size",
+        "waiters",
     )
 
     def __init__(self, key: WorkflowKey, current: Run | None) -> None:

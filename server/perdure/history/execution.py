@@ -25,6 +25,7 @@ from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDire
 from perdure.history.shard import ShardOwner
 from perdure.history.timers import TimerQueue
 from perdure.persistence.ports import Outcome, StoredRun, StoreError, WorkflowStore
+from perdure.rpc.clients import StaleTask
 from perdure.runtime.ports import Clock
 from perdure.runtime.tasks import TaskSet
 
@@ -185,7 +186,8 @@ class Executor:
             assert run is not None
             await self._load_start_event(run)
             raise TryAgain from None
-        except ServiceError:
+        except (ServiceError, StaleTask):
+            assert not any(change.touched for change in step.runs.values()), "changed, then refused"
             await self._settle(entry)
             raise
         except BaseException:
@@ -230,9 +232,7 @@ class Executor:
         if not is_committed(await asyncio.shield(future)):
             raise TryAgain
 
-    def _took_effect(
-        self, entry: WorkflowEntry, commit: Commit, starts: list[FusedStart]
-    ) -> None:
+    def _took_effect(self, entry: WorkflowEntry, commit: Commit, starts: list[FusedStart]) -> None:
         self._timers.apply(commit)
         self._dispatcher.deliver(starts)
         if commit.tasks_added:
@@ -314,4 +314,9 @@ def _to_run(stored: StoredRun) -> Run:
 
 
 def _not_found(key: RunKey) -> NotFoundError:
+    if key.run_id:
+        return NotFoundError(
+            f'workflow execution not found for workflow ID "{key.workflow_id}" '
+            f'and run ID "{key.run_id}"'
+        )
     return NotFoundError(f"workflow not found for ID: {key.workflow_id}")

@@ -34,7 +34,8 @@ class HistorySettings:
         cache_bytes: About how much memory the runs in memory may take.
         tail_bytes: How much of one run's newest history stays in memory.
         commit_batch: Most transitions in one store transaction.
-        page_events: Events in one page of history, unless the caller asks for fewer.
+        page_batches: Most batches of events in one page of history.
+        page_bytes: About how large one page of history may be.
         timer_horizon: How far ahead timers are held in memory, in seconds.
         timer_batch: Timers read from the store at a time.
         concurrent_timers: Runs whose timers are being handled at a time.
@@ -45,7 +46,8 @@ class HistorySettings:
     cache_bytes: int = 256 * MEBIBYTE
     tail_bytes: int = 128 * 1024
     commit_batch: int = 256
-    page_events: int = 256
+    page_batches: int = 256
+    page_bytes: int = 2 * MEBIBYTE
     timer_horizon: float = 60.0
     timer_batch: int = 1000
     concurrent_timers: int = 100

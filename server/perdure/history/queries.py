@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import query_pb2 as enums
-from temporalio.api.query.v1 import message_pb2 as query
+from temporalio.api.query.v1 import message_pb2 as query_messages
 
 from perdure.core.errors import ResourceExhaustedError
 
@@ -19,8 +19,8 @@ BUSY_WORKFLOW = 8
 
 @dataclass(slots=True)
 class _Waiting:
-    query: query.WorkflowQuery
-    answer: "asyncio.Future[query.WorkflowQueryResult | None]"
+    query: query_messages.WorkflowQuery
+    answer: "asyncio.Future[query_messages.WorkflowQueryResult | None]"
 
 
 class BufferedQueries:
@@ -31,8 +31,8 @@ class BufferedQueries:
         self._runs: dict[str, dict[str, _Waiting]] = {}
 
     def add(
-        self, run_id: str, query_id: str, pending: query.WorkflowQuery
-    ) -> "asyncio.Future[query.WorkflowQueryResult | None]":
+        self, run_id: str, query_id: str, pending: query_messages.WorkflowQuery
+    ) -> "asyncio.Future[query_messages.WorkflowQueryResult | None]":
         """Buffers a query.
 
         Returns:
@@ -44,7 +44,7 @@ class BufferedQueries:
         waiting = self._runs.setdefault(run_id, {})
         if len(waiting) >= self._limit:
             raise ResourceExhaustedError("consistent query buffer is full", BUSY_WORKFLOW)
-        answer: asyncio.Future[query.WorkflowQueryResult | None] = (
+        answer: asyncio.Future[query_messages.WorkflowQueryResult | None] = (
             asyncio.get_running_loop().create_future()
         )
         waiting[query_id] = _Waiting(pending, answer)
@@ -57,7 +57,7 @@ class BufferedQueries:
         if not waiting:
             self._runs.pop(run_id, None)
 
-    def attach(self, run_id: str) -> dict[str, query.WorkflowQuery]:
+    def attach(self, run_id: str) -> dict[str, query_messages.WorkflowQuery]:
         """Returns the queries that a workflow task takes along."""
         waiting = self._runs.get(run_id)
         if not waiting:
@@ -65,7 +65,11 @@ class BufferedQueries:
         return {query_id: entry.query for query_id, entry in waiting.items()}
 
     def answered(
-        self, run_id: str, results: Mapping[str, query.WorkflowQueryResult], *, task_follows: bool
+        self,
+        run_id: str,
+        results: Mapping[str, query_messages.WorkflowQueryResult],
+        *,
+        task_follows: bool,
     ) -> None:
         """Passes a completed workflow task's answers on.
 
@@ -89,6 +93,6 @@ class BufferedQueries:
         self.answered(run_id, {}, task_follows=False)
 
 
-def failed(result: query.WorkflowQueryResult) -> bool:
+def failed(result: query_messages.WorkflowQueryResult) -> bool:
     """Tells whether a worker could not answer."""
     return result.result_type == enums.QUERY_RESULT_TYPE_FAILED

@@ -7,6 +7,7 @@ answer is sent.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from temporalio.api.enums.v1 import task_queue_pb2 as queues
 from temporalio.api.history.v1 import message_pb2 as history
@@ -23,6 +24,13 @@ from perdure.proto import stored_pb2 as stored
 
 POLL_HISTORY = wf.PollWorkflowTaskQueueResponse.HISTORY_FIELD_NUMBER
 POLL_PAGE_TOKEN = wf.PollWorkflowTaskQueueResponse.NEXT_PAGE_TOKEN_FIELD_NUMBER
+
+
+class PageLimit(NamedTuple):
+    """How much history one answer holds: whole batches, up to either limit."""
+
+    batches: int
+    size_bytes: int
 
 
 @dataclass(slots=True)
@@ -94,19 +102,19 @@ def describe_run(head: wf.PollWorkflowTaskQueueResponse, run: Run) -> None:
 
 
 def first_page(
-    batches: Sequence[HistoryBatch], first_event_id: int, max_events: int
+    batches: Sequence[HistoryBatch], first_event_id: int, max_batches: int, max_bytes: int
 ) -> tuple[list[bytes], int]:
     """Returns the blobs of a page, and the id that the next page begins with."""
     blobs: list[bytes] = []
-    count, next_event_id = 0, first_event_id
-    for batch in batches:
-        if count >= max_events:
-            break
+    size, next_event_id = 0, first_event_id
+    for batch in batches[:max_batches]:
         blob = batch.blob
         if batch.first_event_id < next_event_id:
             blob = events_from(blob, next_event_id)
+        if blobs and size + len(blob) > max_bytes:
+            break
         blobs.append(blob)
-        count += batch.last_event_id - next_event_id + 1
+        size += len(blob)
         next_event_id = batch.last_event_id + 1
     return blobs, next_event_id
 
@@ -119,10 +127,12 @@ def events_from(blob: bytes, first_event_id: int) -> bytes:
 
 
 def encode_workflow_task(
-    started: StartedWorkflowTask, batches: Sequence[HistoryBatch], max_events: int
+    started: StartedWorkflowTask, batches: Sequence[HistoryBatch], page: PageLimit
 ) -> bytes:
     """Returns the serialised poll response: its first page of history and where that goes on."""
-    blobs, next_event_id = first_page(batches, started.first_event_id, max_events)
+    blobs, next_event_id = first_page(
+        batches, started.first_event_id, page.batches, page.size_bytes
+    )
     tail = b""
     if next_event_id < started.end_event_id:
         token = stored.HistoryPageToken(
@@ -218,4 +228,3 @@ def encode_activity(
     if scheduled.HasField("input"):
         head.input.CopyFrom(scheduled.input)
     return head.SerializeToString()
-

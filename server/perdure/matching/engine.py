@@ -118,6 +118,9 @@ class MatchingEngine:
     ) -> Encoded:
         """Waits for an activity task; an empty response after `timeout` seconds."""
         queue = TaskQueueKey(namespace.id, request.task_queue.name, TaskType.ACTIVITY)
+        if request.task_queue_metadata.HasField("max_tasks_per_second"):
+            rate = request.task_queue_metadata.max_tasks_per_second.value
+            self._partitions.load(queue).limit_rate(rate)
         return await self._poll(queue, request, timeout)
 
     async def query(self, queue: TaskQueueKey, task: QueryTask, timeout: float) -> QueryOutcome:

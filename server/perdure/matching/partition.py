@@ -2,8 +2,9 @@
 
 Theory of operation: a poller that comes takes the best there is (a query, then a task), or joins
 the line; what comes goes to the poller that has waited longest, or is held. So pollers wait only
-while nothing is held. A poller leaves the line by getting a match, by ending without one, or by
-being reserved for a fused start, after which it is answered or joins again at its old place.
+while nothing is held, or while the rate that workers set holds tasks back. A poller leaves the line
+by getting a match, by ending without one, or by being reserved for a fused start, after which it is
+answered or joins again at its old place.
 
 Rules that hold here: everything is synchronous, and nothing here calls history.
 """
@@ -16,6 +17,7 @@ from perdure.core.matching.backlog import Backlog, Source
 from perdure.core.matching.line import WaitingLine
 from perdure.core.matching.pollers import PollerHistory
 from perdure.core.matching.position import Position, position_of
+from perdure.core.matching.rate_limit import DispatchLimit
 from perdure.core.matching.rates import RateWindow
 from perdure.core.matching.reading import LowWaterMark, ReadSchedule
 from perdure.matching.observer import QueueObserver
@@ -24,6 +26,9 @@ from perdure.matching.settings import MatchingSettings
 from perdure.matching.waiting import Match, PendingQuery, WaitingPoller
 from perdure.rpc.clients import Encoded, Poller
 from perdure.runtime.tasks import TaskSet
+
+_SHORTEST_LIMIT_PAUSE = 0.001
+"""Seconds."""
 
 _FAILURES_REMEMBERED = 1_000
 """Of how many tasks the failed starts are counted: only how long they pause depends on it."""
@@ -47,6 +52,8 @@ class Partition:
         "_failures",
         "_idle_unload",
         "_last_hint",
+        "_limit",
+        "_limit_timer",
         "_line",
         "_loop",
         "_queries",
@@ -88,6 +95,8 @@ class Partition:
         self._line: WaitingLine[WaitingPoller] = WaitingLine()
         self._queries: WaitingLine[PendingQuery] = WaitingLine()
         self._failures: dict[Position, int] = {}
+        self._limit: DispatchLimit | None = None
+        self._limit_timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._reader = BacklogReader(
             queue=queue,
@@ -122,10 +131,7 @@ class Partition:
         while (query := self._queries.take()) is not None:
             if not query.outcome.done():
                 return query
-        task = self.backlog.take()
-        if self.backlog.wants_rows and task is not None:
-            self._reader.plan()
-        return task
+        return self._take_task() if self._limit is None else self._take_limited(self._limit)
 
     def join(self, waiter: WaitingPoller) -> None:
         """Lets a poller for which there is nothing now wait."""
@@ -133,14 +139,27 @@ class Partition:
             waiter.match.set_result(None)
             return
         self._line.join(waiter)
-        if self._reader.idle or self.backlog.unread:
+        if self._reader.idle or self.backlog.wants_rows:
             self._reader.plan()
+
+    def limit_rate(self, tasks_per_second: float) -> None:
+        """Sets how fast tasks are handed out; a poller said so."""
+        now = self._loop.time()
+        if self._limit is None:
+            self._limit = DispatchLimit(rate=tasks_per_second, now=now)
+        else:
+            self._limit.change(tasks_per_second, now)
+        self._match_held()
 
     def offer(self, task: DispatchTask) -> None:
         """Gives a hint to a poller, or holds it."""
         self.added.total += 1
         self.observer.task_added()
-        waiter = self.reserve()
+        if self._limit is not None:
+            self.backlog.hold(task)
+            self._match_held()
+            return
+        waiter = self._next_waiter()
         if waiter is None:
             self.backlog.hold(task)
         elif self.backlog.claim(task):
@@ -150,19 +169,22 @@ class Partition:
 
     def offer_query(self, query: PendingQuery) -> None:
         """Gives a query to a poller, or lets it wait for one."""
-        waiter = self.reserve()
+        waiter = self._next_waiter()
         if waiter is None:
             self._queries.join(query)
         else:
             waiter.match.set_result(query)
 
     def reserve(self) -> WaitingPoller | None:
-        """Takes the poller that has waited longest out of the line."""
-        while (waiter := self._line.take()) is not None:
-            # One that was cancelled leaves the line only when its coroutine runs.
-            if not waiter.match.done():
-                return waiter
-        return None
+        """Takes the poller that has waited longest out of the line, if a task may start now."""
+        if self._limit is None:
+            return self._next_waiter()
+        if not self._limit.take(self._loop.time()):
+            return None
+        waiter = self._next_waiter()
+        if waiter is None:
+            self._limit.give_back()
+        return waiter
 
     def deliver(self, waiter: WaitingPoller, response: Encoded, task: DispatchTask | None) -> bool:
         """Answers a reserved poller; False when it is gone."""
@@ -176,6 +198,8 @@ class Partition:
 
     def release(self, waiter: WaitingPoller) -> None:
         """Puts a reserved poller back in its place, and gives it what has come meanwhile."""
+        if self._limit is not None:
+            self._limit.give_back()
         if waiter.match.done():
             return
         if waiter.ending:
@@ -259,6 +283,9 @@ class Partition:
         """Ends all polls and plans no reads any more."""
         self._closed = True
         self._reader.close()
+        if self._limit_timer is not None:
+            self._limit_timer.cancel()
+            self._limit_timer = None
         self.end_polls(lambda _: True)
 
     def _finish(self, task: DispatchTask) -> Source:
@@ -266,8 +293,39 @@ class Partition:
             self._failures.pop(position_of(task), None)
         return self.backlog.finish(task)
 
+    def _next_waiter(self) -> WaitingPoller | None:
+        while (waiter := self._line.take()) is not None:
+            # One that was cancelled leaves the line only when its coroutine runs.
+            if not waiter.match.done():
+                return waiter
+        return None
+
+    def _take_task(self) -> DispatchTask | None:
+        task = self.backlog.take()
+        if self.backlog.wants_rows and task is not None:
+            self._reader.plan()
+        return task
+
+    def _take_limited(self, limit: DispatchLimit) -> DispatchTask | None:
+        """Takes a task if the limit lets it; if not, has pollers look again when it will."""
+        if not self.backlog.held:
+            return self._take_task()
+        now = self._loop.time()
+        if limit.take(now):
+            return self._take_task()
+        ready_at = limit.ready_at()
+        if ready_at is not None and self._limit_timer is None:
+            # A loop may call a little early: then it must not be called for the same moment again.
+            when = max(ready_at, now + _SHORTEST_LIMIT_PAUSE)
+            self._limit_timer = self._loop.call_at(when, self._on_limit_timer)
+        return None
+
+    def _on_limit_timer(self) -> None:
+        self._limit_timer = None
+        self._match_held()
+
     def _match_held(self) -> None:
-        while (waiter := self.reserve()) is not None:
+        while (waiter := self._next_waiter()) is not None:
             match = self.take()
             if match is None:
                 self._line.join(waiter)

@@ -86,8 +86,12 @@ class BacklogReader:
         """Sees to it that a poller that waits or takes is served from the rows in good time."""
         if self._backlog.reading or self._closed:
             return
-        schedule = self._schedule
-        when = schedule.retry_at if self._backlog.unread else schedule.due
+        if self._backlog.unread:
+            if not self._backlog.wants_rows:
+                return
+            when = self._schedule.retry_at
+        else:
+            when = self._schedule.due
         if when <= self._loop.time():
             self._stop_timer()
             self._begin()
@@ -131,12 +135,16 @@ class BacklogReader:
             self._failed()
             raise
         else:
-            self.idle = True
-            if self._backlog.end_read(rows):
-                self._schedule.completed(self._loop.time(), self._jitter())
-            self._on_rows()
-        if self._pollers_wait():
-            self.plan()
+            self._succeeded(rows)
+        finally:
+            if self._pollers_wait():
+                self.plan()
+
+    def _succeeded(self, rows: list[DispatchTask]) -> None:
+        self.idle = True
+        if self._backlog.end_read(rows):
+            self._schedule.completed(self._loop.time(), self._jitter())
+        self._on_rows()
 
     def _failed(self) -> None:
         self.idle = True

@@ -33,6 +33,7 @@ class RunRow:
 
     namespace_id: str
     workflow_id: str
+    slot: int
     expected_version: int
     version: int
     start: bytes
@@ -45,6 +46,7 @@ class CurrentRow:
 
     expected_run_id: str
     run_id: str
+    slot: int
 
 
 @dataclass(slots=True)
@@ -120,7 +122,9 @@ class Plan:
         assert commit.current is not None
         row = self.current.get(name)
         if row is None:
-            self.current[name] = CurrentRow(commit.current.expected_run_id, commit.current.run_id)
+            self.current[name] = CurrentRow(
+                commit.current.expected_run_id, commit.current.run_id, commit.slot
+            )
         else:
             row.run_id = commit.current.run_id
 
@@ -132,6 +136,7 @@ class Plan:
             self.runs[run_id] = RunRow(
                 commit.namespace_id,
                 commit.workflow_id,
+                commit.slot,
                 version,
                 version + 1,
                 write.start or b"",

@@ -16,26 +16,38 @@ STILL_OPEN = (1 << 63) - 1
 
 def to_columns(row: VisibilityRow) -> tuple[Any, ...]:
     """Returns run_id, namespace_id, workflow_id … search_values, and last close_order."""
+    columns = to_plain_columns(row)
+    return (
+        *columns[:3],
+        columns[3] or None,
+        columns[4] or None,
+        *columns[5:8],
+        *[value or None for value in columns[8:]],
+    )
+
+
+def to_plain_columns(row: VisibilityRow) -> tuple[Any, ...]:
+    """Returns the same columns with empty text, empty bytes and 0 where they would be NULL."""
     return (
         row.run_id,
         row.namespace_id,
         row.workflow_id,
-        row.workflow_type or None,
-        row.task_queue or None,
+        row.workflow_type,
+        row.task_queue,
         row.status,
         row.start_time,
         row.execution_time,
-        row.close_time or None,
-        row.history_length or None,
-        row.history_size_bytes or None,
-        row.state_transition_count or None,
-        row.parent_workflow_id or None,
-        row.parent_run_id or None,
-        row.root_workflow_id or None,
-        row.root_run_id or None,
-        row.memo or None,
-        row.search_attributes or None,
-        encode_values(row.search_values),
+        row.close_time,
+        row.history_length,
+        row.history_size_bytes,
+        row.state_transition_count,
+        row.parent_workflow_id,
+        row.parent_run_id,
+        row.root_workflow_id,
+        row.root_run_id,
+        row.memo,
+        row.search_attributes,
+        encode_values(row.search_values) or "",
         row.close_time or STILL_OPEN,
     )
 

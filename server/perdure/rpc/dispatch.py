@@ -14,7 +14,8 @@ from functools import cached_property
 import grpc
 from google.protobuf.message import DecodeError
 
-from perdure.core.errors import ServiceError
+from perdure.core.errors import ServiceError, UnavailableError
+from perdure.persistence.ports import StoreError
 from perdure.rpc.faults import FaultLog
 from perdure.rpc.handler import Handler, OperationObserver, RpcObserver
 from perdure.rpc.methods import Method
@@ -51,7 +52,7 @@ class GrpcContext:
         return self._call.time_remaining()
 
 
-class Dispatcher(grpc.GenericRpcHandler[bytes, bytes]):
+class Dispatcher(grpc.GenericRpcHandler):
     """Finds the handler of a call; one that no service has is refused by name.
 
     Calls to the services in `others` are left to the generic handlers that come after.
@@ -70,7 +71,7 @@ class Dispatcher(grpc.GenericRpcHandler[bytes, bytes]):
         self._known_services = known_services
         self._others = others
         self._unknown = observer.operation("", "unknown")
-        self._handlers = {
+        self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             method.path: grpc.unary_unary_rpc_method_handler(
                 _serve(
                     method,
@@ -98,7 +99,7 @@ class Dispatcher(grpc.GenericRpcHandler[bytes, bytes]):
 
         async def refuse(_request: bytes, call: Call) -> bytes:
             self._unknown.end(self._unknown.begin(), "", error)
-            await abort(call, error)
+            return await abort(call, error)
 
         return grpc.unary_unary_rpc_method_handler(refuse)
 
@@ -136,6 +137,9 @@ def _serve(
         except DecodeError:
             failure = UndecodableRequestError()
             end(begun, namespace, failure)
+        except StoreError:
+            failure = UnavailableError("the database does not answer right now, try again")
+            end(begun, namespace, failure)
         except asyncio.CancelledError as cancelled:
             end(begun, namespace, cancelled)
             raise
@@ -145,6 +149,6 @@ def _serve(
         else:
             end(begun, namespace, None)
             return answer
-        await abort(call, failure)
+        return await abort(call, failure)
 
     return serve

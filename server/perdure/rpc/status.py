@@ -10,7 +10,8 @@ from typing import NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any
-from google.rpc.status_pb2 import Status
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from perdure.core.errors import Code, ServiceError
 
@@ -71,13 +72,11 @@ def details_of(error: ServiceError) -> bytes | None:
         return None
     packed = Any()
     packed.Pack(error.detail)
-    status = Status(code=error.code, message=_message_of(error), details=[packed])
+    status: Message = Status(code=error.code, message=_message_of(error), details=[packed])
     return status.SerializeToString()
 
 
-async def abort(
-    call: "grpc.aio.ServicerContext[bytes, bytes]", error: ServiceError
-) -> NoReturn:
+async def abort(call: "grpc.aio.ServicerContext[bytes, bytes]", error: ServiceError) -> NoReturn:
     """Ends a call with an error's status."""
     details = details_of(error)
     # A tuple: with a list, grpc.aio gives the client UNKNOWN instead.

@@ -41,8 +41,20 @@ class MetricsEndpoint:
         self._thread.join()
 
 
-def serve_metrics(metrics: Metrics, *, host: str, port: int) -> MetricsEndpoint:
-    """Opens the metrics port; 0 takes a free one.
+def serve_metrics(
+    metrics: Metrics,
+    *,
+    host: str,
+    port: int,
+    before_scrape: Callable[[], None] = lambda: None,
+) -> MetricsEndpoint:
+    """Opens the metrics port.
+
+    Args:
+        metrics: What to serve.
+        host: The address to bind.
+        port: 0 takes a free one.
+        before_scrape: Called in the endpoint's thread before metrics are rendered, to set gauges.
 
     Raises:
         ConfigError: The address cannot be bound.
@@ -52,6 +64,7 @@ def serve_metrics(metrics: Metrics, *, host: str, port: int) -> MetricsEndpoint:
         if environ["PATH_INFO"] not in {"/", "/metrics"}:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"metrics are at /metrics\n"]
+        before_scrape()
         if "application/openmetrics-text" in environ.get("HTTP_ACCEPT", ""):
             body, kind = exposition.open_metrics(metrics), exposition.OPENMETRICS_TYPE
         else:

@@ -1,16 +1,13 @@
 """What the process itself does: memory, garbage collection, the event loop."""
 
 import asyncio
-import gc
 import platform
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perdure.config.version import VERSION
 from perdure.telemetry import catalogue
 from perdure.telemetry.collectors import Metrics
-from perdure.telemetry.series import HistogramSeries
 
 LAG_PERIOD = 0.25
 """Seconds between two looks at the event loop: 4 wake-ups a second are not seen in its load."""
@@ -35,8 +32,7 @@ class ProcessMonitor:
         metrics = metrics.scoped(service_name=roles[0] if len(roles) == 1 else "server")
         for metric, field in _MEMORY.items():
             metrics.gauge(metric).bind().follow(_memory_reader(field))
-        self._pauses = _GarbagePauses(metrics.histogram(catalogue.MEMORY_GC_PAUSE_MS).bind())
-        gc.callbacks.append(self._pauses)
+        self._pauses = metrics.histogram(catalogue.MEMORY_GC_PAUSE_MS).bind()
         self._lag = metrics.histogram(catalogue.EVENT_LOOP_LAG).bind()
         self._loop = loop
         self._due = loop.time() + LAG_PERIOD
@@ -44,8 +40,11 @@ class ProcessMonitor:
 
     def close(self) -> None:
         """Stops measuring."""
-        gc.callbacks.remove(self._pauses)
         self._timer.cancel()
+
+    def garbage_collected(self, generation: int, seconds: float) -> None:
+        """Counts a pause of the garbage collector."""
+        self._pauses.observe(seconds * 1000)
 
     def _look(self) -> None:
         now = self._loop.time()
@@ -61,20 +60,6 @@ def _say_started(metrics: Metrics) -> None:
         build_version=VERSION,
         python_version=platform.python_version(),
     ).set(1)
-
-
-class _GarbagePauses:
-    __slots__ = ("_pauses", "_since")
-
-    def __init__(self, pauses: HistogramSeries) -> None:
-        self._pauses = pauses
-        self._since = 0.0
-
-    def __call__(self, phase: str, _info: dict[str, int]) -> None:
-        if phase == "start":
-            self._since = time.perf_counter()
-        else:
-            self._pauses.observe((time.perf_counter() - self._since) * 1000)
 
 
 _MEMORY = {

@@ -96,8 +96,12 @@ async def activity_failures_not_retried(env: ScenarioEnv) -> Recording:
         task = await driver.poll_activity()
         await driver.fail_activity(task, failures[task.activity_id])
     await driver.event("ACTIVITY_TASK_FAILED", count=3)
-    failed = [e for e in await driver.history() if e.HasField("activity_task_failed_event_attributes")]
-    by_message = sorted(failed, key=lambda e: e.activity_task_failed_event_attributes.failure.message)
+    failed = [
+        e for e in await driver.history() if e.HasField("activity_task_failed_event_attributes")
+    ]
+    by_message = sorted(
+        failed, key=lambda e: e.activity_task_failed_event_attributes.failure.message
+    )
     record.note(
         "failures",
         {
@@ -168,9 +172,7 @@ async def activity_answered_twice(env: ScenarioEnv) -> Recording:
     """An activity's second answer is refused, whatever it is; so is one after the workflow."""
     record, driver = env.recording(), Driver(env)
     await driver.start()
-    await driver.step(
-        schedule_activity("a", driver.queue), schedule_activity("b", driver.queue)
-    )
+    await driver.step(schedule_activity("a", driver.queue), schedule_activity("b", driver.queue))
     first, second = await driver.poll_activity(), await driver.poll_activity()
     await driver.complete_activity(first)
     await record.call("complete again", driver.complete_activity(first))
@@ -240,9 +242,7 @@ async def activity_completes_in_any_order(env: ScenarioEnv) -> Recording:
     await driver.complete_activity(tasks["c"], "c")
     held = await driver.poll()
     await driver.complete_activity(tasks["b"], "b")
-    await driver.fail_activity(
-        tasks["a"], application_failure("a", non_retryable=True)
-    )
+    await driver.fail_activity(tasks["a"], application_failure("a", non_retryable=True))
     record.note("ids while started", [e.event_id for e in await driver.history()])
     answer: RespondWorkflowTaskCompletedResponse = await driver.complete(held)
     record.note("answer", answer)

@@ -5,7 +5,7 @@ from temporalio.api.workflowservice import v1 as wf
 from conformance.commands import cancel_activity, complete_workflow, schedule_activity
 from conformance.driver import Driver, application_failure, payloads
 from conformance.recording import Recording
-from conformance.rpc import call
+from conformance.rpc import build, call
 from conformance.scenario import NAMESPACE, ScenarioEnv, scenario
 
 
@@ -58,9 +58,7 @@ async def activity_cancel_then_other_end(env: ScenarioEnv) -> Recording:
     """A cancelled activity may still complete; a failure is not retried any more."""
     record, driver = env.recording(), Driver(env)
     await driver.start()
-    await driver.step(
-        schedule_activity("a", driver.queue), schedule_activity("b", driver.queue)
-    )
+    await driver.step(schedule_activity("a", driver.queue), schedule_activity("b", driver.queue))
     tasks = {}
     for _ in range(2):
         task = await driver.poll_activity()
@@ -114,8 +112,12 @@ async def activity_async_by_token(env: ScenarioEnv) -> Recording:
     await driver.start()
     await driver.step(schedule_activity("a", driver.queue))
     token = (await driver.poll_activity()).task_token
-    request = wf.RespondActivityTaskCompletedRequest(
-        namespace=NAMESPACE, task_token=token, identity="elsewhere", result=payloads("out")
+    request = build(
+        wf.RespondActivityTaskCompletedRequest,
+        namespace=NAMESPACE,
+        task_token=token,
+        identity="elsewhere",
+        result=payloads("out"),
     )
     await record.call("complete", call(env, request, wf.RespondActivityTaskCompletedResponse))
     await driver.step(complete_workflow())
@@ -134,26 +136,33 @@ async def activity_async_by_id(env: ScenarioEnv) -> Recording:
         *(schedule_activity(name, driver.queue, retry_policy=policy) for name in names)
     )
     who = {"namespace": NAMESPACE, "workflow_id": driver.workflow_id, "identity": "elsewhere"}
-    complete = wf.RespondActivityTaskCompletedByIdRequest(
-        **who, activity_id="complete", result=payloads("out")
+    complete = build(
+        wf.RespondActivityTaskCompletedByIdRequest,
+        **who,
+        activity_id="complete",
+        result=payloads("out"),
     )
     answer = wf.RespondActivityTaskCompletedByIdResponse
     await record.call("complete before its start", call(env, complete, answer))
     for _ in range(2):
         await driver.poll_activity()
-    heartbeat = wf.RecordActivityTaskHeartbeatByIdRequest(
-        **who, activity_id="fail", details=payloads("half")
+    heartbeat = build(
+        wf.RecordActivityTaskHeartbeatByIdRequest,
+        **who,
+        activity_id="fail",
+        details=payloads("half"),
     )
-    await record.call(
-        "heartbeat", call(env, heartbeat, wf.RecordActivityTaskHeartbeatByIdResponse)
-    )
-    fail = wf.RespondActivityTaskFailedByIdRequest(
-        **who, activity_id="fail", failure=application_failure("no")
+    await record.call("heartbeat", call(env, heartbeat, wf.RecordActivityTaskHeartbeatByIdResponse))
+    fail = build(
+        wf.RespondActivityTaskFailedByIdRequest,
+        **who,
+        activity_id="fail",
+        failure=application_failure("no"),
     )
     await record.call("fail", call(env, fail, wf.RespondActivityTaskFailedByIdResponse))
     await record.call("complete twice", call(env, complete, answer))
     await driver.step(cancel_activity(7))
-    cancel = wf.RespondActivityTaskCanceledByIdRequest(**who, activity_id="cancel")
+    cancel = build(wf.RespondActivityTaskCanceledByIdRequest, **who, activity_id="cancel")
     await record.call("cancel", call(env, cancel, wf.RespondActivityTaskCanceledByIdResponse))
     await driver.step(complete_workflow())
     record.events("history", await driver.history())

@@ -29,9 +29,7 @@ async def activity_start_to_close_timeout(env: ScenarioEnv) -> Recording:
     await driver.start()
     policy = {"maximum_attempts": 2, "initial_interval": {"nanos": 100_000_000}}
     await driver.step(
-        schedule_activity(
-            "a", driver.queue, start_to_close_timeout=_SECOND, retry_policy=policy
-        )
+        schedule_activity("a", driver.queue, start_to_close_timeout=_SECOND, retry_policy=policy)
     )
     lost = await driver.poll_activity()
     second = await driver.poll_activity()
@@ -48,12 +46,12 @@ async def activity_schedule_to_close_timeout(env: ScenarioEnv) -> Recording:
     """The time for all attempts runs out while one is running, and while one waits."""
     record, driver = env.recording(), Driver(env)
     await driver.start()
-    await driver.step(
-        schedule_activity("running", driver.queue, schedule_to_close_timeout=_SECOND)
-    )
+    await driver.step(schedule_activity("running", driver.queue, schedule_to_close_timeout=_SECOND))
     task = await driver.poll_activity()
     record.note("task", task)
-    await driver.step(schedule_activity("never", env.name("nobody"), schedule_to_close_timeout=_SECOND))
+    await driver.step(
+        schedule_activity("never", env.name("nobody"), schedule_to_close_timeout=_SECOND)
+    )
     await record.call("late answer", driver.complete_activity(task))
     await driver.step(complete_workflow())
     record.events("history", await driver.history())

@@ -17,7 +17,7 @@ from conformance.scenario import ScenarioEnv, scenario
 
 @scenario
 async def markers(env: ScenarioEnv) -> Recording:
-    """Markers are recorded as they are; a task with nothing but markers leaves the workflow idle."""
+    """Markers are recorded as they are; a task of markers alone leaves the workflow idle."""
     record, driver = env.recording(), Driver(env)
     await driver.start()
     marker = record_marker(
@@ -121,7 +121,9 @@ async def local_activity_heartbeat(env: ScenarioEnv) -> Recording:
     second = await driver.complete(first.workflow_task, **sticky, **more)
     record.note("second answer", second)
     await driver.signal("meanwhile")
-    third = await driver.complete(second.workflow_task, record_marker("LocalActivity"), **sticky, **more)
+    third = await driver.complete(
+        second.workflow_task, record_marker("LocalActivity"), **sticky, **more
+    )
     record.note("third answer", third)
     done = await driver.complete(third.workflow_task, complete_workflow(), **more)
     record.note("last answer", done)

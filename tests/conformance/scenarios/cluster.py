@@ -1,13 +1,16 @@
 """Namespaces, system and cluster information, listing and counting workflows, task queues."""
 
+from typing import Any
+
 import grpc
+from grpc_health.v1 import health_pb2
 from temporalio.api.operatorservice import v1 as op
 from temporalio.api.workflowservice import v1 as wf
 
 from conformance.commands import complete_workflow, fail_workflow, search_value
 from conformance.driver import WORKER, Driver, application_failure, until
 from conformance.recording import Recording
-from conformance.rpc import call
+from conformance.rpc import build, call
 from conformance.scenario import NAMESPACE, ScenarioEnv, scenario
 
 _DAY = {"seconds": 86_400}
@@ -17,7 +20,8 @@ _DAY = {"seconds": 86_400}
 async def namespaces(env: ScenarioEnv) -> Recording:
     """A namespace is registered, described, updated and listed."""
     record, name = env.recording(), env.name("space")
-    register = wf.RegisterNamespaceRequest(
+    register = build(
+        wf.RegisterNamespaceRequest,
         namespace=name,
         description="text",
         owner_email="a@example.com",
@@ -26,22 +30,25 @@ async def namespaces(env: ScenarioEnv) -> Recording:
     )
     await record.call("register", call(env, register, wf.RegisterNamespaceResponse))
     await record.call("register again", call(env, register, wf.RegisterNamespaceResponse))
-    describe = wf.DescribeNamespaceRequest(namespace=name)
+    describe = build(wf.DescribeNamespaceRequest, namespace=name)
     described = await record.call("describe", call(env, describe, wf.DescribeNamespaceResponse))
     assert described is not None
-    by_id = wf.DescribeNamespaceRequest(id=described.namespace_info.id)
+    by_id = build(wf.DescribeNamespaceRequest, id=described.namespace_info.id)
     await record.call("describe by id", call(env, by_id, wf.DescribeNamespaceResponse))
-    update = wf.UpdateNamespaceRequest(
+    update = build(
+        wf.UpdateNamespaceRequest,
         namespace=name,
         update_info={"description": "other", "data": {"more": "1"}},
         config={"workflow_execution_retention_ttl": {"seconds": 7_200}},
     )
     await record.call("update", call(env, update, wf.UpdateNamespaceResponse))
     await record.call("describe updated", call(env, describe, wf.DescribeNamespaceResponse))
-    listed = await call(env, wf.ListNamespacesRequest(page_size=100), wf.ListNamespacesResponse)
+    listed = await call(
+        env, build(wf.ListNamespacesRequest, page_size=100), wf.ListNamespacesResponse
+    )
     found = [space for space in listed.namespaces if space.namespace_info.name == name]
     record.note("listed", found)
-    deprecate = wf.DeprecateNamespaceRequest(namespace=name)
+    deprecate = build(wf.DeprecateNamespaceRequest, namespace=name)
     await record.call("deprecate", call(env, deprecate, wf.DeprecateNamespaceResponse))
     await record.call("describe deprecated", call(env, describe, wf.DescribeNamespaceResponse))
     return record
@@ -51,7 +58,7 @@ async def namespaces(env: ScenarioEnv) -> Recording:
 async def namespaces_refused(env: ScenarioEnv) -> Recording:
     """Namespaces without name or retention, with a short one, and unknown ones."""
     record = env.recording()
-    cases = {
+    cases: dict[str, dict[str, Any]] = {
         "no name": {"namespace": "", "workflow_execution_retention_period": _DAY},
         "no retention": {"namespace": env.name("a")},
         "short retention": {
@@ -75,18 +82,20 @@ async def namespaces_refused(env: ScenarioEnv) -> Recording:
         },
     }
     for name, fields in cases.items():
-        request = wf.RegisterNamespaceRequest(**fields)
+        request = build(wf.RegisterNamespaceRequest, **fields)
         await record.call(f"register: {name}", call(env, request, wf.RegisterNamespaceResponse))
     for name, describe in {
-        "nothing": wf.DescribeNamespaceRequest(),
-        "unknown name": wf.DescribeNamespaceRequest(namespace="no-such-namespace"),
-        "unknown id": wf.DescribeNamespaceRequest(id="01234567-89ab-7def-8123-456789abcdef"),
+        "nothing": build(wf.DescribeNamespaceRequest),
+        "unknown name": build(wf.DescribeNamespaceRequest, namespace="no-such-namespace"),
+        "unknown id": build(wf.DescribeNamespaceRequest, id="01234567-89ab-7def-8123-456789abcdef"),
     }.items():
         await record.call(f"describe: {name}", call(env, describe, wf.DescribeNamespaceResponse))
-    update = wf.UpdateNamespaceRequest(namespace="no-such-namespace")
+    update = build(wf.UpdateNamespaceRequest, namespace="no-such-namespace")
     await record.call("update: unknown", call(env, update, wf.UpdateNamespaceResponse))
-    update = wf.UpdateNamespaceRequest(
-        namespace=NAMESPACE, config={"workflow_execution_retention_ttl": {"seconds": 60}}
+    update = build(
+        wf.UpdateNamespaceRequest,
+        namespace=NAMESPACE,
+        config={"workflow_execution_retention_ttl": {"seconds": 60}},
     )
     await record.call("update: short retention", call(env, update, wf.UpdateNamespaceResponse))
     return record
@@ -96,15 +105,18 @@ async def namespaces_refused(env: ScenarioEnv) -> Recording:
 async def search_attribute_registry(env: ScenarioEnv) -> Recording:
     """Search attributes of a namespace are listed; adding known and reserved ones."""
     record = env.recording()
-    request = op.ListSearchAttributesRequest(namespace=NAMESPACE)
+    request = build(op.ListSearchAttributesRequest, namespace=NAMESPACE)
     listed = await call(env, request, op.ListSearchAttributesResponse)
-    ours = {k: v for k, v in sorted(listed.custom_attributes.items()) if k.startswith("Conformance")}
+    ours = {
+        k: v for k, v in sorted(listed.custom_attributes.items()) if k.startswith("Conformance")
+    }
     record.note("custom", ours)
     record.note("system", dict(sorted(listed.system_attributes.items())))
-    for name, kind in {"ConformanceInt": 3, "WorkflowId": 2, "ConformanceBool": 2, "": 2}.items():
-        add = op.AddSearchAttributesRequest(
+    for name, kind in {"ConformanceInt": 3, "WorkflowId": 2, "ConformanceBool": 2}.items():
+        add = build(
+            op.AddSearchAttributesRequest,
             namespace=NAMESPACE,
-            search_attributes={name: kind},  # type: ignore[dict-item]
+            search_attributes={name: kind},
         )
         await record.call(f"add {name!r} as {kind}", call(env, add, op.AddSearchAttributesResponse))
     return record
@@ -135,8 +147,10 @@ async def list_and_count(env: ScenarioEnv) -> Recording:
     }
 
     async def three() -> bool:
-        request = wf.CountWorkflowExecutionsRequest(
-            namespace=NAMESPACE, query=f"{mine} AND ExecutionStatus = 'Running'"
+        request = build(
+            wf.CountWorkflowExecutionsRequest,
+            namespace=NAMESPACE,
+            query=f"{mine} AND ExecutionStatus = 'Running'",
         )
         running = await call(env, request, wf.CountWorkflowExecutionsResponse)
         request.query = f"{mine} AND ExecutionStatus IN ('Completed', 'Failed')"
@@ -145,16 +159,18 @@ async def list_and_count(env: ScenarioEnv) -> Recording:
 
     await until(three, what="all three workflows in visibility")
     for name, query in queries.items():
-        request = wf.ListWorkflowExecutionsRequest(namespace=NAMESPACE, query=query)
+        request = build(wf.ListWorkflowExecutionsRequest, namespace=NAMESPACE, query=query)
         listed = await call(env, request, wf.ListWorkflowExecutionsResponse)
         record.note(f"list {name}", [item.execution.workflow_id for item in listed.executions])
-    request = wf.ListWorkflowExecutionsRequest(namespace=NAMESPACE, query=mine, page_size=2)
+    request = build(wf.ListWorkflowExecutionsRequest, namespace=NAMESPACE, query=mine, page_size=2)
     page = await record.call("first page", call(env, request, wf.ListWorkflowExecutionsResponse))
     assert page is not None
     request.next_page_token = page.next_page_token
     await record.call("second page", call(env, request, wf.ListWorkflowExecutionsResponse))
-    count = wf.CountWorkflowExecutionsRequest(
-        namespace=NAMESPACE, query=f"{mine} GROUP BY ExecutionStatus"
+    count = build(
+        wf.CountWorkflowExecutionsRequest,
+        namespace=NAMESPACE,
+        query=f"{mine} GROUP BY ExecutionStatus",
     )
     await record.call("count by status", call(env, count, wf.CountWorkflowExecutionsResponse))
     await last.terminate()
@@ -180,20 +196,20 @@ async def visibility_queries_refused(env: ScenarioEnv) -> Recording:
         "group in count": "GROUP BY WorkflowType",
     }
     for name, query in queries.items():
-        listing = wf.ListWorkflowExecutionsRequest(namespace=NAMESPACE, query=query)
+        listing = build(wf.ListWorkflowExecutionsRequest, namespace=NAMESPACE, query=query)
         await record.call(
             f"list: {name}",
             call(env, listing, wf.ListWorkflowExecutionsResponse),
             show=lambda _: "OK",
         )
-        count = wf.CountWorkflowExecutionsRequest(namespace=NAMESPACE, query=query)
+        count = build(wf.CountWorkflowExecutionsRequest, namespace=NAMESPACE, query=query)
         await record.call(
             f"count: {name}",
             call(env, count, wf.CountWorkflowExecutionsResponse),
             show=lambda _: "OK",
         )
     for name, fields in {"no namespace": {}, "unknown": {"namespace": "no-such-namespace"}}.items():
-        listing = wf.ListWorkflowExecutionsRequest(**fields)
+        listing = build(wf.ListWorkflowExecutionsRequest, **fields)
         await record.call(name, call(env, listing, wf.ListWorkflowExecutionsResponse))
     return record
 
@@ -202,9 +218,17 @@ async def visibility_queries_refused(env: ScenarioEnv) -> Recording:
 async def system_info(env: ScenarioEnv) -> Recording:
     """What the server says it can do, and that its health service answers."""
     record = env.recording()
-    info = await call(env, wf.GetSystemInfoRequest(), wf.GetSystemInfoResponse)
+    info = await call(
+        env,
+        build(wf.GetSystemInfoRequest),
+        wf.GetSystemInfoResponse,
+    )
     record.note("capabilities", info.capabilities)
-    cluster = await call(env, wf.GetClusterInfoRequest(), wf.GetClusterInfoResponse)
+    cluster = await call(
+        env,
+        build(wf.GetClusterInfoRequest),
+        wf.GetClusterInfoResponse,
+    )
     record.note("client versions", dict(cluster.supported_clients))
     record.note("is set", {"version": bool(cluster.server_version), "id": bool(cluster.cluster_id)})
     record.note("health", await _health(env, "temporal.api.workflowservice.v1.WorkflowService"))
@@ -219,7 +243,8 @@ async def describe_task_queue(env: ScenarioEnv) -> Recording:
     record, driver = env.recording(), Driver(env)
     await driver.start()
     await driver.step(complete_workflow())
-    request = wf.DescribeTaskQueueRequest(
+    request = build(
+        wf.DescribeTaskQueueRequest,
         namespace=NAMESPACE,
         task_queue={"name": driver.queue},
         task_queue_type="TASK_QUEUE_TYPE_WORKFLOW",
@@ -234,8 +259,6 @@ async def describe_task_queue(env: ScenarioEnv) -> Recording:
 
 
 async def _health(env: ScenarioEnv, service: str) -> str:
-    from grpc_health.v1 import health_pb2
-
     method = env.channel.unary_unary(
         "/grpc.health.v1.Health/Check",
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,

@@ -1,23 +1,25 @@
 """Reading histories: pages, reverse, long polls, close events, and what is refused."""
 
 import asyncio
+from typing import Any
 
 from temporalio.api.workflowservice import v1 as wf
 
 from conformance.commands import complete_workflow, continue_as_new, record_marker, start_timer
 from conformance.driver import Driver, event_type
 from conformance.recording import Recording
-from conformance.rpc import call
+from conformance.rpc import build, call
 from conformance.scenario import NAMESPACE, ScenarioEnv, scenario
 
 _CLOSE = {"history_event_filter_type": "HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT"}
 
 
-async def _reverse(
-    driver: Driver, **fields: object
-) -> wf.GetWorkflowExecutionHistoryReverseResponse:
-    request = wf.GetWorkflowExecutionHistoryReverseRequest(
-        namespace=NAMESPACE, execution=driver.execution(), **fields  # type: ignore[arg-type]
+async def _reverse(driver: Driver, **fields: Any) -> wf.GetWorkflowExecutionHistoryReverseResponse:
+    request = build(
+        wf.GetWorkflowExecutionHistoryReverseRequest,
+        namespace=NAMESPACE,
+        execution=driver.execution(),
+        **fields,
     )
     return await call(driver.env, request, wf.GetWorkflowExecutionHistoryReverseResponse)
 
@@ -120,7 +122,7 @@ async def history_refused(env: ScenarioEnv) -> Recording:
     page = await driver.history_page(maximum_page_size=2)
     other = Driver(env, workflow="other")
     await other.start()
-    token = {"next_page_token": page.next_page_token}
+    token: dict[str, Any] = {"next_page_token": page.next_page_token}
     await record.call("token of another", other.history_page(maximum_page_size=2, **token))
     await record.call(
         "right token with run id", driver.history_page(started.run_id, maximum_page_size=2, **token)

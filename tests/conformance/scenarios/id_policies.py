@@ -54,9 +54,7 @@ async def conflict_use_existing_attaches(env: ScenarioEnv) -> Recording:
     await driver.start(request_id=env.name("start"))
     await record.call("attach", driver.start(**fields))
     await record.call("attach again", driver.start(**fields))
-    await record.call(
-        "same id, policy FAIL", driver.start(request_id=fields["request_id"])
-    )
+    await record.call("same id, policy FAIL", driver.start(request_id=fields["request_id"]))
     record.note("describe", await driver.describe())
     record.events("history", await driver.history())
     await driver.terminate()
@@ -100,8 +98,8 @@ async def reuse_policies_closed_run(env: ScenarioEnv) -> Recording:
 async def policy_pairs(env: ScenarioEnv) -> Recording:
     """Every pair of a reuse and a conflict policy, for an id that was never used."""
     record = env.recording()
-    for reuse in WorkflowIdReusePolicy.keys():
-        for conflict in WorkflowIdConflictPolicy.keys():
+    for reuse in WorkflowIdReusePolicy.DESCRIPTOR.values_by_name:
+        for conflict in WorkflowIdConflictPolicy.DESCRIPTOR.values_by_name:
             pair = f"{reuse.removeprefix(_REUSE)} + {conflict.removeprefix(_CONFLICT)}"
             driver = Driver(env, workflow=f"wf-{pair}")
             fields = {"workflow_id_reuse_policy": reuse, "workflow_id_conflict_policy": conflict}

@@ -1,6 +1,5 @@
 """Requests that are refused: a table for each RPC of code, message and details."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.message import Message
@@ -9,13 +8,14 @@ from temporalio.api.workflowservice import v1 as wf
 
 from conformance.driver import Driver, payloads
 from conformance.recording import Recording
-from conformance.rpc import SERVICES, call, call_path
+from conformance.rpc import SERVICES, build, call, call_path
 from conformance.scenario import NAMESPACE, ScenarioEnv, scenario
 
 _LONG = "x" * 1001
 _RUN_ID = "01234567-89ab-7def-8123-456789abcdef"
 _NEGATIVE = {"seconds": -1}
-_Cases = Mapping[str, Mapping[str, Any]]
+_Cases = dict[str, dict[str, Any]]
+_Rpc = tuple[type[Message], type[Message]]
 
 _NAMESPACES: _Cases = {
     "no namespace": {"namespace": ""},
@@ -77,8 +77,8 @@ async def _table(
 @scenario
 async def invalid_start(env: ScenarioEnv) -> Recording:
     """StartWorkflowExecution: what is refused, and how."""
-    record, driver = env.recording(), Driver(env)
-    eager = {
+    record = env.recording()
+    eager: _Cases = {
         "eager with cron": {"cron_schedule": "* * * * *", "request_eager_execution": True},
         "eager with delay": {
             "workflow_start_delay": {"seconds": 1},
@@ -89,7 +89,6 @@ async def invalid_start(env: ScenarioEnv) -> Recording:
     for number, (name, fields) in enumerate(cases.items()):
         request = Driver(env, workflow=f"wf-{number}").start_request()
         await _table(record, env, request, wf.StartWorkflowExecutionResponse, {name: fields})
-    assert driver.workflow_id
     return record
 
 
@@ -97,14 +96,15 @@ async def invalid_start(env: ScenarioEnv) -> Recording:
 async def invalid_signal_with_start(env: ScenarioEnv) -> Recording:
     """SignalWithStartWorkflowExecution: what is refused, and how."""
     record = env.recording()
-    own = {
+    own: _Cases = {
         "no signal": {"signal_name": ""},
         "long signal": {"signal_name": _LONG},
         "signal input over the limit": {"signal_input": {"payloads": [{"data": b"x" * 2_200_000}]}},
     }
     for number, (name, fields) in enumerate((_NAMESPACES | _STARTS | own).items()):
         driver = Driver(env, workflow=f"wf-{number}")
-        request = wf.SignalWithStartWorkflowExecutionRequest(
+        request = build(
+            wf.SignalWithStartWorkflowExecutionRequest,
             namespace=NAMESPACE,
             workflow_id=driver.workflow_id,
             workflow_type={"name": "Conformance"},
@@ -121,10 +121,13 @@ async def invalid_signal(env: ScenarioEnv) -> Recording:
     """SignalWorkflowExecution: what is refused, and how."""
     record, driver = env.recording(), Driver(env)
     await driver.start()
-    request = wf.SignalWorkflowExecutionRequest(
-        namespace=NAMESPACE, workflow_execution=driver.execution(), signal_name="s"
+    request = build(
+        wf.SignalWorkflowExecutionRequest,
+        namespace=NAMESPACE,
+        workflow_execution=driver.execution(),
+        signal_name="s",
     )
-    own = {
+    own: _Cases = {
         "no signal": {"signal_name": ""},
         "long signal": {"signal_name": _LONG},
         "long request id": {"request_id": _LONG},
@@ -140,10 +143,12 @@ async def invalid_signal(env: ScenarioEnv) -> Recording:
 async def invalid_cancel(env: ScenarioEnv) -> Recording:
     """RequestCancelWorkflowExecution: what is refused, and how."""
     record = env.recording()
-    request = wf.RequestCancelWorkflowExecutionRequest(
-        namespace=NAMESPACE, workflow_execution={"workflow_id": env.name("missing")}
+    request = build(
+        wf.RequestCancelWorkflowExecutionRequest,
+        namespace=NAMESPACE,
+        workflow_execution={"workflow_id": env.name("missing")},
     )
-    own = {"long request id": {"request_id": _LONG}, "long reason": {"reason": _LONG}}
+    own: _Cases = {"long request id": {"request_id": _LONG}, "long reason": {"reason": _LONG}}
     cases = _NAMESPACES | _EXECUTIONS | own
     await _table(record, env, request, wf.RequestCancelWorkflowExecutionResponse, cases)
     return record
@@ -153,10 +158,15 @@ async def invalid_cancel(env: ScenarioEnv) -> Recording:
 async def invalid_terminate(env: ScenarioEnv) -> Recording:
     """TerminateWorkflowExecution: what is refused, and how."""
     record = env.recording()
-    request = wf.TerminateWorkflowExecutionRequest(
-        namespace=NAMESPACE, workflow_execution={"workflow_id": env.name("missing")}
+    request = build(
+        wf.TerminateWorkflowExecutionRequest,
+        namespace=NAMESPACE,
+        workflow_execution={"workflow_id": env.name("missing")},
     )
-    own = {"bad first run": {"first_execution_run_id": "nonsense"}, "long reason": {"reason": _LONG}}
+    own: _Cases = {
+        "bad first run": {"first_execution_run_id": "nonsense"},
+        "long reason": {"reason": _LONG},
+    }
     cases = _NAMESPACES | _EXECUTIONS | own
     await _table(record, env, request, wf.TerminateWorkflowExecutionResponse, cases)
     return record
@@ -167,24 +177,27 @@ async def invalid_reads(env: ScenarioEnv) -> Recording:
     """Describe, query and the two history reads: what is refused, and how."""
     record = env.recording()
     where = {"namespace": NAMESPACE, "execution": {"workflow_id": env.name("missing")}}
-    requests = {
+    requests: dict[str, tuple[Message, type[Message]]] = {
         "describe": (
-            wf.DescribeWorkflowExecutionRequest(**where),
+            build(wf.DescribeWorkflowExecutionRequest, **where),
             wf.DescribeWorkflowExecutionResponse,
         ),
         "query": (
-            wf.QueryWorkflowRequest(**where, query={"query_type": "q"}),
+            build(wf.QueryWorkflowRequest, **where, query={"query_type": "q"}),
             wf.QueryWorkflowResponse,
         ),
         "history": (
-            wf.GetWorkflowExecutionHistoryRequest(**where),
+            build(wf.GetWorkflowExecutionHistoryRequest, **where),
             wf.GetWorkflowExecutionHistoryResponse,
         ),
         "reverse": (
-            wf.GetWorkflowExecutionHistoryReverseRequest(**where),
+            build(wf.GetWorkflowExecutionHistoryReverseRequest, **where),
             wf.GetWorkflowExecutionHistoryReverseResponse,
         ),
-        "reset sticky": (wf.ResetStickyTaskQueueRequest(**where), wf.ResetStickyTaskQueueResponse),
+        "reset sticky": (
+            build(wf.ResetStickyTaskQueueRequest, **where),
+            wf.ResetStickyTaskQueueResponse,
+        ),
     }
     executions = {
         name: {"execution": fields["workflow_execution"]} for name, fields in _EXECUTIONS.items()
@@ -199,7 +212,7 @@ async def invalid_reads(env: ScenarioEnv) -> Recording:
 async def invalid_polls(env: ScenarioEnv) -> Recording:
     """The two polls: what is refused, and how."""
     record = env.recording()
-    requests = {
+    requests: dict[str, _Rpc] = {
         "workflow": (wf.PollWorkflowTaskQueueRequest, wf.PollWorkflowTaskQueueResponse),
         "activity": (wf.PollActivityTaskQueueRequest, wf.PollActivityTaskQueueResponse),
     }
@@ -213,7 +226,9 @@ async def invalid_polls(env: ScenarioEnv) -> Recording:
     for kind, (request, answer) in requests.items():
         cases = {f"{kind}: {name}": case for name, case in (_NAMESPACES | queues).items()}
         queue = {"name": env.name("queue")}
-        await _table(record, env, request(namespace=NAMESPACE, task_queue=queue), answer, cases)
+        await _table(
+            record, env, build(request, namespace=NAMESPACE, task_queue=queue), answer, cases
+        )
     return record
 
 
@@ -223,7 +238,7 @@ async def invalid_task_answers(env: ScenarioEnv) -> Recording:
     record, driver = env.recording(), Driver(env)
     await driver.start()
     task = await driver.poll()
-    answers = {
+    answers: dict[str, _Rpc] = {
         "completed": (
             wf.RespondWorkflowTaskCompletedRequest,
             wf.RespondWorkflowTaskCompletedResponse,
@@ -257,7 +272,7 @@ async def invalid_task_answers(env: ScenarioEnv) -> Recording:
         named = {f"{kind}: {name}": case for name, case in cases.items()}
         if kind == "query":
             named.pop("query: long identity")
-        base = request(namespace=NAMESPACE, task_token=task.task_token)
+        base = build(request, namespace=NAMESPACE, task_token=task.task_token)
         await _table(record, env, base, answer, named)
     await driver.terminate()
     return record
@@ -268,7 +283,7 @@ async def invalid_by_id(env: ScenarioEnv) -> Recording:
     """Activities by id: workflow, run or activity that are not there."""
     record, driver = env.recording(), Driver(env)
     await driver.start()
-    answers = {
+    answers: dict[str, _Rpc] = {
         "completed": (
             wf.RespondActivityTaskCompletedByIdRequest,
             wf.RespondActivityTaskCompletedByIdResponse,
@@ -295,7 +310,7 @@ async def invalid_by_id(env: ScenarioEnv) -> Recording:
         "missing activity": {},
     }
     for kind, (request, answer) in answers.items():
-        base = request(namespace=NAMESPACE, workflow_id=driver.workflow_id, activity_id="a")
+        base = build(request, namespace=NAMESPACE, workflow_id=driver.workflow_id, activity_id="a")
         named = {f"{kind}: {name}": case for name, case in cases.items()}
         await _table(record, env, base, answer, named)
     await driver.terminate()
@@ -312,13 +327,16 @@ async def broken_bytes(env: ScenarioEnv) -> Recording:
             path = f"/{service}/{method}"
             answer = call_path(env, path, body, wf.GetSystemInfoResponse, timeout=5.0)
             await record.call(f"{method}: {name}", answer, show=lambda _: "OK")
-    text = wf.StartWorkflowExecutionRequest(
-        namespace=NAMESPACE, workflow_id=env.name("utf8"), input=payloads("x")
+    text = build(
+        wf.StartWorkflowExecutionRequest,
+        namespace=NAMESPACE,
+        workflow_id=env.name("utf8"),
+        input=payloads("x"),
     ).SerializeToString()
     broken = text.replace(b"utf8", b"\xff\xfe\xfd\xfc")
     path = f"/{service}/StartWorkflowExecution"
-    answer = call_path(env, path, broken, wf.StartWorkflowExecutionResponse, timeout=5.0)
-    await record.call("text that is not UTF-8", answer)
+    started = call_path(env, path, broken, wf.StartWorkflowExecutionResponse, timeout=5.0)
+    await record.call("text that is not UTF-8", started)
     for path in (f"/{service}/NoSuchMethod", "/no.such.Service/Method"):
         answer = call_path(env, path, b"", wf.GetSystemInfoResponse, timeout=5.0)
         await record.call(path, answer)

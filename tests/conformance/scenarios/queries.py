@@ -1,4 +1,4 @@
-"""Queries: direct, with a workflow task, failing, rejected, on closed workflows, without workers."""
+"""Queries: direct, with a workflow task, failing, rejected, on closed workflows."""
 
 import asyncio
 
@@ -18,7 +18,9 @@ async def query_direct(env: ScenarioEnv) -> Recording:
     record, driver = env.recording(), Driver(env)
     await driver.start()
     await driver.step(start_timer("t", 60))
-    query = asyncio.create_task(driver.query(query={"query_type": "q", "query_args": payloads("a")}))
+    query = asyncio.create_task(
+        driver.query(query={"query_type": "q", "query_args": payloads("a")})
+    )
     task = await driver.poll()
     record.note("task", task)
     await record.call(

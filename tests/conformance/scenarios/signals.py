@@ -83,9 +83,7 @@ async def signal_refused(env: ScenarioEnv) -> Recording:
     record, driver = env.recording(), Driver(env)
     await record.call("never started", driver.signal("one"))
     started = await driver.start()
-    await record.call(
-        "other run", driver.signal("one", "01234567-89ab-7def-8123-456789abcdef")
-    )
+    await record.call("other run", driver.signal("one", "01234567-89ab-7def-8123-456789abcdef"))
     await record.call("no run id", driver.signal("one", "not-a-run-id"))
     await driver.step()
     await driver.terminate()
@@ -129,7 +127,9 @@ async def signal_with_start_running(env: ScenarioEnv) -> Recording:
     )
     await record.call(
         "policy TERMINATE_EXISTING",
-        driver.signal_with_start("three", workflow_id_conflict_policy=f"{conflict}TERMINATE_EXISTING"),
+        driver.signal_with_start(
+            "three", workflow_id_conflict_policy=f"{conflict}TERMINATE_EXISTING"
+        ),
     )
     record.events("history", await driver.history())
     await driver.terminate()
@@ -178,9 +178,7 @@ async def activity_result_races_completion(env: ScenarioEnv) -> Recording:
     await driver.signal("wake")
     held = await driver.poll()
     await driver.complete_activity(await driver.poll_activity())
-    await record.call(
-        "complete", driver.complete(held, start_timer("t", 60), complete_workflow())
-    )
+    await record.call("complete", driver.complete(held, start_timer("t", 60), complete_workflow()))
     await driver.step(complete_workflow())
     record.events("history", await driver.history())
     return record

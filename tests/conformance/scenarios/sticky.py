@@ -7,7 +7,7 @@ from temporalio.api.workflowservice import v1 as wf
 from conformance.commands import complete_workflow, start_timer
 from conformance.driver import WORKER, Driver, payloads
 from conformance.recording import Recording
-from conformance.rpc import call
+from conformance.rpc import build, call
 from conformance.scenario import NAMESPACE, ScenarioEnv, scenario
 
 
@@ -83,7 +83,8 @@ async def sticky_worker_shut_down(env: ScenarioEnv) -> Recording:
     await driver.step(start_timer("t", 60), **driver.sticky())
     await driver.signal("one")
     await driver.complete(await poll, **driver.sticky())
-    request = wf.ShutdownWorkerRequest(
+    request = build(
+        wf.ShutdownWorkerRequest,
         namespace=NAMESPACE,
         sticky_task_queue=driver.sticky_queue,
         identity=WORKER,

@@ -32,7 +32,7 @@ async def timer_cancelled(env: ScenarioEnv) -> Recording:
 
 @scenario
 async def timers_fire_in_order(env: ScenarioEnv) -> Recording:
-    """Timers that fire while a workflow task is started are buffered in the order of their times."""
+    """Timers that fire while a workflow task is started are buffered in order of their times."""
     record, driver = env.recording(), Driver(env)
     await driver.start()
     await driver.step(start_timer("late", 2), start_timer("soon", 1), start_timer("never", 60))

@@ -18,13 +18,13 @@ def hello() -> None:
 def test_a_command_is_imported_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint(name="hello", value=f"{__name__}:hello", group=lazy.PLUGINS)
     monkeypatch.setattr(lazy, "entry_points", lambda group: (point,))
-    group = lazy.lazy_group("main", "Main.", lazy.plugin_references())
+    group = lazy.LazyGroup("main", references=lazy.plugin_references())
     assert CliRunner().invoke(group, ["hello"]).output == "hello\n"
     assert "Say hello." in CliRunner().invoke(group, ["--help"]).output
 
 
 def test_an_unknown_command_is_an_error() -> None:
-    group = lazy.lazy_group("main", "Main.", {})
+    group = lazy.LazyGroup("main", references={})
     result = CliRunner().invoke(group, ["nothing"])
     assert result.exit_code != 0
     assert "No such command" in result.output

@@ -121,7 +121,7 @@ def test_errors() -> None:
     async def scenario(world: World) -> None:
         with pytest.raises(InvalidArgumentError, match="taskQueue is not set"):
             await world.engine.describe_task_queue(NAMESPACE, wf.DescribeTaskQueueRequest())
-        world.rows.failing = True
+        world.rows.failing = lambda: True
         with pytest.raises(UnavailableError):
             await describe(world, report_stats=True)
 

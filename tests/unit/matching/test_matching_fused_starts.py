@@ -44,13 +44,14 @@ def test_a_task_that_comes_meanwhile_waits_for_the_release() -> None:
         assert world.history.attempts == 0
         reservation.release()
         assert await poll == response_to(task_of(1))
+        assert world.loop.time() == 0.1, "without waiting for rows to be read"
 
     run(scenario)
 
 
 def test_released_pollers_come_back_to_their_places() -> None:
     async def scenario(world: World) -> None:
-        first, second, third = [await world.waiting_poll() for _ in range(3)]
+        polls = [await world.waiting_poll() for _ in range(3)]
         one, two = world.engine.reserve(WORKFLOWS), world.engine.reserve(WORKFLOWS)
         assert one is not None
         assert two is not None
@@ -59,7 +60,7 @@ def test_released_pollers_come_back_to_their_places() -> None:
         for number in (1, 2, 3):
             world.commit(task_of(number))
         expected = [response_to(task_of(number)) for number in (1, 2, 3)]
-        assert await asyncio.gather(first, second, third) == expected
+        assert await asyncio.gather(*polls) == expected
 
     run(scenario)
 

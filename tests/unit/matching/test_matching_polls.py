@@ -8,6 +8,7 @@ from perdure.core.commit import DispatchTask
 from perdure.core.errors import UnavailableError
 from perdure.matching.polling import EMPTY
 from perdure.matching.settings import MatchingSettings
+from perdure.rpc.clients import Encoded
 from unit.matching.world import ACTIVITIES, WORKFLOWS, World, response_to, run, settle, task_of
 
 
@@ -122,17 +123,34 @@ def test_a_full_memory_forgets_and_reads_again() -> None:
 
 def test_while_the_store_fails_reads_are_rare_and_hints_still_work() -> None:
     async def scenario(world: World) -> None:
-        world.rows.failing = True
+        world.rows.failing = lambda: True
         polls = [world.poll(), world.poll()]
         await asyncio.sleep(20)
         assert len(world.rows.reads) < 10
         world.commit(task_of(1))
         world.rows.write(task_of(2))
-        world.rows.failing = False
+        world.rows.failing = lambda: False
         assert sorted(await asyncio.gather(*polls)) == [
             response_to(task_of(1)),
             response_to(task_of(2)),
         ]
+
+    run(scenario)
+
+
+def test_a_bug_in_the_store_is_reported_and_does_not_stop_reading() -> None:
+    async def scenario(world: World) -> None:
+        def crash() -> bool:
+            raise ZeroDivisionError
+
+        world.rows.failing = crash
+        poll = world.poll()
+        await asyncio.sleep(0.5)
+        assert [name for name, _ in world.errors] == ["read queue"]
+        world.errors.clear()
+        world.rows.failing = lambda: False
+        world.rows.write(task_of(1))
+        assert await poll == response_to(task_of(1))
 
     run(scenario)
 
@@ -295,3 +313,55 @@ def test_a_queue_with_a_waiting_poller_stays_in_memory() -> None:
         assert world.engine.statistics() == []
 
     run(scenario, settings=MatchingSettings(idle_unload=5, long_poll_expiration=1_000))
+
+
+def test_a_rate_that_workers_set_is_kept_across_hints_rows_and_reservations() -> None:
+    async def scenario(world: World) -> None:
+        def limited_poll() -> asyncio.Task[Encoded]:
+            return world.poll(ACTIVITIES, tasks_per_second=2)
+
+        polls = [limited_poll() for _ in range(3)]
+        await settle()
+        world.rows.write(*[task_of(number, queue=ACTIVITIES) for number in range(1, 11)])
+        world.commit(*[task_of(number, queue=ACTIVITIES) for number in range(11, 16)])
+        started: list[float] = []
+        while len(started) < 15:
+            done, _ = await asyncio.wait(polls, return_when=asyncio.FIRST_COMPLETED)
+            polls = [poll for poll in polls if poll not in done]
+            polls += [limited_poll() for _ in done]
+            started += [world.loop.time() for poll in done if poll.result()]
+            assert world.engine.reserve(ACTIVITIES) is None
+        assert started[1] < 0.1, "a burst of one second's worth"
+        assert 6 <= started[-1] < 7.5
+        assert len(world.rows.reads) < 30
+
+    run(scenario, settings=MatchingSettings(held_tasks_per_queue=4, page_size=2))
+
+
+def test_a_limit_that_is_lifted_lets_waiting_pollers_go_on() -> None:
+    async def scenario(world: World) -> None:
+        stopped = world.poll(ACTIVITIES, tasks_per_second=0)
+        await settle()
+        world.commit(task_of(1, queue=ACTIVITIES), task_of(2, queue=ACTIVITIES))
+        await asyncio.sleep(10)
+        assert world.history.attempts == 0
+        both = await asyncio.gather(stopped, world.poll(ACTIVITIES, tasks_per_second=1_000))
+        assert world.loop.time() < 10.1
+        assert len(set(both)) == 2
+
+    run(scenario)
+
+
+def test_a_reservation_that_is_released_costs_nothing_of_the_rate() -> None:
+    async def scenario(world: World) -> None:
+        poll = world.poll(ACTIVITIES, tasks_per_second=1)
+        await settle()
+        for _ in range(5):
+            reservation = world.engine.reserve(ACTIVITIES)
+            assert reservation is not None
+            reservation.release()
+        world.commit(task_of(1, queue=ACTIVITIES))
+        assert await poll == response_to(task_of(1))
+        assert world.loop.time() < 0.1
+
+    run(scenario)

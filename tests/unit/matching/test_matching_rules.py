@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perdure.core.matching.backlog import Backlog, Source
 from perdure.core.matching.line import WaitingLine
 from perdure.core.matching.pollers import PollerHistory
 from perdure.core.matching.position import key_at, position_of
+from perdure.core.matching.rate_limit import DispatchLimit
 from perdure.core.matching.rates import RateWindow
 from perdure.core.matching.reading import LowWaterMark, ReadSchedule
 from unit.matching.world import WORKFLOWS, task_of
@@ -91,7 +94,6 @@ class TestBacklog:
         backlog = new_backlog()
         for number in (1, 2, 3, 4):
             backlog.hold(task_of(number))
-        assert not backlog.unread
         assert not backlog.hold(task_of(5))
         assert backlog.hold(task_of(6, priority=1))
         assert backlog.unread
@@ -145,6 +147,31 @@ class TestBacklog:
         assert not backlog.hold(task_of(9))
         assert backlog.end_read([]) is True
         assert backlog.unread
+
+    def test_a_hint_forgotten_behind_the_mark_is_read_again(self) -> None:
+        backlog = new_backlog(capacity=2, page_size=2, read=False)
+        backlog.begin_read(0)
+        backlog.end_read([task_of(1), task_of(2)])
+        for task in (backlog.take(), backlog.take()):
+            assert task is not None
+            backlog.finish(task)
+        assert backlog.begin_read(20).after == position_of(task_of(2))
+        backlog.end_read([task_of(3), task_of(4)])
+        backlog.hold(task_of(9, priority=1))
+        backlog.hold(task_of(8, priority=1))
+        backlog.hold(task_of(7, priority=1))
+        assert backlog.begin_read(21).after is None, "9 was forgotten, which goes before 2"
+
+    def test_a_task_that_is_hinted_anew_during_a_read_is_not_taken_for_finished(self) -> None:
+        backlog = new_backlog(capacity=2, page_size=2)
+        backlog.claim(task_of(3))
+        backlog.begin_read(0)
+        backlog.finish(task_of(3))
+        for task in (task_of(1), task_of(2), task_of(3)):
+            backlog.hold(task)
+        backlog.take()
+        backlog.end_read([task_of(3)])
+        assert taken_ids(backlog) == [2, 3]
 
     def test_a_read_leaves_room_for_rows_that_are_known(self) -> None:
         backlog = new_backlog(capacity=10, page_size=3)
@@ -212,6 +239,55 @@ class TestReading:
         assert schedule.retry_at == pytest.approx(103)
 
 
+class TestDispatchLimit:
+    def test_tasks_go_at_the_rate_after_a_burst_of_one_second(self) -> None:
+        limit = DispatchLimit(rate=2, now=0)
+        assert [limit.take(0) for _ in range(3)] == [True, True, False]
+        assert limit.ready_at() == 0.5
+        assert limit.take(0.5)
+        assert not limit.take(0.75)
+        limit.give_back()
+        assert limit.take(0.75)
+        assert [limit.take(100) for _ in range(3)] == [True, True, False]
+
+    def test_a_rate_below_one_still_lets_one_task_through(self) -> None:
+        limit = DispatchLimit(rate=0.1, now=0)
+        assert limit.take(0)
+        assert limit.ready_at() == 10
+        assert not limit.take(9.9)
+        assert limit.take(10)
+
+    def test_nothing_goes_at_a_rate_of_zero_until_it_changes(self) -> None:
+        limit = DispatchLimit(rate=0, now=0)
+        assert not limit.take(100)
+        assert limit.ready_at() is None
+        limit.change(1, 100)
+        assert limit.take(100)
+        limit.change(0, 101)
+        assert not limit.take(200)
+
+    def test_a_faster_rate_does_not_wait_for_the_slower_one(self) -> None:
+        limit = DispatchLimit(rate=0.01, now=0)
+        assert limit.take(0)
+        limit.change(10, 1)
+        assert limit.ready_at() == pytest.approx(1.1)
+
+    @given(st.floats(0.001, 1_000), st.lists(st.floats(0, 10), max_size=20))
+    def test_a_task_tried_when_it_is_ready_goes_through(
+        self, rate: float, pauses: list[float]
+    ) -> None:
+        limit = DispatchLimit(rate=rate, now=0)
+        now = 0.0
+        for pause in pauses:
+            now += pause
+            while limit.take(now):
+                pass
+            ready_at = limit.ready_at()
+            assert ready_at is not None
+            now = ready_at
+            assert limit.take(now)
+
+
 def test_a_position_is_a_key_without_its_queue() -> None:
     task = task_of(7, priority=2)
     assert position_of(task) == ("", 2, "", 7)
@@ -231,11 +307,12 @@ def test_rates_are_taken_over_the_window() -> None:
     rate = RateWindow(now=0, window=30)
     assert rate.per_second(0) == 0
     rate.total += 10
-    assert rate.changed
+    changed = [rate.changed]
     assert rate.per_second(2) == 5
     for now in (10, 20, 30, 40, 50):
         rate.sample(now)
-    assert not rate.changed
+    changed.append(rate.changed)
+    assert changed == [True, False]
     assert rate.per_second(50) == 0
     rate.total += 60
     assert rate.per_second(50) == 2

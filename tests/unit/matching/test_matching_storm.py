@@ -37,6 +37,7 @@ class Storm:
         self.tasks: list[DispatchTask] = []
         self.seen: Counter[bytes] = Counter()
         world.rows.latency = lambda: generator.choice([0.0, 0.001, 0.3])
+        world.rows.failing = lambda: self.faulty and generator.random() < 0.1
         world.history.refuse = lambda _: self.faulty and generator.random() < 0.2
         world.history.before = self.pause
         world.history.after = self.pause
@@ -59,7 +60,6 @@ class Storm:
                 await self.fused(task)
             else:
                 await self.commit(task)
-            self.world.rows.failing = self.faulty and self.generator.random() < 0.1
             await asyncio.sleep(self.generator.choice([0.0, 0.0, 0.05, 0.8]))
 
     async def commit(self, task: DispatchTask) -> None:
@@ -88,7 +88,7 @@ class Storm:
             await history.undo_task_started(task, request_id)
 
     async def worker(self) -> None:
-        """Polls until nothing is left for a long time; while there are faults it is often killed."""
+        """Polls until nothing is left; while there are faults it is often killed."""
         while True:
             queue = self.generator.choice(QUEUES)
             poll = self.world.poll(queue, seconds=self.generator.choice([0.1, 2, 20]))

@@ -17,7 +17,15 @@ from perdure.core.errors import UnavailableError
 from perdure.matching.engine import MatchingEngine
 from perdure.matching.settings import MatchingSettings
 from perdure.persistence.ports import StoreUnavailable
-from perdure.rpc.clients import Encoded, Namespace, Poller, QueryOutcome, QueryTask, StaleTask
+from perdure.rpc.clients import (
+    Encoded,
+    MatchingClient,
+    Namespace,
+    Poller,
+    QueryOutcome,
+    QueryTask,
+    StaleTask,
+)
 from perdure.runtime.deterministic import SeededIds
 from simulation.clock import SimulatedClock
 from simulation.loop import SimulatedLoop
@@ -43,7 +51,7 @@ class Rows:
     def __init__(self) -> None:
         self.tasks: dict[DispatchKey, DispatchTask] = {}
         self.reads: list[tuple[TaskQueueKey, DispatchKey | None, int]] = []
-        self.failing = False
+        self.failing: Callable[[], bool] = lambda: False
         self.latency: Callable[[], float] = lambda: 0.001
 
     def write(self, *tasks: DispatchTask) -> None:
@@ -56,7 +64,7 @@ class Rows:
         keys = sorted(key for key in self.tasks if key.queue == queue)
         snapshot = [self.tasks[key] for key in keys if after is None or key > after]
         await asyncio.sleep(self.latency())
-        if self.failing:
+        if self.failing():
             raise StoreUnavailable("the store is down")
         return snapshot[:limit]
 
@@ -124,7 +132,8 @@ class World:
             on_error=lambda name, error: self.errors.append((name, error)),
         )
         self.engine.attach_history(self.history)
-        self.history.hint = lambda task: self.engine.add_tasks([task])
+        client: MatchingClient = self.engine
+        self.history.hint = lambda task: client.add_tasks([task])
 
     def commit(self, *tasks: DispatchTask) -> None:
         """Writes rows and hands over their hints."""
@@ -138,6 +147,7 @@ class World:
         identity: str = "worker",
         key: str = "",
         seconds: float = 60.0,
+        tasks_per_second: float | None = None,
     ) -> asyncio.Task[Encoded]:
         """Starts a poll."""
         named = TaskQueue(name=queue.name)
@@ -145,6 +155,8 @@ class World:
             activity = wf.PollActivityTaskQueueRequest(
                 task_queue=named, identity=identity, worker_instance_key=key
             )
+            if tasks_per_second is not None:
+                activity.task_queue_metadata.max_tasks_per_second.value = tasks_per_second
             coroutine = self.engine.poll_activity_task_queue(NAMESPACE, activity, seconds)
         else:
             workflow = wf.PollWorkflowTaskQueueRequest(

@@ -172,9 +172,7 @@ def cancel(
     return activity
 
 
-def heartbeat(
-    change: RunStep, find: Find, details: common.Payloads | None, identity: str
-) -> bool:
+def heartbeat(change: RunStep, find: Find, details: common.Payloads | None, identity: str) -> bool:
     """Records a heartbeat; returns whether the workflow wants the activity cancelled."""
     activity = find(change)
     if status(activity) is not ActivityStatus.STARTED:

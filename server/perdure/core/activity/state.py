@@ -21,9 +21,6 @@ class ActivityStatus(Enum):
     CLOSED = auto()
 
 
-TimeoutType = enums.TimeoutType.ValueType
-
-
 def status(activity: stored.ActivityInfo) -> ActivityStatus:
     """Returns what an activity is doing."""
     if activity.started_time:
@@ -44,9 +41,9 @@ def deadline(activity: stored.ActivityInfo) -> int:
     return due
 
 
-def next_timeout(activity: stored.ActivityInfo) -> tuple[int, TimeoutType] | None:
+def next_timeout(activity: stored.ActivityInfo) -> tuple[int, enums.TimeoutType.ValueType] | None:
     """Returns the timeout that comes first, with its due time."""
-    candidates: list[tuple[int, TimeoutType]] = []
+    candidates: list[tuple[int, enums.TimeoutType.ValueType]] = []
     if activity.schedule_to_close_timeout:
         candidates.append(
             (

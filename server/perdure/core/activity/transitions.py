@@ -1,11 +1,11 @@
 """What can happen to a pending activity.
 
-    (command) ──schedule──► SCHEDULED ──start──► STARTED
-                              ▲  ▲                │ │ │
-                 retry_comes ─┘  └─ undo_start ───┘ │ └─ heartbeat (STARTED)
-                     │                              │
-                BACKING_OFF ◄──────── back_off ─────┘
-    any ── request_cancel (stays) ;  any ── close ──► CLOSED (no row any more)
+(command) ──schedule──► SCHEDULED ──start──► STARTED
+                          ▲  ▲                │ │ │
+             retry_comes ─┘  └─ undo_start ───┘ │ └─ heartbeat (STARTED)
+                 │                              │
+            BACKING_OFF ◄──────── back_off ─────┘
+any ── request_cancel (stays) ;  any ── close ──► CLOSED (no row any more)
 """
 
 from collections.abc import Callable
@@ -119,7 +119,7 @@ def undo_start(activity: stored.ActivityInfo, step: RunStep) -> None:
 
 def _forget_start(activity: stored.ActivityInfo) -> None:
     for field in ("started_time", "request_id", "identity", "nonce", "last_heartbeat_time"):
-        activity.ClearField(field)  # type: ignore[arg-type]
+        activity.ClearField(field)
 
 
 @transition(status, sources={STARTED}, target={STARTED})

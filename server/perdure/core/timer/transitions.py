@@ -73,9 +73,7 @@ def fires_from_buffer(step: RunStep, timer_id: str) -> bool:
     return next(_buffered_fires(step, timer_id), None) is not None
 
 
-def _buffered_fires(
-    step: RunStep, timer_id: str
-) -> Iterator[tuple[int, history.HistoryEvent]]:
+def _buffered_fires(step: RunStep, timer_id: str) -> Iterator[tuple[int, history.HistoryEvent]]:
     for key, event in step.run.buffered.items():
         if event.timer_fired_event_attributes.timer_id == timer_id:
             yield key, event

@@ -7,6 +7,7 @@ metadata names is informative only. Texts are the real server's.
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
@@ -85,6 +86,25 @@ def decode_search_attributes(
     return values
 
 
+def searchable_values(
+    attributes: SearchAttributes, types: Mapping[str, ValueType]
+) -> dict[str, SearchValue]:
+    """Returns the values that queries compare with, by name, of attributes set earlier.
+
+    A namespace may have given a name to another type since: such a value is missing, and no error.
+    """
+    values: dict[str, SearchValue] = {}
+    for name, payload in attributes.indexed_fields.items():
+        value_type = PREDEFINED.get(name) or types.get(name)
+        if value_type is None:
+            continue
+        with suppress(ValueError):
+            value = decode(payload, value_type)
+            if value is not None:
+                values[name] = value
+    return values
+
+
 def validate(
     attributes: SearchAttributes,
     types: Mapping[str, ValueType],
@@ -133,8 +153,7 @@ def _validate_field(
     _decode_named(name, payload, PREDEFINED.get(name) or types[name])
     if (size := len(payload.data)) > limits.max_value_bytes:
         raise InvalidArgumentError(
-            f"search attribute {name} value size {size} exceeds size limit"
-            f" {limits.max_value_bytes}"
+            f"search attribute {name} value size {size} exceeds size limit {limits.max_value_bytes}"
         )
 
 
@@ -167,7 +186,7 @@ def _load(payload: Payload) -> object:
             raise _Unreadable
     try:
         text = payload.data.decode(errors="replace")
-        return json.loads(text, parse_constant=_refuse_constant)  # type: ignore[no-any-return]
+        return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise _Unreadable from None
 
@@ -260,7 +279,7 @@ def _payload_text(payload: Payload) -> str:
 
 
 def _quoted(data: bytes) -> str:
-    """Quotes bytes as protobuf's text format does: valid UTF-8 stays, the rest is `\\xff`."""
+    """Quotes bytes as protobuf's text format does: valid UTF-8 stays, the rest is escaped."""
     text = data.decode(errors="surrogateescape")
     return f'"{"".join(map(_escaped, text))}"'
 

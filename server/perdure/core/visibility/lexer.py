@@ -6,12 +6,13 @@ query as the condition of a SELECT statement of its own; `PREFIX_BYTES` is that 
 
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Final, NamedTuple
 
 from perdure.core.errors import InvalidArgumentError
 
 MAX_QUERY_BYTES: Final = 64 * 1_024
-MAX_TOKENS: Final = 4_096
+MAX_TOKENS: Final = 2_048
 
 PREFIX_BYTES: Final = 28
 # A query that begins with GROUP BY or ORDER BY follows the statement without its WHERE.
@@ -43,16 +44,19 @@ _OPERATORS: Final = {
     "/": "TIMES",
     "%": "TIMES",
 }
-_KEYWORDS: Final = {
-    word.lower(): word
-    for word in (
-        "AND OR NOT IN BETWEEN IS NULL TRUE FALSE STARTS_WITH LIKE REGEXP"
-        " GROUP ORDER BY ASC DESC LIMIT OFFSET"
-    ).split()
-} | {"rlike": "REGEXP"}
+_KEYWORDS: Final = (
+    *("AND", "OR", "NOT", "IN", "BETWEEN", "IS", "NULL", "TRUE", "FALSE"),
+    *("STARTS_WITH", "LIKE", "REGEXP"),
+    *("GROUP", "ORDER", "BY", "ASC", "DESC", "LIMIT", "OFFSET"),
+)
+_TERMINALS: Final = {word.lower(): word for word in _KEYWORDS} | {"rlike": "REGEXP"}
 _RESERVED: Final = frozenset(
-    "select from where table having into union xor exists case when then else end escape for"
-    " insert update delete create drop alter join on using distinct all as values set with".split()
+    (
+        *("select", "from", "where", "table", "having", "into", "union", "xor", "exists", "for"),
+        *("case", "when", "then", "else", "end", "escape", "join", "on", "using", "distinct"),
+        *("all", "as", "values", "set", "with"),
+        *("insert", "update", "delete", "create", "drop", "alter"),
+    )
 )
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
 
@@ -80,7 +84,14 @@ def tokenize(query: str) -> list[Token]:
             raise InvalidArgumentError(
                 f"invalid query: more than {MAX_TOKENS} words, values and operators"
             )
-    return tokens
+    return [_without_clause(token, follower) for token, follower in zip_longest(tokens, tokens[1:])]
+
+
+def _without_clause(token: Token, follower: Token | None) -> Token:
+    # ORDER and GROUP are refused themselves, not what stands in the place of their BY.
+    if token.terminal in ("ORDER", "GROUP") and follower and follower.terminal != "BY":
+        return token._replace(terminal="RESERVED")
+    return token
 
 
 def syntax_error(query: str, token: Token | None) -> InvalidArgumentError:
@@ -129,7 +140,7 @@ def _word(text: str) -> str:
     lower = text.lower()
     if lower in _RESERVED:
         return "RESERVED"
-    return _KEYWORDS.get(lower, "NAME")
+    return _TERMINALS.get(lower, "NAME")
 
 
 def _unquote(text: str) -> str:

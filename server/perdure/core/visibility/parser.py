@@ -49,9 +49,7 @@ from perdure.core.visibility.values import (
 
 MAX_NESTING: Final = 100
 
-_OPERATORS: Final = {operator.value: operator for operator in Operator} | {
-    "<>": Operator.NOT_EQUAL
-}
+_OPERATORS: Final = {operator.value: operator for operator in Operator} | {"<>": Operator.NOT_EQUAL}
 _EQUALITY: Final = frozenset({Operator.EQUAL, Operator.NOT_EQUAL})
 _MEMBERSHIP: Final = _EQUALITY | {Operator.IN, Operator.NOT_IN}
 _ORDER: Final = _MEMBERSHIP | {
@@ -76,7 +74,7 @@ _STATUS_PREFIX: Final = "WORKFLOW_EXECUTION_STATUS_"
 
 
 def _status_names() -> dict[str, int]:
-    names = {}
+    names: dict[str, int] = {}
     for name, number in WorkflowExecutionStatus.items():
         names[name] = number
         words = name.removeprefix(_STATUS_PREFIX).split("_")
@@ -235,7 +233,7 @@ def _number(text: str) -> int | float:
     return number
 
 
-def _operand(attribute: Attribute, value: str | int | float | bool) -> SearchValue:
+def _operand(attribute: Attribute, value: str | float | bool) -> SearchValue:
     if attribute is STATUS:
         return _status(attribute, value)
     if attribute is DURATION:
@@ -257,7 +255,7 @@ def _operand(attribute: Attribute, value: str | int | float | bool) -> SearchVal
             raise _wrong_type(attribute, value)
 
 
-def _status(attribute: Attribute, value: str | int | float | bool) -> int:
+def _status(attribute: Attribute, value: str | float | bool) -> int:
     match value:
         case bool():
             raise _wrong_type(attribute, value)
@@ -273,7 +271,7 @@ def _status(attribute: Attribute, value: str | int | float | bool) -> int:
             raise _float_refused(attribute)
 
 
-def _duration(attribute: Attribute, value: str | int | float | bool) -> int:
+def _duration(attribute: Attribute, value: str | float | bool) -> int:
     match value:
         case bool():
             raise _wrong_type(attribute, value)
@@ -296,7 +294,7 @@ def _float_refused(attribute: Attribute) -> InvalidArgumentError:
     return _invalid(f"unexpected value type float64 for search attribute {attribute.name}")
 
 
-def _wrong_type(attribute: Attribute, value: str | int | float | bool) -> InvalidArgumentError:
+def _wrong_type(attribute: Attribute, value: str | float | bool) -> InvalidArgumentError:
     match value:
         case bool():
             shown = f"{str(value).lower()} (type: bool)"

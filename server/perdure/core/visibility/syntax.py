@@ -186,9 +186,7 @@ class _Builder(Transformer[LarkToken, Query]):
     def negation(self, _not: LarkToken, operand: Node) -> Node:
         return Negation(operand)
 
-    def comparison(
-        self, left: Node, operator: LarkToken, right: Node | tuple[Node, ...]
-    ) -> Node:
+    def comparison(self, left: Node, operator: LarkToken, right: Node | tuple[Node, ...]) -> Node:
         return _predicate(left, operator, right)
 
     def negated_comparison(
@@ -207,9 +205,7 @@ class _Builder(Transformer[LarkToken, Query]):
     def identity(self, left: Node, _is: LarkToken, what: LarkToken) -> Node:
         return Predicate(left, f"IS {what.type}", ())
 
-    def not_identity(
-        self, left: Node, _is: LarkToken, _not: LarkToken, what: LarkToken
-    ) -> Node:
+    def not_identity(self, left: Node, _is: LarkToken, _not: LarkToken, what: LarkToken) -> Node:
         return Predicate(left, f"IS NOT {what.type}", ())
 
     def binary(self, *_parts: object) -> Node:
@@ -277,7 +273,7 @@ def parse_syntax(query: str) -> Query:
         for current in tokens:
             parsing.feed_token(LarkToken(current.terminal, current.value))
         current = None
-        tree = parsing.feed_eof()
+        tree = parsing.feed_eof()  # type: ignore[no-untyped-call]
     except UnexpectedToken:
         raise syntax_error(query, current) from None
     assert isinstance(tree, Query)

@@ -4,6 +4,7 @@ The real server is written in Go and puts values into its error texts in Go's wa
 has to be done likewise here.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -110,7 +111,7 @@ def go_format(value: object) -> str:
 
 def go_float(value: float) -> str:
     """Prints a floating-point number as Go's `%v` does: the shortest digits that are exact."""
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}[repr(value)]
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
     assert isinstance(exponent, int)

@@ -169,10 +169,14 @@ def continue_as_new(
     written.workflow_task_completed_event_id = completed_event_id
     written.initiator = attributes.initiator
     for name in (
-        "input", "failure", "last_completion_result", "header", "memo", "search_attributes"
+        "input",
+        "failure",
+        "last_completion_result",
+        "header",
+        "memo",
+        "search_attributes",
     ):
         if attributes.HasField(name):
             getattr(written, name).CopyFrom(getattr(attributes, name))
     step.state.new_run_id = new_run_id
     _close(step, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, event.event_id)
-

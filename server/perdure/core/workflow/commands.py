@@ -165,9 +165,7 @@ def _fail(application: _Application, command: commands.Command) -> None:
     failure = command.fail_workflow_execution_command_attributes.failure
     decision = retry_decision(application.change, failure)
     run_id = application.step.context.ids.run_id() if decision.retries else ""
-    close.fail(
-        application.change, failure, application.completed_event_id, decision.state, run_id
-    )
+    close.fail(application.change, failure, application.completed_event_id, decision.state, run_id)
     if decision.retries:
         begin_retry(application.step, application.change, run_id, failure, decision.delay)
 
@@ -183,9 +181,7 @@ def _cancel(application: _Application, command: commands.Command) -> None:
 def _continue_as_new(application: _Application, command: commands.Command) -> None:
     attributes = command.continue_as_new_workflow_execution_command_attributes
     run_id = application.step.context.ids.run_id()
-    close.continue_as_new(
-        application.change, attributes, application.completed_event_id, run_id
-    )
+    close.continue_as_new(application.change, attributes, application.completed_event_id, run_id)
     begin_continued(application.step, application.change, run_id, attributes)
 
 

@@ -69,9 +69,7 @@ def complete_task(
     completed_event_id = transitions.complete(change, _completion(request))
     _remember_worker(change, request, completed_event_id)
     change.holds_external = True
-    applied = commands.apply(
-        step, change, request.commands, request.identity, completed_event_id
-    )
+    applied = commands.apply(step, change, request.commands, request.identity, completed_event_id)
     change.holds_external = False
     if change.run.is_running and (
         change.run.buffered or applied.needs_task or request.force_create_new_workflow_task

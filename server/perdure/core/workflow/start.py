@@ -70,9 +70,7 @@ def begin(step: Step, key: RunKey, new: NewRun) -> RunStep:
     run = new_run(
         key,
         start,
-        stored.Attributes(
-            memo=attributes.memo, search_attributes=attributes.search_attributes
-        ),
+        stored.Attributes(memo=attributes.memo, search_attributes=attributes.search_attributes),
     )
     change = step.make_current(run)
     event = change.event(events.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
@@ -194,10 +192,7 @@ def _apply_policies(
                 )
             case enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING:
                 return None
-        if (
-            request.workflow_id_reuse_policy
-            == enums.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING
-        ):
+        if request.workflow_id_reuse_policy == enums.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING:
             return None
         raise _already_started(
             existing,
@@ -251,8 +246,16 @@ def from_request(step: Step, request: wf.StartWorkflowExecutionRequest) -> NewRu
     )
     attributes.task_queue.name = request.task_queue.name
     attributes.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
-    for name in ("input", "header", "memo", "search_attributes", "priority", "versioning_override",
-                 "continued_failure", "last_completion_result"):
+    for name in (
+        "input",
+        "header",
+        "memo",
+        "search_attributes",
+        "priority",
+        "versioning_override",
+        "continued_failure",
+        "last_completion_result",
+    ):
         if request.HasField(name):
             getattr(attributes, name).CopyFrom(getattr(request, name))
     if request.HasField("retry_policy"):
@@ -276,12 +279,8 @@ def _set_timeouts(
     run = duration_ns(request.workflow_run_timeout) or execution
     if execution:
         run = min(run, execution)
-        set_timestamp(
-            attributes.workflow_execution_expiration_time, step.context.now + execution
-        )
+        set_timestamp(attributes.workflow_execution_expiration_time, step.context.now + execution)
     set_duration(attributes.workflow_execution_timeout, execution)
     set_duration(attributes.workflow_run_timeout, run)
-    set_duration(
-        attributes.workflow_task_timeout, duration_ns(request.workflow_task_timeout)
-    )
+    set_duration(attributes.workflow_task_timeout, duration_ns(request.workflow_task_timeout))
     set_duration(attributes.first_workflow_task_backoff, 0)

@@ -73,9 +73,7 @@ class Run:
 
     def execution(self) -> common.WorkflowExecution:
         """Returns the public name of this run."""
-        return common.WorkflowExecution(
-            workflow_id=self.key.workflow_id, run_id=self.key.run_id
-        )
+        return common.WorkflowExecution(workflow_id=self.key.workflow_id, run_id=self.key.run_id)
 
     def remember(self, batch: HistoryBatch, budget: int) -> None:
         """Keeps a new batch in memory, and drops the oldest ones over `budget` bytes."""

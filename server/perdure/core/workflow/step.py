@@ -34,7 +34,6 @@ from perdure.core.workflow_task.state import is_started
 from perdure.proto import stored_pb2 as stored
 
 
-
 class StepIds(Protocol):
     """The identifiers and randomness that a step may use."""
 
@@ -221,9 +220,7 @@ class RunStep:
 
     def put_attributes(self) -> None:
         """Notes that memo or search attributes have changed."""
-        self.put_item(
-            ItemKey(ItemKind.ATTRIBUTES, ""), self.run.attributes.SerializeToString()
-        )
+        self.put_item(ItemKey(ItemKind.ATTRIBUTES, ""), self.run.attributes.SerializeToString())
         self.visibility_changed = True
 
     def add_task(self, task: DispatchTask) -> None:
@@ -345,4 +342,3 @@ def _link_started(event: history.HistoryEvent, started: dict[int, int]) -> None:
     attributes = activity_close_attributes(event)
     if attributes is not None and not attributes.started_event_id:
         attributes.started_event_id = started.get(attributes.scheduled_event_id, 0)
-

@@ -119,7 +119,9 @@ def _check_schedule_activity(seen: _Seen, command: commands.Command) -> CommandP
     settings = seen.step.context.settings
     bad = schedule_problem(attributes, settings)
     if bad is not None:
-        return CommandProblem(Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES, bad)
+        return CommandProblem(
+            Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES, bad
+        )
     seen.pending_activities += 1
     if seen.pending_activities > settings.max_pending_activities:
         return CommandProblem(
@@ -147,9 +149,7 @@ def _check_cancel_activity(seen: _Seen, command: commands.Command) -> CommandPro
     if event_id not in seen.cancelable:
         return CommandProblem(
             cause,
-            _bad_state(
-                "add-activitytask-cancel-requested-event", f"ScheduledEventID: {event_id}"
-            ),
+            _bad_state("add-activitytask-cancel-requested-event", f"ScheduledEventID: {event_id}"),
         )
     seen.cancelable.discard(event_id)
     return None
@@ -190,9 +190,7 @@ def _check_cancel_timer(seen: _Seen, command: commands.Command) -> CommandProble
     if timer_id in seen.timers_canceled or (
         timer_id not in seen.step.run.timers and not fires_from_buffer(seen.step, timer_id)
     ):
-        return CommandProblem(
-            cause, _bad_state("add-timer-canceled-event", f"TimerID: {timer_id}")
-        )
+        return CommandProblem(cause, _bad_state("add-timer-canceled-event", f"TimerID: {timer_id}"))
     seen.timers_canceled.add(timer_id)
     return None
 
@@ -241,9 +239,7 @@ def _check_continue_as_new(seen: _Seen, command: commands.Command) -> CommandPro
 
 def _search_attribute_problem(seen: _Seen, attributes: Any) -> str | None:
     try:
-        decode_search_attributes(
-            attributes.search_attributes, seen.step.context.search_attributes
-        )
+        decode_search_attributes(attributes.search_attributes, seen.step.context.search_attributes)
     except InvalidArgumentError as error:
         return error.message
     return None

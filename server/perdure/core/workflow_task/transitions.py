@@ -38,7 +38,6 @@ NONE, SCHEDULED, STARTED = (
     WorkflowTaskStatus.SCHEDULED,
     WorkflowTaskStatus.STARTED,
 )
-BASE_BACKOFF_EXPONENT = 2
 
 
 def _status(step: RunStep) -> WorkflowTaskStatus:
@@ -108,7 +107,7 @@ def _start_to_close(step: RunStep, attempt: int) -> int:
     over = attempt - settings.critical_workflow_task_attempt
     if over < 0:
         return timeout
-    grown = timeout * BASE_BACKOFF_EXPONENT ** min(over, 32)
+    grown = timeout << min(over, 32)
     return timeout + min(grown, settings.max_workflow_task_backoff)
 
 
@@ -118,9 +117,7 @@ def clear_stickiness(state: stored.RunState) -> None:
     state.sticky_timeout = 0
 
 
-def fill_scheduled(
-    step: RunStep, event: history.HistoryEvent, task: stored.WorkflowTask
-) -> None:
+def fill_scheduled(step: RunStep, event: history.HistoryEvent, task: stored.WorkflowTask) -> None:
     """Fills in a WorkflowTaskScheduled event."""
     attributes = event.workflow_task_scheduled_event_attributes
     normal, sticky = step.run.start.task_queue, step.state.sticky_task_queue

@@ -78,10 +78,10 @@ class Tables:
         self.shards = sorted([*kept, shard])
 
     def _check(self, commit: Commit) -> Outcome:
-        if not self._fence_holds(commit):
-            return Outcome(Result.FENCED, f"slot {commit.slot} is not held at {commit.epoch}")
         if reason := refusal(commit):
             return Outcome(Result.REJECTED, reason)
+        if not self._fence_holds(commit):
+            return Outcome(Result.FENCED, f"slot {commit.slot} is not held at {commit.epoch}")
         if commit.current is not None:
             found = self.current.get((commit.namespace_id, commit.workflow_id), "")
             if found != commit.current.expected_run_id:

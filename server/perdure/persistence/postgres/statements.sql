@@ -171,11 +171,22 @@ INSERT INTO visibility (
     parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
     search_values, close_order
 )
-SELECT * FROM unnest(
+SELECT run_id, namespace_id, workflow_id, NULLIF(workflow_type, ''), NULLIF(task_queue, ''),
+    status, start_time, execution_time, NULLIF(close_time, 0), NULLIF(history_length, 0),
+    NULLIF(history_size_bytes, 0), NULLIF(state_transition_count, 0),
+    NULLIF(parent_workflow_id, ''), NULLIF(parent_run_id, ''), NULLIF(root_workflow_id, ''),
+    NULLIF(root_run_id, ''), NULLIF(memo, ''), NULLIF(search_attributes, ''),
+    NULLIF(search_values, '')::jsonb, close_order
+FROM unnest(
     %b::text[], %b::text[], %b::text[], %b::text[], %b::text[], %b::int[], %b::bigint[],
     %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[],
     %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::bytea[],
-    %b::jsonb[], %b::bigint[]
+    %b::text[], %b::bigint[]
+) AS row (
+    run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
+    execution_time, close_time, history_length, history_size_bytes, state_transition_count,
+    parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
+    search_values, close_order
 )
 ON CONFLICT (run_id) DO UPDATE SET
     workflow_type = excluded.workflow_type,

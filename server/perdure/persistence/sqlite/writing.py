@@ -71,12 +71,12 @@ class Writer:
 
     def admit(self, commit: Commit) -> Outcome:
         """Returns COMMITTED, or why a transition cannot even be tried."""
+        if reason := refusal(commit):
+            return Outcome(Result.REJECTED, reason)
         holder = self._shards.get(commit.epoch)
         if holder is None or not holder.first_slot <= commit.slot <= holder.last_slot:
             detail = f"slot {commit.slot} is not held at {commit.epoch}"
             return Outcome(Result.FENCED, detail)
-        if reason := refusal(commit):
-            return Outcome(Result.REJECTED, reason)
         return COMMITTED
 
     def write_hopefully(self, commits: Sequence[Commit]) -> list[Outcome]:

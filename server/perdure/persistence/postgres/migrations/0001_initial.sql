@@ -136,10 +136,10 @@ CREATE TABLE documents (
 
 -- Ends the transaction when a statement did not find what it expected, so that a batch needs no
 -- answer before its COMMIT is on the way. `what` names the expectation.
-CREATE FUNCTION perdure_expect(what text, found bigint, expected bigint) RETURNS boolean
+CREATE FUNCTION perdure_expect(what text, counted bigint, expected bigint) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
-    IF found IS DISTINCT FROM expected THEN
+    IF counted IS DISTINCT FROM expected THEN
         RAISE EXCEPTION '%', what USING ERRCODE = 'PDX01';
     END IF;
     RETURN true;

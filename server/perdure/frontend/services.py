@@ -1,0 +1,103 @@
+"""The frontend as a whole: every handler, by what clients call."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from google.protobuf.descriptor import ServiceDescriptor
+
+from perdure.frontend.activities_by_id import ActivitiesById
+from perdure.frontend.activity_tasks import ActivityTasks
+from perdure.frontend.gates import NamespaceGate, TokenGate
+from perdure.frontend.listings import Listings
+from perdure.frontend.namespaces import Namespaces
+from perdure.frontend.queries import Queries
+from perdure.frontend.retired import Retired
+from perdure.frontend.search_attributes import SearchAttributes
+from perdure.frontend.settings import FrontendSettings
+from perdure.frontend.starts import Starts
+from perdure.frontend.system import ClusterInfo, System
+from perdure.frontend.task_queues import TaskQueues
+from perdure.frontend.workflow_tasks import WorkflowTasks
+from perdure.frontend.workflows import Workflows
+from perdure.persistence.ports import VisibilityStore
+from perdure.rpc.clients import HistoryClient, MatchingClient
+from perdure.rpc.handler import Handler
+from perdure.rpc.methods import OPERATOR_SERVICE, WORKFLOW_SERVICE, path_of
+from perdure.rpc.namespaces import NamespaceRegistry
+from perdure.rpc.search_attributes import SearchAttributeRegistry
+from perdure.runtime.ports import Ids
+
+
+class _Family(Protocol):
+    def handlers(self) -> Mapping[str, Handler]: ...
+
+
+class Frontend:
+    """Puts the handlers of all RPC families together."""
+
+    def __init__(
+        self,
+        *,
+        history: HistoryClient,
+        matching: MatchingClient,
+        visibility: VisibilityStore,
+        namespaces: NamespaceRegistry,
+        search_attributes: SearchAttributeRegistry,
+        ids: Ids,
+        settings: FrontendSettings,
+        cluster: ClusterInfo,
+    ) -> None:
+        gate = NamespaceGate(registry=namespaces, max_bytes=settings.max_id_bytes)
+        tokens = TokenGate(namespaces=gate)
+        attributes = SearchAttributes(
+            namespaces=namespaces, registry=search_attributes, settings=settings
+        )
+        families: tuple[_Family, ...] = (
+            Starts(
+                namespaces=gate,
+                search_attributes=search_attributes,
+                history=history,
+                ids=ids,
+                settings=settings,
+            ),
+            Workflows(namespaces=gate, history=history, settings=settings),
+            *(
+                family(
+                    namespaces=gate,
+                    tokens=tokens,
+                    history=history,
+                    matching=matching,
+                    settings=settings,
+                )
+                for family in (Queries, WorkflowTasks, ActivityTasks)
+            ),
+            ActivitiesById(namespaces=gate, history=history, settings=settings),
+            Listings(
+                namespaces=gate,
+                search_attributes=search_attributes,
+                visibility=visibility,
+                settings=settings,
+            ),
+            TaskQueues(
+                namespaces=gate, matching=matching, settings=settings, host_name=cluster.host_name
+            ),
+            Namespaces(registry=namespaces, settings=settings),
+            System(cluster=cluster),
+            Retired(namespaces=gate),
+            attributes,
+        )
+        workflow_service: dict[str, Handler] = {}
+        for family in families:
+            workflow_service.update(family.handlers())
+        self._handlers = {
+            **_by_path(WORKFLOW_SERVICE, workflow_service),
+            **_by_path(OPERATOR_SERVICE, attributes.operator_handlers()),
+        }
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Returns the handlers by `/package.Service/Name`."""
+        return self._handlers
+
+
+def _by_path(service: ServiceDescriptor, handlers: Mapping[str, Handler]) -> dict[str, Handler]:
+    return {path_of(service, name): handler for name, handler in handlers.items()}

@@ -1,0 +1,59 @@
+"""Limits of what the frontend lets pass, with the real server's values."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from perdure.core.visibility.attributes import SearchAttributeLimits
+
+_MEBIBYTE: Final = 1 << 20
+
+
+@dataclass(slots=True, frozen=True)
+class FrontendSettings:
+    """What requests are checked against. Times are seconds.
+
+    Attributes:
+        max_id_bytes: Of names and ids.
+        max_fairness_key_bytes: Of a priority's fairness key.
+        max_build_id_bytes: Of a worker's build id.
+        max_blob_bytes: Of one message's payloads.
+        truncated_failure_bytes: What is kept of a failure that is larger than a blob.
+        max_memo_bytes: Of a workflow's memo.
+        max_links: On one request.
+        max_link_bytes: Of one link.
+        search_attributes: How many, and how large.
+        max_custom_attributes: Search attributes of one type in a namespace; Keyword apart.
+        max_custom_keyword_attributes: Search attributes of type Keyword in a namespace.
+        default_workflow_task_seconds: A workflow task's timeout where none is asked for.
+        max_workflow_task_seconds: The longest timeout of a workflow task.
+        min_retention_seconds: The least that a namespace keeps closed workflows for.
+        history_page_events: The most, and the default, of one page of history.
+        list_page_size: The most, and the default, of one page of a listing.
+        task_poll_seconds: How long a poll for tasks waits.
+        history_poll_seconds: How long a read of history waits for a new event.
+        min_poll_seconds: A poll with less time than this is refused.
+        poll_margin_seconds: A poll ends this much before its caller gives up.
+        query_seconds: How long a query without a deadline waits.
+    """
+
+    max_id_bytes: int = 1_000
+    max_fairness_key_bytes: int = 64
+    max_build_id_bytes: int = 255
+    max_blob_bytes: int = 2 * _MEBIBYTE
+    truncated_failure_bytes: int = _MEBIBYTE // 2
+    max_memo_bytes: int = 2 * _MEBIBYTE
+    max_links: int = 10
+    max_link_bytes: int = 4_000
+    search_attributes: SearchAttributeLimits = field(default_factory=SearchAttributeLimits)
+    max_custom_attributes: int = 3
+    max_custom_keyword_attributes: int = 10
+    default_workflow_task_seconds: float = 10.0
+    max_workflow_task_seconds: float = 120.0
+    min_retention_seconds: int = 3_600
+    history_page_events: int = 256
+    list_page_size: int = 1_000
+    task_poll_seconds: float = 60.0
+    history_poll_seconds: float = 20.0
+    min_poll_seconds: float = 2.0
+    poll_margin_seconds: float = 1.0
+    query_seconds: float = 60.0

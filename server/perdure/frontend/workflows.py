@@ -1,0 +1,120 @@
+"""What clients do with workflows that exist: signal, cancel, terminate, describe, read history."""
+
+from collections.abc import Mapping
+
+from google.protobuf.message import DecodeError
+from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
+
+from perdure.core.errors import InvalidArgumentError
+from perdure.frontend.deadlines import history_poll_timeout
+from perdure.frontend.gates import NamespaceGate
+from perdure.frontend.settings import FrontendSettings
+from perdure.frontend.validation.identifiers import check_execution, check_length
+from perdure.frontend.validation.links import check_links
+from perdure.frontend.validation.payloads import check_blob
+from perdure.proto.stored_pb2 import HistoryPageToken
+from perdure.rpc.clients import Encoded, HistoryClient
+from perdure.rpc.handler import Handler, RequestContext
+
+_HistoryRequest = (
+    wf.GetWorkflowExecutionHistoryRequest | wf.GetWorkflowExecutionHistoryReverseRequest
+)
+
+
+class Workflows:
+    """Handles the RPCs about one workflow."""
+
+    def __init__(
+        self, *, namespaces: NamespaceGate, history: HistoryClient, settings: FrontendSettings
+    ) -> None:
+        self._namespaces = namespaces
+        self._history = history
+        self._settings = settings
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Returns the handlers by RPC name."""
+        return {
+            "SignalWorkflowExecution": self.signal,
+            "RequestCancelWorkflowExecution": self.request_cancel,
+            "TerminateWorkflowExecution": self.terminate,
+            "DescribeWorkflowExecution": self.describe,
+            "GetWorkflowExecutionHistory": self.get_history,
+            "GetWorkflowExecutionHistoryReverse": self.get_history_reverse,
+            "ResetStickyTaskQueue": self.reset_sticky_task_queue,
+        }
+
+    async def signal(
+        self, request: wf.SignalWorkflowExecutionRequest, _context: RequestContext
+    ) -> wf.SignalWorkflowExecutionResponse:
+        """Signals a run."""
+        namespace = await self._namespaces.enter(request.namespace)
+        check_execution(request.workflow_execution, is_set=request.HasField("workflow_execution"))
+        if not request.signal_name:
+            raise InvalidArgumentError("SignalName is not set on request.")
+        check_length("SignalName", request.signal_name, self._settings.max_id_bytes)
+        check_length("RequestId", request.request_id, self._settings.max_id_bytes)
+        check_links(request.links, self._settings)
+        check_blob(request.input, self._settings.max_blob_bytes)
+        return await self._history.signal_workflow_execution(namespace, request)
+
+    async def request_cancel(
+        self, request: wf.RequestCancelWorkflowExecutionRequest, _context: RequestContext
+    ) -> wf.RequestCancelWorkflowExecutionResponse:
+        """Asks a run to cancel itself."""
+        namespace = await self._namespaces.enter(request.namespace)
+        check_execution(request.workflow_execution, is_set=request.HasField("workflow_execution"))
+        check_links(request.links, self._settings)
+        return await self._history.request_cancel_workflow_execution(namespace, request)
+
+    async def terminate(
+        self, request: wf.TerminateWorkflowExecutionRequest, _context: RequestContext
+    ) -> wf.TerminateWorkflowExecutionResponse:
+        """Ends a run at once."""
+        namespace = await self._namespaces.enter(request.namespace)
+        check_execution(request.workflow_execution, is_set=request.HasField("workflow_execution"))
+        check_links(request.links, self._settings)
+        return await self._history.terminate_workflow_execution(namespace, request)
+
+    async def describe(
+        self, request: wf.DescribeWorkflowExecutionRequest, _context: RequestContext
+    ) -> wf.DescribeWorkflowExecutionResponse:
+        """Describes a run."""
+        namespace = await self._namespaces.enter(request.namespace)
+        check_execution(request.execution, is_set=request.HasField("execution"))
+        return await self._history.describe_workflow_execution(namespace, request)
+
+    async def get_history(
+        self, request: wf.GetWorkflowExecutionHistoryRequest, context: RequestContext
+    ) -> Encoded:
+        """Returns a page of history; with `wait_new_event`, it may wait for one."""
+        namespace = await self._namespaces.enter(request.namespace)
+        self._check_history(request)
+        timeout = history_poll_timeout(context, self._settings) if request.wait_new_event else 0.0
+        return await self._history.get_workflow_execution_history(namespace, request, timeout)
+
+    async def get_history_reverse(
+        self, request: wf.GetWorkflowExecutionHistoryReverseRequest, _context: RequestContext
+    ) -> Encoded:
+        """Returns a page of history, newest event first."""
+        namespace = await self._namespaces.enter(request.namespace)
+        self._check_history(request)
+        return await self._history.get_workflow_execution_history_reverse(namespace, request)
+
+    async def reset_sticky_task_queue(
+        self, request: wf.ResetStickyTaskQueueRequest, _context: RequestContext
+    ) -> wf.ResetStickyTaskQueueResponse:
+        """Forgets the worker that has the run in its cache."""
+        namespace = await self._namespaces.enter(request.namespace)
+        check_execution(request.execution, is_set=request.HasField("execution"))
+        return await self._history.reset_sticky_task_queue(namespace, request)
+
+    def _check_history(self, request: _HistoryRequest) -> None:
+        check_execution(request.execution, is_set=request.HasField("execution"))
+        if request.next_page_token:
+            try:
+                HistoryPageToken.FromString(request.next_page_token)
+            except DecodeError:
+                raise InvalidArgumentError("Invalid NextPageToken.") from None
+        most = self._settings.history_page_events
+        if not 0 < request.maximum_page_size <= most:
+            request.maximum_page_size = most

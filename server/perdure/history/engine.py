@@ -1,0 +1,364 @@
+"""The history role: owns workflow state, and implements `HistoryClient` in process.
+
+This module wires the role's parts and spells out the public methods; each family's logic is in a
+module of its own.
+"""
+
+from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
+
+from perdure.core.commit import DispatchKey, DispatchTask, TaskType, TimerRow
+from perdure.core.errors import NotFoundError, ServiceError
+from perdure.core.slots import SLOT_COUNT
+from perdure.core.workflow.deadlines import fire_due
+from perdure.core.workflow.describe import describe
+from perdure.core.workflow.state import Run
+from perdure.core.workflow.step import Step
+from perdure.history.activities import Activities
+from perdure.history.committer import Committer
+from perdure.history.dispatch import Dispatcher
+from perdure.history.entries import EntryCache, WorkflowEntry
+from perdure.history.execution import Executor
+from perdure.history.ids import StepIdentifiers
+from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDirectory
+from perdure.history.queries import BufferedQueries
+from perdure.history.query import Querier
+from perdure.history.reads import HistoryReader
+from perdure.history.responses import PageLimit
+from perdure.history.shard import ShardOwner
+from perdure.history.timers import TimerQueue
+from perdure.history.tokens import TokenMaker
+from perdure.history.workflow_tasks import WorkflowTasks
+from perdure.history.workflows import Workflows, run_key
+from perdure.persistence.ports import Store
+from perdure.rpc.clients import Encoded, MatchingClient, Namespace, Poller
+from perdure.runtime.ports import Clock, Ids
+from perdure.runtime.tasks import TaskSet
+
+REHINT_PAGE = 1000
+
+
+class HistoryEngine:
+    """Implements `perdure.rpc.clients.HistoryClient`."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        matching: MatchingClient,
+        namespaces: NamespaceDirectory,
+        clock: Clock,
+        ids: Ids,
+        tasks: TaskSet,
+        settings: HistorySettings,
+        observer: CommitObserver,
+        owner: str,
+        incarnation: str,
+    ) -> None:
+        """Wires the role; `start` must be awaited before it is used.
+
+        Args:
+            store: Where everything is.
+            matching: Where tasks go.
+            namespaces: What history must know of namespaces.
+            clock: The time.
+            ids: Where identifiers come from.
+            tasks: Where background work runs; closed by its owner after `stop`.
+            settings: Limits.
+            observer: Hears of commits, for metrics.
+            owner: This process, as the shard's owner.
+            incarnation: The store's, as part of every task token.
+        """
+        self._store = store
+        self._matching = matching
+        self._tasks = tasks
+        self._observer = observer
+        page = PageLimit(settings.page_batches, settings.page_bytes)
+        tokens = TokenMaker(incarnation=incarnation)
+        self._queries = BufferedQueries(limit=settings.workflow.max_buffered_queries)
+        self._shard = ShardOwner(
+            metadata=store, owner=owner, ids=ids, tasks=tasks, on_acquired=self._acquired
+        )
+        self._cache = EntryCache(budget_bytes=settings.cache_bytes, on_evict=self._evicted)
+        self._committer = Committer(
+            store=store, tasks=tasks, max_batch=settings.commit_batch, on_lost=self._lost
+        )
+        self._dispatcher = Dispatcher(
+            matching=matching,
+            store=store,
+            queries=self._queries,
+            tokens=tokens,
+            tasks=tasks,
+            page=page,
+            undo=self.undo_task_started,
+        )
+        self._timers = TimerQueue(
+            store=store,
+            clock=clock,
+            tasks=tasks,
+            horizon_seconds=settings.timer_horizon,
+            page_rows=settings.timer_batch,
+            concurrency=settings.concurrent_timers,
+            fire=self._fire,
+        )
+        self._executor = Executor(
+            store=store,
+            shard=self._shard,
+            committer=self._committer,
+            cache=self._cache,
+            dispatcher=self._dispatcher,
+            timers=self._timers,
+            namespaces=namespaces,
+            clock=clock,
+            ids=StepIdentifiers(ids=ids, shard=self._shard),
+            tasks=tasks,
+            settings=settings,
+            observer=observer,
+        )
+        self._workflows = Workflows(executor=self._executor)
+        self._workflow_tasks = WorkflowTasks(
+            executor=self._executor,
+            dispatcher=self._dispatcher,
+            queries=self._queries,
+            tokens=tokens,
+            ids=ids,
+        )
+        self._activities = Activities(
+            executor=self._executor, dispatcher=self._dispatcher, tokens=tokens
+        )
+        self._querier = Querier(
+            executor=self._executor,
+            dispatcher=self._dispatcher,
+            queries=self._queries,
+            matching=matching,
+            ids=ids,
+        )
+        self._reader = HistoryReader(executor=self._executor, store=store, page=page)
+
+    # Life cycle
+
+    async def start(self) -> None:
+        """Takes over the shard, and goes on with every timer and task that is in the store.
+
+        Raises:
+            StoreError: The store cannot be reached.
+        """
+        await self._shard.acquire()
+
+    def stop(self) -> None:
+        """Stops firing timers; requests in progress may still end."""
+        self._timers.stop()
+
+    def _acquired(self) -> None:
+        self._timers.start()
+        self._tasks.spawn("offer-tasks", self._offer_stored_tasks())
+
+    async def _offer_stored_tasks(self) -> None:
+        after: DispatchKey | None = None
+        while True:
+            tasks = await self._store.read_tasks(0, SLOT_COUNT - 1, after, REHINT_PAGE)
+            self._matching.add_tasks(tasks)
+            if len(tasks) < REHINT_PAGE:
+                return
+            after = tasks[-1].key
+
+    def _lost(self, unknown: bool) -> None:
+        self._observer.commits_lost(unknown)
+        self._shard.recover()
+        self._cache.drop_all()
+
+    def _evicted(self, entry: WorkflowEntry) -> None:
+        for run_id in entry.runs:
+            self._queries.release(run_id)
+
+    async def _fire(self, row: TimerRow) -> None:
+        def act(step: Step, run: Run) -> None:
+            if run.state.timer_due == row.due:
+                change = step.edit(run)
+                fire_due(step, change)
+                step.consume_timer(row, run)
+
+        try:
+            await self._executor.update(row.run, act)
+        except NotFoundError:
+            # The run was deleted with its rows after this one was read.
+            return
+
+    # Clients
+
+    async def start_workflow_execution(
+        self, namespace: Namespace, request: wf.StartWorkflowExecutionRequest
+    ) -> wf.StartWorkflowExecutionResponse:
+        """Starts a workflow, or applies its conflict and reuse policies."""
+        return await self._workflows.start(namespace, request)
+
+    async def signal_with_start_workflow_execution(
+        self, namespace: Namespace, request: wf.SignalWithStartWorkflowExecutionRequest
+    ) -> wf.SignalWithStartWorkflowExecutionResponse:
+        """Signals the running run, or starts one with the signal in it."""
+        return await self._workflows.signal_with_start(namespace, request)
+
+    async def signal_workflow_execution(
+        self, namespace: Namespace, request: wf.SignalWorkflowExecutionRequest
+    ) -> wf.SignalWorkflowExecutionResponse:
+        """Signals a run."""
+        return await self._workflows.signal(namespace, request)
+
+    async def request_cancel_workflow_execution(
+        self, namespace: Namespace, request: wf.RequestCancelWorkflowExecutionRequest
+    ) -> wf.RequestCancelWorkflowExecutionResponse:
+        """Asks a run to cancel itself."""
+        return await self._workflows.request_cancel(namespace, request)
+
+    async def terminate_workflow_execution(
+        self, namespace: Namespace, request: wf.TerminateWorkflowExecutionRequest
+    ) -> wf.TerminateWorkflowExecutionResponse:
+        """Ends a run at once."""
+        return await self._workflows.terminate(namespace, request)
+
+    async def describe_workflow_execution(
+        self, namespace: Namespace, request: wf.DescribeWorkflowExecutionRequest
+    ) -> wf.DescribeWorkflowExecutionResponse:
+        """Describes a run."""
+        _, run = await self._executor.read(run_key(namespace, request.execution))
+        return describe(run)
+
+    async def get_workflow_execution_history(
+        self,
+        namespace: Namespace,
+        request: wf.GetWorkflowExecutionHistoryRequest,
+        timeout: float,  # noqa: ASYNC109 - a deadline of the caller's, passed on
+    ) -> Encoded:
+        """Returns a page of history; waits up to `timeout` seconds where that is asked."""
+        return await self._reader.page(namespace, request, timeout)
+
+    async def get_workflow_execution_history_reverse(
+        self, namespace: Namespace, request: wf.GetWorkflowExecutionHistoryReverseRequest
+    ) -> Encoded:
+        """Returns a page of history, newest event first."""
+        return await self._reader.reverse(namespace, request)
+
+    async def query_workflow(
+        self,
+        namespace: Namespace,
+        request: wf.QueryWorkflowRequest,
+        timeout: float,  # noqa: ASYNC109 - a deadline of the caller's, passed on
+    ) -> wf.QueryWorkflowResponse:
+        """Has a worker answer a query."""
+        return await self._querier.query(namespace, request, timeout)
+
+    # Workers
+
+    async def record_workflow_task_started(self, task: DispatchTask, poller: Poller) -> Encoded:
+        """Records that a workflow task has started."""
+        return await self._workflow_tasks.record_started(task, poller)
+
+    async def record_activity_task_started(self, task: DispatchTask, poller: Poller) -> Encoded:
+        """Records that an activity task has started."""
+        return await self._activities.record_started(task, poller)
+
+    async def undo_task_started(self, task: DispatchTask, request_id: str) -> None:
+        """Makes a started task pending again: its poller never got it."""
+        try:
+            if task.key.queue.task_type is TaskType.WORKFLOW:
+                await self._workflow_tasks.undo_started(task, request_id)
+            else:
+                await self._activities.undo_started(task, request_id)
+        except ServiceError:
+            # The run is gone or the store is away; the task's own timeout brings it back.
+            return
+
+    async def respond_workflow_task_completed(
+        self, namespace: Namespace, request: wf.RespondWorkflowTaskCompletedRequest
+    ) -> Encoded:
+        """Applies a workflow task's commands."""
+        return await self._workflow_tasks.complete(namespace, request)
+
+    async def respond_workflow_task_failed(
+        self, namespace: Namespace, request: wf.RespondWorkflowTaskFailedRequest
+    ) -> wf.RespondWorkflowTaskFailedResponse:
+        """Records a failed workflow task."""
+        return await self._workflow_tasks.fail(namespace, request)
+
+    async def reset_sticky_task_queue(
+        self, namespace: Namespace, request: wf.ResetStickyTaskQueueRequest
+    ) -> wf.ResetStickyTaskQueueResponse:
+        """Forgets the worker that has the run in its cache."""
+        return await self._workflow_tasks.reset_sticky(namespace, request)
+
+    async def respond_activity_task_completed(
+        self, namespace: Namespace, request: wf.RespondActivityTaskCompletedRequest
+    ) -> wf.RespondActivityTaskCompletedResponse:
+        """Completes an activity, by token."""
+        target = self._activities.by_token(namespace, request.task_token)
+        result = request.result if request.HasField("result") else None
+        await self._activities.complete(target, result, request.identity)
+        return wf.RespondActivityTaskCompletedResponse()
+
+    async def respond_activity_task_failed(
+        self, namespace: Namespace, request: wf.RespondActivityTaskFailedRequest
+    ) -> wf.RespondActivityTaskFailedResponse:
+        """Fails an activity attempt, by token."""
+        target = self._activities.by_token(namespace, request.task_token)
+        await self._activities.fail(target, request)
+        return wf.RespondActivityTaskFailedResponse()
+
+    async def respond_activity_task_canceled(
+        self, namespace: Namespace, request: wf.RespondActivityTaskCanceledRequest
+    ) -> wf.RespondActivityTaskCanceledResponse:
+        """Cancels an activity, by token."""
+        target = self._activities.by_token(namespace, request.task_token)
+        details = request.details if request.HasField("details") else None
+        await self._activities.cancel(target, details, request.identity)
+        return wf.RespondActivityTaskCanceledResponse()
+
+    async def record_activity_task_heartbeat(
+        self, namespace: Namespace, request: wf.RecordActivityTaskHeartbeatRequest
+    ) -> wf.RecordActivityTaskHeartbeatResponse:
+        """Records a heartbeat, by token."""
+        target = self._activities.by_token(namespace, request.task_token)
+        details = request.details if request.HasField("details") else None
+        canceled = await self._activities.heartbeat(target, details, request.identity)
+        return wf.RecordActivityTaskHeartbeatResponse(cancel_requested=canceled)
+
+    async def respond_activity_task_completed_by_id(
+        self, namespace: Namespace, request: wf.RespondActivityTaskCompletedByIdRequest
+    ) -> wf.RespondActivityTaskCompletedByIdResponse:
+        """Completes an activity, by its id."""
+        target = self._activities.by_id(
+            namespace, request.workflow_id, request.run_id, request.activity_id
+        )
+        result = request.result if request.HasField("result") else None
+        await self._activities.complete(target, result, request.identity)
+        return wf.RespondActivityTaskCompletedByIdResponse()
+
+    async def respond_activity_task_failed_by_id(
+        self, namespace: Namespace, request: wf.RespondActivityTaskFailedByIdRequest
+    ) -> wf.RespondActivityTaskFailedByIdResponse:
+        """Fails an activity attempt, by its id."""
+        target = self._activities.by_id(
+            namespace, request.workflow_id, request.run_id, request.activity_id
+        )
+        await self._activities.fail(target, request)
+        return wf.RespondActivityTaskFailedByIdResponse()
+
+    async def respond_activity_task_canceled_by_id(
+        self, namespace: Namespace, request: wf.RespondActivityTaskCanceledByIdRequest
+    ) -> wf.RespondActivityTaskCanceledByIdResponse:
+        """Cancels an activity, by its id."""
+        target = self._activities.by_id(
+            namespace, request.workflow_id, request.run_id, request.activity_id
+        )
+        details = request.details if request.HasField("details") else None
+        await self._activities.cancel(target, details, request.identity)
+        return wf.RespondActivityTaskCanceledByIdResponse()
+
+    async def record_activity_task_heartbeat_by_id(
+        self, namespace: Namespace, request: wf.RecordActivityTaskHeartbeatByIdRequest
+    ) -> wf.RecordActivityTaskHeartbeatByIdResponse:
+        """Records a heartbeat, by the activity's id."""
+        target = self._activities.by_id(
+            namespace, request.workflow_id, request.run_id, request.activity_id
+        )
+        details = request.details if request.HasField("details") else None
+        canceled = await self._activities.heartbeat(target, details, request.identity)
+        return wf.RecordActivityTaskHeartbeatByIdResponse(cancel_requested=canceled)

@@ -1,0 +1,131 @@
+"""What clients do to workflows: start, signal, cancel, terminate."""
+
+import uuid
+
+from temporalio.api.common.v1 import message_pb2 as common
+from temporalio.api.enums.v1 import event_type_pb2 as events
+from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
+
+from perdure.core.commit import RunKey
+from perdure.core.errors import InvalidArgumentError, NotFoundError
+from perdure.core.workflow import signals
+from perdure.core.workflow.close import Termination, terminate
+from perdure.core.workflow.start import StartResult, start_workflow
+from perdure.core.workflow.state import Run
+from perdure.core.workflow.step import Step
+from perdure.history.execution import Executor
+from perdure.rpc.clients import Namespace
+
+
+def run_key(namespace: Namespace, execution: common.WorkflowExecution) -> RunKey:
+    """Returns the run that a request names; an empty run id names the current one.
+
+    Raises:
+        InvalidArgumentError: The run id is no UUID.
+    """
+    if execution.run_id:
+        try:
+            uuid.UUID(execution.run_id)
+        except ValueError:
+            raise InvalidArgumentError("Invalid RunId.") from None
+    return RunKey(namespace.id, execution.workflow_id, execution.run_id)
+
+
+def check_chain(run: Run, first_run_id: str) -> None:
+    """Raises NotFoundError unless a run belongs to the chain that a request names, if any."""
+    if first_run_id and run.start.first_run_id != first_run_id:
+        raise NotFoundError("workflow not found for ID: " + run.key.workflow_id)
+
+
+class Workflows:
+    """Starts and ends workflows, and passes messages to them."""
+
+    def __init__(self, *, executor: Executor) -> None:
+        self._executor = executor
+
+    async def start(
+        self, namespace: Namespace, request: wf.StartWorkflowExecutionRequest
+    ) -> wf.StartWorkflowExecutionResponse:
+        """Starts a workflow, or applies its conflict and reuse policies."""
+        result = await self._executor.start(
+            namespace.id,
+            request.workflow_id,
+            lambda step: start_workflow(step, namespace.id, request),
+            assume_new=True,
+        )
+        response = wf.StartWorkflowExecutionResponse(
+            run_id=result.run_id,
+            first_execution_run_id=result.first_run_id,
+            started=result.started,
+            status=result.status,
+        )
+        _link_to_start(response.link, namespace, request.workflow_id, result)
+        return response
+
+    async def signal_with_start(
+        self, namespace: Namespace, request: wf.SignalWithStartWorkflowExecutionRequest
+    ) -> wf.SignalWithStartWorkflowExecutionResponse:
+        """Signals the running run, or starts one with the signal in it."""
+        result = await self._executor.start(
+            namespace.id,
+            request.workflow_id,
+            lambda step: signals.signal_with_start(step, namespace.id, request),
+            assume_new=False,
+        )
+        return wf.SignalWithStartWorkflowExecutionResponse(
+            run_id=result.run_id, started=result.started
+        )
+
+    async def signal(
+        self, namespace: Namespace, request: wf.SignalWorkflowExecutionRequest
+    ) -> wf.SignalWorkflowExecutionResponse:
+        """Signals a run."""
+
+        def act(step: Step, run: Run) -> None:
+            signals.signal(step.edit(run), request)
+
+        await self._executor.update(run_key(namespace, request.workflow_execution), act)
+        return wf.SignalWorkflowExecutionResponse()
+
+    async def request_cancel(
+        self, namespace: Namespace, request: wf.RequestCancelWorkflowExecutionRequest
+    ) -> wf.RequestCancelWorkflowExecutionResponse:
+        """Asks a run to cancel itself."""
+
+        def act(step: Step, run: Run) -> None:
+            check_chain(run, request.first_execution_run_id)
+            signals.request_cancel(step.edit(run), request)
+
+        await self._executor.update(run_key(namespace, request.workflow_execution), act)
+        return wf.RequestCancelWorkflowExecutionResponse()
+
+    async def terminate(
+        self, namespace: Namespace, request: wf.TerminateWorkflowExecutionRequest
+    ) -> wf.TerminateWorkflowExecutionResponse:
+        """Ends a run at once."""
+        termination = Termination(
+            reason=request.reason,
+            identity=request.identity,
+            details=request.details if request.HasField("details") else None,
+            links=tuple(request.links),
+        )
+
+        def act(step: Step, run: Run) -> None:
+            check_chain(run, request.first_execution_run_id)
+            change = step.edit(run)
+            signals.require_open(change)
+            terminate(change, termination)
+
+        await self._executor.update(run_key(namespace, request.workflow_execution), act)
+        return wf.TerminateWorkflowExecutionResponse()
+
+
+def _link_to_start(
+    link: common.Link, namespace: Namespace, workflow_id: str, result: StartResult
+) -> None:
+    event = link.workflow_event
+    event.namespace = namespace.name
+    event.workflow_id = workflow_id
+    event.run_id = result.run_id
+    event.event_ref.event_id = 1
+    event.event_ref.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED

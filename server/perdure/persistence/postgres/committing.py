@@ -1,0 +1,216 @@
+"""The commit connection: group commit in one round trip.
+
+Theory of operation: the hopeful way sends BEGIN, all statements and COMMIT in one pipeline; what a
+batch expects of the database is checked by the statements themselves, which end the transaction
+when it does not hold. Then the batch is gone through carefully in a second transaction: fenced
+transitions are dropped by one locked read of the epochs, the rest is bisected between savepoints
+until what was refused stands alone.
+
+Rules that hold here: there is one connection and the store's lock is held around every call. An
+outcome is unknown from the moment that COMMIT may have been sent on a connection that then died.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import Int8BinaryDumper
+
+from perdure.core.commit import Commit
+from perdure.persistence.coalescing import COMMITTED, fold
+from perdure.persistence.ports import Outcome, Result, Shard, StoreUnavailable, UnknownOutcome
+from perdure.persistence.postgres.database import STATEMENTS, Connection, connect
+from perdure.persistence.postgres.rows import expect_epochs, statements
+
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+
+_BROKEN_EXPECTATION = "PDX01"
+_REFUSING_CLASSES = ("22", "23", "54")
+"""SQLSTATE classes: data exception, integrity violation, program limit exceeded."""
+
+_RESULTS = {
+    "fence": Result.FENCED,
+    "current": Result.CURRENT_MISMATCH,
+    "current_runs_pkey": Result.CURRENT_MISMATCH,
+    "version": Result.VERSION_MISMATCH,
+    "runs_pkey": Result.VERSION_MISMATCH,
+}
+
+
+class Refused(Exception):
+    """The database refuses a batch: an expectation is broken or a row cannot be held."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.detail)
+        self.outcome = outcome
+
+
+class Committer:
+    """Writes batches on a connection of its own, which it makes again when it broke."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: Connection | None = None
+        self.careful = 0
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """Applies transitions in order. Raises StoreUnavailable or UnknownOutcome."""
+        connection = await self._connected()
+        try:
+            try:
+                return await self._hopefully(connection, commits)
+            except Refused:
+                self.careful += 1
+                return await self._carefully(connection, commits)
+        except psycopg.Error as error:
+            if connection.closed:
+                raise UnknownOutcome(f"the connection died around a commit: {error}") from error
+            await _control(connection, "ROLLBACK")
+            raise StoreUnavailable(f"the database did not commit: {error}") from error
+
+    async def acquire_shard(self, first_slot: int, last_slot: int, owner: str) -> Shard:
+        """Takes over a range of slots; waits behind the transactions that hold them."""
+        connection = await self._connected()
+        slots = {"first_slot": first_slot, "last_slot": last_slot}
+        try:
+            async with connection.transaction():
+                await connection.execute(STATEMENTS["lock_takeovers"])
+                cursor = await connection.execute(STATEMENTS["acquire_shard"], slots)
+                row = await cursor.fetchone()
+                assert row is not None
+                shard = Shard(first_slot, last_slot, owner, row[0])
+                await connection.execute(STATEMENTS["insert_shard"], shard)
+        except psycopg.Error as error:
+            raise StoreUnavailable(f"the shard could not be acquired: {error}") from error
+        return shard
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            try:
+                self._connection = await connect(self._dsn)
+                await _configure(self._connection)
+            except psycopg.Error as error:
+                raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+        return self._connection
+
+    async def _hopefully(
+        self, connection: Connection, commits: Sequence[Commit]
+    ) -> list[Outcome]:
+        return await _write(connection, BEGIN, [expect_epochs(commits)], commits, "COMMIT")
+
+    async def _carefully(
+        self, connection: Connection, commits: Sequence[Commit]
+    ) -> list[Outcome]:
+        await _control(connection, "ROLLBACK")
+        await _control(connection, BEGIN)
+        outcomes = await _fence(connection, commits)
+        held = [index for index, outcome in enumerate(outcomes) if outcome is COMMITTED]
+        written = await _bisect(connection, [commits[index] for index in held])
+        for index, outcome in zip(held, written, strict=True):
+            outcomes[index] = outcome
+        await _control(connection, "COMMIT")
+        return outcomes
+
+
+async def _configure(connection: Connection) -> None:
+    """Makes commits durable, and arrays of numbers of one type whatever the numbers."""
+    connection.adapters.register_dumper(int, Int8BinaryDumper)
+    row = await (await connection.execute(STATEMENTS["inspect"])).fetchone()
+    if row is not None and row[3] == "off":
+        await connection.execute("SET synchronous_commit = on")
+
+
+async def _write(
+    connection: Connection,
+    first: str,
+    expectations: Sequence[tuple[str, tuple[object, ...]]],
+    commits: Sequence[Commit],
+    last: str,
+) -> list[Outcome]:
+    """Sends everything in one pipeline. Raises Refused, or psycopg.Error when it cannot be sent."""
+    plans, outcomes = fold(commits)
+    failure: Exception | None = None
+    async with connection.pipeline() as pipeline:
+        try:
+            await _control(connection, first)
+            for name, parameters in expectations:
+                await connection.execute(STATEMENTS[name], parameters, prepare=True)
+            for plan in plans:
+                for name, parameters in statements(plan):
+                    await connection.execute(STATEMENTS[name], parameters, prepare=True)
+            await _control(connection, last)
+            await pipeline.sync()
+        except (psycopg.Error, OverflowError, UnicodeEncodeError) as error:
+            failure = error
+            await _drain(pipeline)
+    if failure is None:
+        return outcomes
+    if connection.closed or (refused := _refusal(failure)) is None:
+        raise failure
+    raise Refused(refused) from failure
+
+
+async def _control(connection: Connection, command: str) -> None:
+    """Sends a transaction command.
+
+    Never prepared: psycopg would still believe in a command that was prepared in a pipeline that
+    the server gave up before.
+    """
+    await connection.execute(command.encode(), prepare=False)
+
+
+async def _drain(pipeline: psycopg.AsyncPipeline) -> None:
+    """Takes in what is left of a pipeline that failed, so that it can be left in order."""
+    with suppress(psycopg.Error):
+        await pipeline.sync()
+
+
+async def _fence(connection: Connection, commits: Sequence[Commit]) -> list[Outcome]:
+    epochs = list({commit.epoch for commit in commits})
+    cursor = await connection.execute(STATEMENTS["lock_epochs"], (epochs,))
+    held = {row[3]: range(row[0], row[1] + 1) for row in await cursor.fetchall()}
+    return [
+        COMMITTED
+        if commit.slot in held.get(commit.epoch, ())
+        else Outcome(Result.FENCED, f"slot {commit.slot} is not held at {commit.epoch}")
+        for commit in commits
+    ]
+
+
+async def _bisect(connection: Connection, commits: Sequence[Commit]) -> list[Outcome]:
+    if not commits:
+        return []
+    try:
+        return await _write(
+            connection, "SAVEPOINT transition", (), commits, "RELEASE SAVEPOINT transition"
+        )
+    except Refused as refused:
+        if connection.info.transaction_status is TransactionStatus.INERROR:
+            await _control(connection, "ROLLBACK TO SAVEPOINT transition")
+        if len(commits) == 1:
+            return [refused.outcome]
+    middle = len(commits) // 2
+    outcomes = await _bisect(connection, commits[:middle])
+    return outcomes + await _bisect(connection, commits[middle:])
+
+
+def _refusal(error: Exception) -> Outcome | None:
+    """Returns how a transition that stands alone ends, or None when it is not to blame."""
+    if not isinstance(error, psycopg.Error) or (
+        isinstance(error, psycopg.DataError) and error.sqlstate is None
+    ):
+        return Outcome(Result.REJECTED, f"the driver refuses a value: {error}")
+    state = error.sqlstate or ""
+    reason = error.diag.message_primary or str(error)
+    if state == _BROKEN_EXPECTATION:
+        return Outcome(_RESULTS[reason], f"the {reason} is not the expected one")
+    if state.startswith(_REFUSING_CLASSES):
+        result = _RESULTS.get(error.diag.constraint_name or "", Result.REJECTED)
+        return Outcome(result, f"the database refuses a row: {reason}")
+    return None

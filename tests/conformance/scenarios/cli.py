@@ -1,0 +1,115 @@
+"""The `temporal` CLI: what its commands print as JSON."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+from conformance.commands import complete_workflow
+from conformance.driver import Driver
+from conformance.recording import Recording
+from conformance.scenario import ScenarioEnv, scenario
+from conformance.targets import oracle_command
+
+_CLI_IDENTITY = re.compile(r"temporal-cli:\S+@\S+")
+_UNLIKE = {
+    "historySizeBytes": "<size>",
+    "executionDuration": "<duration>",
+    "taskId": "<task id>",
+    "eventTime": "<time>",
+}
+"""Values that no two runs share, by the names that the CLI prints them under."""
+
+
+async def temporal(env: ScenarioEnv, *arguments: str) -> Any:
+    """Runs the CLI against the server and returns what it printed, or its error."""
+    process = await asyncio.create_subprocess_exec(
+        *oracle_command(),
+        *arguments,
+        f"--address={env.address}",
+        "--output=json",
+        "--disable-config-file",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    if process.returncode:
+        return {"exit": process.returncode, "error": errors.decode().strip()}
+    text = output.decode().strip()
+    return _alike(json.loads(text)) if text else "OK"
+
+
+@scenario
+async def cli_workflow(env: ScenarioEnv) -> Recording:
+    """Start, describe, list, count, signal, show, terminate."""
+    record, driver = env.recording(), Driver(env)
+    workflow = f"--workflow-id={driver.workflow_id}"
+    record.note(
+        "start",
+        await temporal(
+            env,
+            *("workflow", "start", workflow, "--type=Conformance", "--input=1"),
+            f"--task-queue={driver.queue}",
+            "--memo=key=7",
+        ),
+    )
+    record.note(
+        "start again",
+        await temporal(
+            env,
+            *("workflow", "start", workflow, "--type=Conformance", "--fail-existing"),
+            f"--task-queue={driver.queue}",
+        ),
+    )
+    record.note("signal", await temporal(env, "workflow", "signal", workflow, "--name=s"))
+    record.note("describe", await temporal(env, "workflow", "describe", workflow))
+    query = f"--query=WorkflowId = '{driver.workflow_id}'"
+    record.note("list", await temporal(env, "workflow", "list", query))
+    record.note("count", await temporal(env, "workflow", "count", query))
+    record.note("show", await temporal(env, "workflow", "show", workflow))
+    record.note("cancel", await temporal(env, "workflow", "cancel", workflow, "--reason=why"))
+    record.note("terminate", await temporal(env, "workflow", "terminate", workflow, "--reason=why"))
+    record.note("terminate again", await temporal(env, "workflow", "terminate", workflow))
+    record.note("describe closed", await temporal(env, "workflow", "describe", workflow))
+    return record
+
+
+@scenario
+async def cli_result(env: ScenarioEnv) -> Recording:
+    """The result of a workflow, and of one that is missing."""
+    record, driver = env.recording(), Driver(env)
+    await driver.start()
+    await driver.step(complete_workflow())
+    workflow = f"--workflow-id={driver.workflow_id}"
+    record.note("result", await temporal(env, "workflow", "result", workflow))
+    missing = f"--workflow-id={env.name('missing')}"
+    record.note("result of missing", await temporal(env, "workflow", "result", missing))
+    record.note("describe missing", await temporal(env, "workflow", "describe", missing))
+    return record
+
+
+@scenario
+async def cli_operator(env: ScenarioEnv) -> Recording:
+    """Namespaces and the cluster as an operator sees them."""
+    record, space = env.recording(), env.name("space")
+    create = ("operator", "namespace", "create", f"--namespace={space}", "--retention=24h")
+    record.note("create", await temporal(env, *create))
+    record.note("create again", await temporal(env, *create))
+    describe = ("operator", "namespace", "describe")
+    record.note("describe", await temporal(env, *describe, f"--namespace={space}"))
+    record.note("describe missing", await temporal(env, *describe, "--namespace=no-such-namespace"))
+    listed = await temporal(env, "operator", "namespace", "list")
+    names = [item["namespaceInfo"]["name"] for item in listed]
+    record.note("listed", sorted({space, "default"} & set(names)))
+    record.note("health", await temporal(env, "operator", "cluster", "health"))
+    return record
+
+
+def _alike(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _UNLIKE.get(key) or _alike(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_alike(item) for item in value]
+    if isinstance(value, str):
+        return _CLI_IDENTITY.sub("temporal-cli:<user>@<host>", value)
+    return value
