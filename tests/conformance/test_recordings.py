@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import pytest
 
+from conformance import report
 from conformance.compare import differences
 from conformance.deviations import DEVIATIONS
 from conformance.recording import RECORDED, RecordedAnswers
@@ -51,3 +52,7 @@ def test_recording_is_fresh(name: str, oracle_address: str) -> None:
         if not found:
             return
     pytest.fail(f"the recording of {name} is stale:\n{found}", pytrace=False)
+
+
+def test_the_compatibility_page_is_up_to_date() -> None:
+    assert report.PAGE.read_text() == report.page(), "run `python -m conformance.report`"

@@ -117,9 +117,7 @@ async def test_kill_9_loses_nothing(server: RunningServer) -> None:
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
     async with worker:
-        collector = await client.start_workflow(
-            Collects.run, -1, id="collector", task_queue=QUEUE
-        )
+        collector = await client.start_workflow(Collects.run, -1, id="collector", task_queue=QUEUE)
         signaller = Signaller(collector)
         signalling = asyncio.create_task(signaller.run())
         handles: list[WorkflowHandle[Any, int]] = []

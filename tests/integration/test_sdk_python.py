@@ -46,7 +46,9 @@ async def test_hello_world(client: Client, queue: str, worker: Worker) -> None:
 
 async def test_many_at_once(client: Client, queue: str, worker: Worker) -> None:
     handles = [
-        await client.start_workflow(Hello.run, str(number), id=f"{queue}-{number}", task_queue=queue)
+        await client.start_workflow(
+            Hello.run, str(number), id=f"{queue}-{number}", task_queue=queue
+        )
         for number in range(50)
     ]
     results = [await handle.result() for handle in handles]

@@ -163,7 +163,10 @@ class Simulation:
             elif (error := task.exception()) is not None:
                 self._trace.violation(f"the {task.get_name()} failed: {error!r}")
         await self._nemesis.stop()
-        if not pending:
+        if pending:
+            async for line in storage.describe_open_runs(self._store, NAMESPACE.id):
+                self._trace.note("store", line)
+        else:
             await self._check({plan.workflow_id: plan.expectation for plan in plans})
 
     async def _check(self, expectations: dict[str, invariants.Expectation]) -> None:

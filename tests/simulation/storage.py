@@ -14,6 +14,7 @@ from simulation.invariants import FinalRun, Runs, status
 
 ALL = 1_000_000
 NEVER = 1 << 62
+RUNNING = 1
 
 
 async def read_runs(store: Store, namespace_id: str) -> dict[str, FinalRun]:
@@ -27,6 +28,24 @@ async def _read_run(store: Store, row: VisibilityRow) -> FinalRun:
     batches = await store.read_history(key, 1, ALL, ALL)
     whole = history.History.FromString(b"".join(batch.blob for batch in batches))
     return FinalRun(row.workflow_id, row.run_id, list(whole.events))
+
+
+async def describe_open_runs(store: Store, namespace_id: str) -> AsyncIterator[str]:
+    """Yields what the store knows of every run that has not ended, to find out why."""
+    for task in await store.read_tasks(0, SLOT_COUNT - 1, None, ALL):
+        yield f"task row {task}"
+    for timer in await store.read_timers(0, SLOT_COUNT - 1, NEVER, None, ALL):
+        yield f"timer row {timer}"
+    for run in (await read_runs(store, namespace_id)).values():
+        if status(run) != RUNNING:
+            continue
+        key = RunKey(namespace_id, run.workflow_id, run.run_id)
+        stored_run = await store.load_run(key)
+        types = " ".join(str(event.event_type) for event in run.events)
+        yield f"open run {key}: events {types}"
+        if stored_run is not None:
+            state = str(stored.RunState.FromString(stored_run.state))
+            yield f"open run {key}: {' '.join(state.split())}, items {list(stored_run.items)}"
 
 
 async def check_store(store: Store, namespace_id: str, runs: Runs) -> AsyncIterator[str]:

@@ -78,7 +78,10 @@ class SimulatedDatabase:
         assert not transaction.settled
         transaction.settled = True
         self.commits += 1
-        return await self.inner.commit(transaction.batch)
+        outcomes = await self.inner.commit(transaction.batch)
+        for commit, outcome in zip(transaction.batch, outcomes, strict=True):
+            self.trace.note("store", f"{_summary(commit)}: {outcome.result.value}")
+        return outcomes
 
     def abandon(self, transaction: _Transaction) -> None:
         """Takes over a transaction whose connection has died."""
@@ -187,3 +190,14 @@ class StoreSession:
             return self._read(call, arguments, keywords)
 
         return read
+
+
+def _summary(commit: Commit) -> str:
+    """Says in a few words what a transition changes."""
+    runs = []
+    for write in commit.runs:
+        events = "".join(f" +{each.first_event_id}-{each.last_event_id}" for each in write.history)
+        runs.append(f"{write.run_id[-6:]} v{write.expected_version + 1}{events}")
+    tasks = f", tasks +{len(commit.tasks_added)} -{len(commit.tasks_deleted)}"
+    timers = f", timers +{len(commit.timers_added)} -{len(commit.timers_deleted)}"
+    return f"{commit.workflow_id} {' '.join(runs)}{tasks}{timers}"

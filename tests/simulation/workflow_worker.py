@@ -102,6 +102,10 @@ class WorkflowWorker:
         state = await self._state(task)
         if state is None:
             return Task()
+        if state.last_event_id != task.started_event_id:
+            # This worker was slow: the task has timed out, and another one was worked on.
+            self._frontend.trace.note(self.name, f"task of {run_id} is old")
+            return Task()
         try:
             made = state.decide()
         except StaleStateError as error:

@@ -33,7 +33,7 @@ SUPPORTED_CLIENTS: Final[Mapping[str, str]] = {
 
 _Version = tuple[int, int, int]
 _VERSION = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:[-+].*)?", re.ASCII)
-_CONDITION = re.compile(r"(<=|>=|!=|==|=|<|>|!)?\s*(\S+)", re.ASCII)
+_CONDITION = re.compile(r"\s*(<=|>=|!=|==|=|<|>|!)?\s*(\S+)", re.ASCII)
 _OPERATORS: Final[Mapping[str, Callable[[_Version, _Version], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,

@@ -11,7 +11,6 @@ outcome is unknown from the moment that COMMIT may have been sent on a connectio
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -136,24 +135,34 @@ async def _write(
     """Sends everything in one pipeline. Raises Refused, or psycopg.Error when it cannot be sent."""
     plans, outcomes = fold(commits)
     failure: Exception | None = None
-    async with connection.pipeline() as pipeline:
-        try:
-            await _control(connection, first)
-            for name, parameters in expectations:
-                await connection.execute(STATEMENTS[name], parameters, prepare=True)
-            for plan in plans:
-                for name, parameters in statements(plan):
+    try:
+        async with connection.pipeline():
+            try:
+                await _control(connection, first)
+                for name, parameters in expectations:
                     await connection.execute(STATEMENTS[name], parameters, prepare=True)
-            await _control(connection, last)
-            await pipeline.sync()
-        except (psycopg.Error, OverflowError, UnicodeEncodeError) as error:
-            failure = error
-            await _drain(pipeline)
+                for plan in plans:
+                    for name, parameters in statements(plan):
+                        await connection.execute(STATEMENTS[name], parameters, prepare=True)
+                await _control(connection, last)
+            except (psycopg.Error, OverflowError, UnicodeEncodeError) as error:
+                failure = error
+    except psycopg.Error as error:
+        failure = failure or _first(error)
     if failure is None:
         return outcomes
     if connection.closed or (refused := _refusal(failure)) is None:
         raise failure
     raise Refused(refused) from failure
+
+
+def _first(error: psycopg.Error) -> psycopg.Error:
+    """Returns the error that made the server give up a pipeline, which psycopg may cover."""
+    while isinstance(error, psycopg.errors.PipelineAborted) and isinstance(
+        error.__context__, psycopg.Error
+    ):
+        error = error.__context__
+    return error
 
 
 async def _control(connection: Connection, command: str) -> None:
@@ -163,12 +172,6 @@ async def _control(connection: Connection, command: str) -> None:
     the server gave up before.
     """
     await connection.execute(command.encode(), prepare=False)
-
-
-async def _drain(pipeline: psycopg.AsyncPipeline) -> None:
-    """Takes in what is left of a pipeline that failed, so that it can be left in order."""
-    with suppress(psycopg.Error):
-        await pipeline.sync()
 
 
 async def _fence(connection: Connection, commits: Sequence[Commit]) -> list[Outcome]:
