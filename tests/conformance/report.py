@@ -62,7 +62,7 @@ def _rpcs(surface: RecordedAnswers) -> str:
     lines = [
         f"## RPCs: {len(surface.steps) - len(refused)} of {len(surface.steps)}",
         "",
-        "The answers to a request that names no existing namespace are compared for every RPC.",
+        "Of every RPC the answer to a request with nothing but the default namespace is compared.",
         "",
         "| RPC | Perdure |",
         "| --- | --- |",

@@ -23,6 +23,12 @@ def set_duration(target: Duration, nanoseconds: int) -> None:
     target.SetInParent()
 
 
+def set_limit(target: Duration, nanoseconds: int) -> None:
+    """Writes a duration; 0, meaning "none", leaves the field unset."""
+    if nanoseconds:
+        set_duration(target, nanoseconds)
+
+
 def duration_ns(source: Duration) -> int:
     """Returns a duration in nanoseconds."""
     return source.seconds * NANOSECONDS_PER_SECOND + source.nanos

@@ -53,11 +53,11 @@ def problem(policy: common.RetryPolicy) -> str | None:
         return None
     initial, maximum = duration_ns(policy.initial_interval), duration_ns(policy.maximum_interval)
     if initial < 0:
-        return "InitialInterval cannot be negative on retry policy."
+        return "invalid InitialInterval set on retry policy: negative duration."
     if policy.backoff_coefficient and policy.backoff_coefficient < 1:
         return "BackoffCoefficient cannot be less than 1 on retry policy."
     if maximum < 0:
-        return "MaximumInterval cannot be negative on retry policy."
+        return "invalid MaximumInterval set on retry policy: negative duration."
     if maximum and maximum < initial:
         return "MaximumInterval cannot be less than InitialInterval on retry policy."
     if policy.maximum_attempts < 0:

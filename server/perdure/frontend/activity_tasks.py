@@ -10,7 +10,7 @@ from temporalio.api.common.v1.message_pb2 import Payloads
 from temporalio.api.failure.v1.message_pb2 import Failure
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
-from perdure.core.errors import InvalidArgumentError, NotFoundError
+from perdure.core.errors import InvalidArgumentError
 from perdure.frontend.deadlines import task_poll_timeout
 from perdure.frontend.gates import NamespaceGate, TokenGate
 from perdure.frontend.settings import FrontendSettings
@@ -18,7 +18,6 @@ from perdure.frontend.unavailable import check_deployment_options, refuse_build_
 from perdure.frontend.validation.failures import replaced_if_large, too_large
 from perdure.frontend.validation.identifiers import check_build_id, check_length
 from perdure.frontend.validation.task_queues import check_task_queue
-from perdure.proto.stored_pb2 import TaskToken
 from perdure.rpc.clients import Encoded, HistoryClient, MatchingClient, Namespace
 from perdure.rpc.handler import Handler, RequestContext
 
@@ -122,11 +121,8 @@ class ActivityTasks:
         return await self._history.respond_activity_task_canceled(namespace, request)
 
     async def _enter(self, name: str, token: bytes) -> Namespace:
-        namespace, parsed = await self._tokens.enter(name, token)
-        if parsed.kind != TaskToken.KIND_ACTIVITY:
-            raise NotFoundError(
-                "invalid activityID or activity already timed out or invoking workflow is completed"
-            )
+        # Whether the token is an activity's is history's to say, after the request's other fields.
+        namespace, _ = await self._tokens.enter(name, token)
         return namespace
 
     def _is_large(self, payloads: Payloads) -> bool:

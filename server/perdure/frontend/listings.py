@@ -187,6 +187,7 @@ def _info(row: VisibilityRow) -> WorkflowExecutionInfo:
     set_timestamp(info.execution_time, row.execution_time)
     info.memo.MergeFromString(row.memo)
     info.memo.SetInParent()
+    info.search_attributes.SetInParent()
     if row.search_attributes:
         info.search_attributes.MergeFromString(row.search_attributes)
     if row.parent_workflow_id:

@@ -187,8 +187,17 @@ class Dispatcher:
 
 def start_task(change: RunStep, task: DispatchTask, poller: Poller) -> None:
     """Starts a pending task for a poller."""
+    build_id = poller.request.worker_version_capabilities.build_id
     if task.key.queue.task_type is TaskType.WORKFLOW:
-        workflow_task.start(change, request_id=poller.request_id, identity=poller.identity)
+        workflow_task.start(
+            change, request_id=poller.request_id, identity=poller.identity, build_id=build_id
+        )
     else:
         info = change.run.activities[task.scheduled_event_id]
-        activity.start(info, change, request_id=poller.request_id, identity=poller.identity)
+        activity.start(
+            info,
+            change,
+            request_id=poller.request_id,
+            identity=poller.identity,
+            build_id=build_id,
+        )

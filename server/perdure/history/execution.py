@@ -17,7 +17,7 @@ from perdure.core.commit import Commit, RunKey
 from perdure.core.errors import NotFoundError, ServiceError, UnavailableError
 from perdure.core.workflow.state import Run, load_run
 from perdure.core.workflow.step import NeedsStartEvent, Step, StepContext
-from perdure.history.committer import Committer, CommitLost, is_committed
+from perdure.history.committer import CommitLost, Committer, is_committed
 from perdure.history.dispatch import Dispatcher, FusedStart
 from perdure.history.entries import EntryCache, WorkflowEntry, WorkflowKey
 from perdure.history.ids import StepIdentifiers

@@ -110,7 +110,7 @@ class Querier:
         state = run.state
         head = wf.PollWorkflowTaskQueueResponse(
             previous_started_event_id=state.last_started_event_id,
-            started_event_id=state.last_started_event_id,
+            attempt=1,
             query=pending,
         )
         describe_run(head, run)

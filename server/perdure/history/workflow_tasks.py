@@ -151,8 +151,8 @@ class WorkflowTasks:
     def _capture(self, answered: _Answered) -> None:
         change = answered.change
         if answered.inline:
-            sticky = change.state.workflow_task.sticky
-            answered.task = self._dispatcher.capture_workflow_task(change, full_history=not sticky)
+            # Whoever has completed a task knows what came before.
+            answered.task = self._dispatcher.capture_workflow_task(change, full_history=False)
         if change.run.is_running:
             answered.eager = [
                 self._dispatcher.capture_activity(change, info.scheduled_event_id)

@@ -34,7 +34,7 @@ def run_key(namespace: Namespace, execution: common.WorkflowExecution) -> RunKey
 def check_chain(run: Run, first_run_id: str) -> None:
     """Raises NotFoundError unless a run belongs to the chain that a request names, if any."""
     if first_run_id and run.start.first_run_id != first_run_id:
-        raise NotFoundError("workflow not found for ID: " + run.key.workflow_id)
+        raise NotFoundError("workflow execution not found")
 
 
 class Workflows:
@@ -72,20 +72,28 @@ class Workflows:
             lambda step: signals.signal_with_start(step, namespace.id, request),
             assume_new=False,
         )
-        return wf.SignalWithStartWorkflowExecutionResponse(
-            run_id=result.run_id, started=result.started
+        response = wf.SignalWithStartWorkflowExecutionResponse(
+            run_id=result.run_id,
+            first_execution_run_id=result.first_run_id,
+            started=result.started,
         )
+        key = RunKey(namespace.id, request.workflow_id, result.run_id)
+        _link_to_signal(response.signal_link, namespace, key, request.request_id)
+        return response
 
     async def signal(
         self, namespace: Namespace, request: wf.SignalWorkflowExecutionRequest
     ) -> wf.SignalWorkflowExecutionResponse:
         """Signals a run."""
 
-        def act(step: Step, run: Run) -> None:
+        def act(step: Step, run: Run) -> RunKey:
             signals.signal(step.edit(run), request)
+            return run.key
 
-        await self._executor.update(run_key(namespace, request.workflow_execution), act)
-        return wf.SignalWorkflowExecutionResponse()
+        key = await self._executor.update(run_key(namespace, request.workflow_execution), act)
+        response = wf.SignalWorkflowExecutionResponse()
+        _link_to_signal(response.link, namespace, key, request.request_id)
+        return response
 
     async def request_cancel(
         self, namespace: Namespace, request: wf.RequestCancelWorkflowExecutionRequest
@@ -104,7 +112,7 @@ class Workflows:
     ) -> wf.TerminateWorkflowExecutionResponse:
         """Ends a run at once."""
         termination = Termination(
-            reason=request.reason,
+            reason=request.reason or "terminated by user via frontend",
             identity=request.identity,
             details=request.details if request.HasField("details") else None,
             links=tuple(request.links),
@@ -129,3 +137,12 @@ def _link_to_start(
     event.run_id = result.run_id
     event.event_ref.event_id = 1
     event.event_ref.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
+
+
+def _link_to_signal(link: common.Link, namespace: Namespace, key: RunKey, request_id: str) -> None:
+    event = link.workflow_event
+    event.namespace = namespace.name
+    event.workflow_id = key.workflow_id
+    event.run_id = key.run_id
+    event.request_id_ref.request_id = request_id
+    event.request_id_ref.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED

@@ -178,8 +178,13 @@ class MatchingEngine:
         def polled_by_worker(poller: Poller) -> bool:
             return poller.request.worker_instance_key == worker_instance_key
 
-        partitions = self._partitions.named(namespace_id, task_queue)
-        return sum(partition.end_polls(polled_by_worker) for partition in partitions)
+        ended = 0
+        for partition in self._partitions.named(namespace_id, task_queue):
+            count = partition.end_polls(polled_by_worker)
+            # Nobody is known to come back: a sticky queue's tasks must not wait for its worker.
+            partition.abandoned = count == partition.polls
+            ended += count
+        return ended
 
     def statistics(self) -> list[QueueStatistics]:
         """Returns the state of every loaded queue, for gauges."""

@@ -44,6 +44,7 @@ class Partition:
         pollers: Who polled lately.
         added: Counts tasks that came.
         dispatched: Counts tasks that were started.
+        abandoned: Whether the last workers that polled have said that they are going away.
         last_poll: When a poll last came or ended, by the loop's clock in seconds; None for never.
     """
 
@@ -61,6 +62,7 @@ class Partition:
         "added",
         "backlog",
         "dispatched",
+        "abandoned",
         "last_poll",
         "observer",
         "pollers",
@@ -86,6 +88,7 @@ class Partition:
         self._idle_unload = settings.idle_unload
         self._last_hint = now
         self.last_poll: float | None = None
+        self.abandoned = False
         self.pollers: PollerHistory[Poller] = PollerHistory(
             capacity=settings.poller_identities_per_queue
         )
@@ -123,7 +126,9 @@ class Partition:
     def polled_within(self, seconds: float) -> bool:
         """Tells whether somebody polls now, or did within the last `seconds`."""
         if self.polls:
-            return True
+            return not self.abandoned
+        if self.abandoned:
+            return False
         return self.last_poll is not None and self._loop.time() - self.last_poll <= seconds
 
     def take(self) -> Match | None:

@@ -92,6 +92,7 @@ class Polls:
         deadline = began + min(wait_seconds, self._settings.long_poll_expiration)
         partition.polls += 1
         partition.last_poll = began
+        partition.abandoned = False
         partition.pollers.note(poller.identity, self._clock.now(), poller)
         failures = 0
         try:

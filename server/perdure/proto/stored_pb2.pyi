@@ -164,6 +164,7 @@ class WorkflowTask(_message.Message):
     HISTORY_SIZE_BYTES_FIELD_NUMBER: _builtins.int
     SUGGEST_CONTINUE_AS_NEW_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
+    BUILD_ID_FIELD_NUMBER: _builtins.int
     scheduled_event_id: _builtins.int
     started_event_id: _builtins.int
     attempt: _builtins.int
@@ -180,6 +181,7 @@ class WorkflowTask(_message.Message):
     history_size_bytes: _builtins.int
     suggest_continue_as_new: _builtins.bool
     identity: _builtins.str
+    build_id: _builtins.str
     def __init__(
         self,
         *,
@@ -199,10 +201,11 @@ class WorkflowTask(_message.Message):
         history_size_bytes: _builtins.int = ...,
         suggest_continue_as_new: _builtins.bool = ...,
         identity: _builtins.str = ...,
+        build_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "history_size_bytes", b"history_size_bytes", "identity", b"identity", "nonce", b"nonce", "original_scheduled_time", b"original_scheduled_time", "request_id", b"request_id", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_event_id", b"started_event_id", "started_time", b"started_time", "sticky", b"sticky", "suggest_continue_as_new", b"suggest_continue_as_new", "task_id", b"task_id", "task_queue", b"task_queue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "build_id", b"build_id", "history_size_bytes", b"history_size_bytes", "identity", b"identity", "nonce", b"nonce", "original_scheduled_time", b"original_scheduled_time", "request_id", b"request_id", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_event_id", b"started_event_id", "started_time", b"started_time", "sticky", b"sticky", "suggest_continue_as_new", b"suggest_continue_as_new", "task_id", b"task_id", "task_queue", b"task_queue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -374,7 +377,8 @@ class ActivityInfo(_message.Message):
     RETRY_DUE_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     USER_METADATA_FIELD_NUMBER: _builtins.int
-    SCHEDULED_BATCH_ID_FIELD_NUMBER: _builtins.int
+    BUILD_ID_FIELD_NUMBER: _builtins.int
+    RETRY_INTERVAL_FIELD_NUMBER: _builtins.int
     scheduled_event_id: _builtins.int
     activity_id: _builtins.str
     activity_type: _builtins.str
@@ -398,8 +402,8 @@ class ActivityInfo(_message.Message):
     last_attempt_complete_time: _builtins.int
     retry_due: _builtins.int
     """When the next attempt is dispatched, while one is being waited for."""
-    scheduled_batch_id: _builtins.int
-    """Number of the history batch that holds the scheduled event."""
+    build_id: _builtins.str
+    retry_interval: _builtins.int
     @_builtins.property
     def retry_policy(self) -> _message_pb2.RetryPolicy: ...
     @_builtins.property
@@ -440,11 +444,12 @@ class ActivityInfo(_message.Message):
         retry_due: _builtins.int = ...,
         priority: _message_pb2.Priority | None = ...,
         user_metadata: _user_metadata_pb2.UserMetadata | None = ...,
-        scheduled_batch_id: _builtins.int = ...,
+        build_id: _builtins.str = ...,
+        retry_interval: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_details", b"heartbeat_details", "last_failure", b"last_failure", "priority", b"priority", "retry_policy", b"retry_policy", "user_metadata", b"user_metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "activity_type", b"activity_type", "attempt", b"attempt", "attempt_scheduled_time", b"attempt_scheduled_time", "cancel_requested", b"cancel_requested", "cancel_requested_event_id", b"cancel_requested_event_id", "heartbeat_details", b"heartbeat_details", "heartbeat_timeout", b"heartbeat_timeout", "identity", b"identity", "last_attempt_complete_time", b"last_attempt_complete_time", "last_failure", b"last_failure", "last_heartbeat_time", b"last_heartbeat_time", "last_worker_identity", b"last_worker_identity", "nonce", b"nonce", "priority", b"priority", "request_id", b"request_id", "retry_due", b"retry_due", "retry_policy", b"retry_policy", "schedule_to_close_timeout", b"schedule_to_close_timeout", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_batch_id", b"scheduled_batch_id", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_time", b"started_time", "task_id", b"task_id", "task_queue", b"task_queue", "user_metadata", b"user_metadata"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "activity_type", b"activity_type", "attempt", b"attempt", "attempt_scheduled_time", b"attempt_scheduled_time", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "cancel_requested_event_id", b"cancel_requested_event_id", "heartbeat_details", b"heartbeat_details", "heartbeat_timeout", b"heartbeat_timeout", "identity", b"identity", "last_attempt_complete_time", b"last_attempt_complete_time", "last_failure", b"last_failure", "last_heartbeat_time", b"last_heartbeat_time", "last_worker_identity", b"last_worker_identity", "nonce", b"nonce", "priority", b"priority", "request_id", b"request_id", "retry_due", b"retry_due", "retry_interval", b"retry_interval", "retry_policy", b"retry_policy", "schedule_to_close_timeout", b"schedule_to_close_timeout", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_time", b"started_time", "task_id", b"task_id", "task_queue", b"task_queue", "user_metadata", b"user_metadata"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,7 +1,8 @@
 """Every RPC of the two services, called once with next to nothing in the request.
 
-The requests name a namespace that does not exist, so that nothing is changed. What the scenario
-shows is which RPCs there are, and which are refused by name.
+The requests name the default namespace and nothing else, so that nothing is changed; those that
+change namespaces name one that does not exist. What the scenario shows is which RPCs there are,
+which are refused by name, and what each misses first.
 """
 
 from typing import Any
@@ -11,9 +12,12 @@ from google.protobuf.message_factory import GetMessageClass
 
 from conformance.recording import Recording
 from conformance.rpc import SERVICES, call
-from conformance.scenario import ScenarioEnv, scenario
+from conformance.scenario import NAMESPACE, ScenarioEnv, scenario
 
 _NOWHERE = "no-such-namespace"
+_CHANGE_NAMESPACES = frozenset(
+    {"DeleteNamespace", "DeprecateNamespace", "RegisterNamespace", "UpdateNamespace"}
+)
 
 
 @scenario
@@ -38,5 +42,6 @@ def _request(method: MethodDescriptor) -> Any:
     request = GetMessageClass(method.input_type)()
     field = method.input_type.fields_by_name.get("namespace")
     if field is not None and field.type == FieldDescriptor.TYPE_STRING:
-        setattr(request, field.name, _NOWHERE)
+        harmful = method.name in _CHANGE_NAMESPACES
+        setattr(request, field.name, _NOWHERE if harmful else NAMESPACE)
     return request

@@ -193,7 +193,7 @@ def time_passed(change: RunStep, activity: stored.ActivityInfo) -> None:
 def _time_out(
     change: RunStep, activity: stored.ActivityInfo, timeout_type: enums.TimeoutType.ValueType
 ) -> None:
-    failure = timeout_failure(timeout_type, activity)
+    failure = timeout_failure(timeout_type)
     if timeout_type in (
         enums.TIMEOUT_TYPE_SCHEDULE_TO_START,
         enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE,
@@ -208,8 +208,10 @@ def _time_out(
         decision.state == enums.RETRY_STATE_TIMEOUT
         and timeout_type != enums.TIMEOUT_TYPE_SCHEDULE_TO_START
     ):
-        failure = timeout_failure(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, activity)
+        failure = timeout_failure(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE)
         failure.message = NO_TIME_LEFT
+    if activity.HasField("heartbeat_details"):
+        failure.timeout_failure_info.last_heartbeat_details.CopyFrom(activity.heartbeat_details)
     if activity.HasField("last_failure"):
         failure.cause.CopyFrom(activity.last_failure)
 
@@ -224,14 +226,10 @@ def _time_out(
     after_external_event(change)
 
 
-def timeout_failure(
-    timeout_type: enums.TimeoutType.ValueType, activity: stored.ActivityInfo
-) -> failures.Failure:
+def timeout_failure(timeout_type: enums.TimeoutType.ValueType) -> failures.Failure:
     """Returns the failure that a timeout is recorded as."""
     failure = failures.Failure(
         message=f"activity {_TIMEOUT_NAMES[timeout_type]} timeout", source="Server"
     )
     failure.timeout_failure_info.timeout_type = timeout_type
-    if activity.HasField("heartbeat_details"):
-        failure.timeout_failure_info.last_heartbeat_details.CopyFrom(activity.heartbeat_details)
     return failure

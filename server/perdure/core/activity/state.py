@@ -60,6 +60,7 @@ def next_timeout(activity: stored.ActivityInfo) -> tuple[int, enums.TimeoutType.
                 )
             )
         if activity.heartbeat_timeout:
+            # A heartbeat of an earlier attempt is older than this one's start.
             last_sign = max(activity.started_time, activity.last_heartbeat_time)
             candidates.append(
                 (last_sign + activity.heartbeat_timeout, enums.TIMEOUT_TYPE_HEARTBEAT)

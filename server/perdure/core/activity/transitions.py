@@ -62,6 +62,7 @@ def schedule(
     set_duration(scheduled.start_to_close_timeout, timeouts.start_to_close)
     set_duration(scheduled.heartbeat_timeout, timeouts.heartbeat)
     scheduled.workflow_task_completed_event_id = completed_event_id
+    scheduled.use_workflow_build_id = attributes.use_workflow_build_id
     scheduled.retry_policy.CopyFrom(policy)
     activity = stored.ActivityInfo(
         scheduled_event_id=event.event_id,
@@ -99,12 +100,20 @@ def dispatch(step: RunStep, activity: stored.ActivityInfo) -> DispatchTask:
 
 
 @transition(status, sources={SCHEDULED}, target={STARTED})
-def start(activity: stored.ActivityInfo, step: RunStep, *, request_id: str, identity: str) -> None:
+def start(
+    activity: stored.ActivityInfo,
+    step: RunStep,
+    *,
+    request_id: str,
+    identity: str,
+    build_id: str = "",
+) -> None:
     """Gives the present attempt to a worker."""
     step.delete_task(dispatch_key(step.run, activity))
     activity.started_time = step.now
     activity.request_id = request_id
     activity.identity = identity
+    activity.build_id = build_id
     activity.nonce = step.context.ids.nonce()
     activity.last_worker_identity = identity
     step.put_activity(activity)
@@ -118,7 +127,7 @@ def undo_start(activity: stored.ActivityInfo, step: RunStep) -> None:
 
 
 def _forget_start(activity: stored.ActivityInfo) -> None:
-    for field in ("started_time", "request_id", "identity", "nonce", "last_heartbeat_time"):
+    for field in ("started_time", "request_id", "identity", "nonce", "build_id"):
         activity.ClearField(field)
 
 
@@ -130,7 +139,9 @@ def heartbeat(
     activity.last_heartbeat_time = step.now
     if identity:
         activity.last_worker_identity = identity
-    if details is not None:
+    if details is None:
+        activity.ClearField("heartbeat_details")
+    else:
         activity.heartbeat_details.CopyFrom(details)
     step.put_activity(activity)
 
@@ -141,12 +152,14 @@ def back_off(
 ) -> None:
     """Ends an attempt; the next one is dispatched after `delay` nanoseconds."""
     activity.last_failure.CopyFrom(truncated(failure, step.context.settings.activity_failure_limit))
-    activity.last_attempt_complete_time = step.now
+    if not failure.HasField("timeout_failure_info"):
+        activity.last_attempt_complete_time = step.now
     if not activity.started_time:
         step.delete_task(dispatch_key(step.run, activity))
     _forget_start(activity)
     activity.attempt += 1
     activity.retry_due = step.now + delay
+    activity.retry_interval = delay
     activity.attempt_scheduled_time = activity.retry_due
     step.put_activity(activity)
 
@@ -222,6 +235,8 @@ def _write_started(step: RunStep, activity: stored.ActivityInfo) -> int:
         attributes.identity = activity.identity
         attributes.request_id = activity.request_id
         attributes.attempt = activity.attempt
+        if activity.build_id:
+            attributes.worker_version.build_id = activity.build_id
         if activity.HasField("last_failure"):
             attributes.last_failure.CopyFrom(activity.last_failure)
         set_timestamp(event.event_time, activity.started_time)

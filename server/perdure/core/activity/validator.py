@@ -11,6 +11,8 @@ from perdure.core import retry
 from perdure.core.protobuf import duration_ns
 from perdure.core.workflow.settings import WorkflowSettings
 
+RESERVED_PREFIX = "/_sys/"
+
 
 @dataclass(slots=True, frozen=True)
 class ActivityTimeouts:
@@ -27,31 +29,23 @@ def schedule_problem(
 ) -> str | None:
     """Returns what is wrong with a ScheduleActivityTask command."""
     activity_id, activity_type = attributes.activity_id, attributes.activity_type.name
-    if not activity_id:
-        return "ActivityId is not set on ScheduleActivityTaskCommand."
-    if not activity_type:
-        return f"ActivityType is not set on ScheduleActivityTaskCommand. ActivityId={activity_id}"
-    suffix = f" ActivityId={activity_id} ActivityType={activity_type}"
-    for name, value in (("ActivityId", activity_id), ("ActivityType", activity_type)):
+    if not attributes.task_queue.name:
+        return "missing task queue name"
+    if attributes.task_queue.name.startswith(RESERVED_PREFIX):
+        return f"task queue name cannot start with reserved prefix {RESERVED_PREFIX}"
+    for name, value in (("activityId", activity_id), ("activityType", activity_type)):
+        if not value:
+            return f"{name} is not set"
         if len(value.encode()) > settings.max_id_length:
             return (
-                f"{name} on ScheduleActivityTaskCommand exceeds length limit."
-                f"{suffix} Length={len(value.encode())} Limit={settings.max_id_length}"
+                f"{name} exceeds length limit. "
+                f"Length={len(value.encode())} Limit={settings.max_id_length}"
             )
-    return _retry_problem(attributes, suffix) or _timeout_problem(attributes, suffix)
-
-
-def _retry_problem(
-    attributes: commands.ScheduleActivityTaskCommandAttributes, suffix: str
-) -> str | None:
-    found = retry.problem(attributes.retry_policy)
-    if found is None:
-        return None
-    return f"Invalid ActivityRetryPolicy for SchedulingActivity: {found}.{suffix}"
+    return retry.problem(attributes.retry_policy) or _timeout_problem(attributes)
 
 
 def _timeout_problem(
-    attributes: commands.ScheduleActivityTaskCommandAttributes, suffix: str
+    attributes: commands.ScheduleActivityTaskCommandAttributes,
 ) -> str | None:
     for name, duration in (
         ("ScheduleToCloseTimeout", attributes.schedule_to_close_timeout),
@@ -60,13 +54,13 @@ def _timeout_problem(
         ("HeartbeatTimeout", attributes.heartbeat_timeout),
     ):
         if duration_ns(duration) < 0:
-            return f"Invalid {name} for ScheduleActivityTaskCommand: negative duration.{suffix}"
+            return f"invalid {name}: negative duration"
     if not duration_ns(attributes.schedule_to_close_timeout) and not duration_ns(
         attributes.start_to_close_timeout
     ):
         return (
-            "A valid StartToClose or ScheduleToCloseTimeout is not set on "
-            f"ScheduleActivityTaskCommand.{suffix}"
+            "a valid StartToCloseTimeout or ScheduleToCloseTimeout must be set on the activity. "
+            f"ActivityId={attributes.activity_id} ActivityType={attributes.activity_type.name}"
         )
     return None
 

@@ -14,6 +14,7 @@ from temporalio.api.sdk.v1 import user_metadata_pb2 as user_metadata
 from perdure.core.activity import transitions as activity
 from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.timer import transitions as timer
+from perdure.core.visibility.attributes import add_types
 from perdure.core.workflow import close
 from perdure.core.workflow.next_run import begin_continued, begin_retry, retry_decision, start_event
 from perdure.core.workflow.step import RunStep, Step
@@ -208,9 +209,10 @@ def _upsert_search_attributes(application: _Application, command: commands.Comma
     written = event.upsert_workflow_search_attributes_event_attributes
     written.workflow_task_completed_event_id = application.completed_event_id
     written.search_attributes.CopyFrom(attributes.search_attributes)
+    add_types(written.search_attributes, change.context.search_attributes)
     _merge(
         change.run.attributes.search_attributes.indexed_fields,
-        attributes.search_attributes.indexed_fields,
+        written.search_attributes.indexed_fields,
     )
     change.put_attributes()
 

@@ -10,6 +10,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.errors import NotFoundError
 from perdure.core.protobuf import duration_ns, set_timestamp
 from perdure.core.workflow import commands
+from perdure.core.workflow.signals import require_open
 from perdure.core.workflow.step import RunStep, Step
 from perdure.core.workflow.validator import CommandProblem, first_problem
 from perdure.core.workflow_task import transitions
@@ -102,9 +103,7 @@ def _fail_for(
     failure.server_failure_info.SetInParent()
     transitions.fail(
         change,
-        transitions.Failure(
-            problem.cause, request.identity, failure, binary_checksum=request.binary_checksum
-        ),
+        transitions.Failure(problem.cause, request.identity, failure, build_id=_build_id(request)),
     )
     transitions.schedule(change)
 
@@ -113,13 +112,13 @@ def _completion(request: wf.RespondWorkflowTaskCompletedRequest) -> transitions.
     extra = history.WorkflowTaskCompletedEventAttributes()
     if request.HasField("metering_metadata"):
         extra.metering_metadata.CopyFrom(request.metering_metadata)
-    if request.HasField("worker_version_stamp"):
+    if build_id := _build_id(request):
         extra.worker_version.CopyFrom(request.worker_version_stamp)
+        extra.worker_version.build_id = build_id
     return transitions.Completion(
         identity=request.identity,
-        binary_checksum=request.binary_checksum,
         sdk_metadata=request.sdk_metadata if request.HasField("sdk_metadata") else None,
-        metering_metadata=extra,
+        extra=extra,
     )
 
 
@@ -133,21 +132,25 @@ def _remember_worker(
         state.sticky_timeout = duration_ns(sticky.schedule_to_start_timeout)
     else:
         transitions.clear_stickiness(state)
-    checksum = request.binary_checksum
-    if all(point.binary_checksum != checksum for point in state.auto_reset_points):
-        _add_reset_point(change, checksum, completed_event_id)
+    build_id = _build_id(request)
+    if all(point.build_id != build_id for point in state.auto_reset_points):
+        _add_reset_point(change, build_id, completed_event_id)
 
 
-def _add_reset_point(change: RunStep, checksum: str, completed_event_id: int) -> None:
+def _build_id(request: wf.RespondWorkflowTaskCompletedRequest) -> str:
+    # Workers that know nothing of versions name their build by its checksum.
+    return request.worker_version_stamp.build_id or request.binary_checksum
+
+
+def _add_reset_point(change: RunStep, build_id: str, completed_event_id: int) -> None:
     points = change.state.auto_reset_points
     point = workflow.ResetPointInfo(
-        binary_checksum=checksum,
+        build_id=build_id,
         run_id=change.run.key.run_id,
         first_workflow_task_completed_id=completed_event_id,
         resettable=True,
     )
     set_timestamp(point.create_time, change.now)
-    set_timestamp(point.expire_time, change.now + change.context.retention)
     points.append(point)
     if len(points) > change.context.settings.max_auto_reset_points:
         del points[0]
@@ -161,6 +164,7 @@ def fail_task(
     Raises:
         NotFoundError: The task is not being run any more.
     """
+    require_open(change)
     check_token(change, token)
     transitions.fail(
         change,
@@ -168,7 +172,7 @@ def fail_task(
             request.cause,
             request.identity,
             request.failure if request.HasField("failure") else None,
-            request.binary_checksum,
+            build_id=request.worker_version.build_id or request.binary_checksum,
         ),
     )
     transitions.schedule(change)

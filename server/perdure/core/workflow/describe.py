@@ -7,7 +7,7 @@ from temporalio.api.workflow.v1 import message_pb2 as workflow
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.activity.state import ActivityStatus, status
-from perdure.core.protobuf import set_duration, set_timestamp
+from perdure.core.protobuf import set_duration, set_limit, set_timestamp
 from perdure.core.workflow.state import Run
 from perdure.core.workflow_task.state import is_started
 from perdure.proto import stored_pb2 as stored
@@ -34,8 +34,8 @@ def _fill_config(response: wf.DescribeWorkflowExecutionResponse, run: Run) -> No
     config, start = response.execution_config, run.start
     config.task_queue.name = start.task_queue
     config.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
-    set_duration(config.workflow_execution_timeout, start.execution_timeout)
-    set_duration(config.workflow_run_timeout, start.run_timeout)
+    set_limit(config.workflow_execution_timeout, start.execution_timeout)
+    set_limit(config.workflow_run_timeout, start.run_timeout)
     set_duration(config.default_workflow_task_timeout, start.task_timeout)
     if start.HasField("user_metadata"):
         config.user_metadata.CopyFrom(start.user_metadata)
@@ -113,7 +113,7 @@ def _fill_activity(pending: workflow.PendingActivityInfo, activity: stored.Activ
         set_timestamp(pending.next_attempt_schedule_time, activity.retry_due)
         set_duration(
             pending.current_retry_interval,
-            activity.retry_due - activity.last_attempt_complete_time,
+            activity.retry_interval,
         )
     if activity.HasField("heartbeat_details"):
         pending.heartbeat_details.CopyFrom(activity.heartbeat_details)

@@ -11,7 +11,7 @@ from temporalio.api.failure.v1 import message_pb2 as failures
 from temporalio.api.history.v1 import message_pb2 as history
 
 from perdure.core import retry
-from perdure.core.protobuf import duration_ns, set_duration, set_timestamp
+from perdure.core.protobuf import duration_ns, set_duration, set_limit, set_timestamp
 from perdure.core.workflow.start import NewRun, begin
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import NeedsStartEvent, RunStep, Step
@@ -83,12 +83,25 @@ def begin_continued(
         attributes.retry_policy.CopyFrom(retry.with_defaults(command.retry_policy))
     if start.HasField("priority"):
         attributes.priority.CopyFrom(start.priority)
-    set_duration(attributes.workflow_execution_timeout, start.execution_timeout)
+    set_limit(attributes.workflow_execution_timeout, start.execution_timeout)
     run_timeout = duration_ns(command.workflow_run_timeout) or start.run_timeout
-    set_duration(attributes.workflow_run_timeout, run_timeout)
+    set_limit(attributes.workflow_run_timeout, run_timeout)
     task_timeout = duration_ns(command.workflow_task_timeout) or start.task_timeout
     set_duration(attributes.workflow_task_timeout, task_timeout)
     _begin(step, change, run_id, attributes, duration_ns(command.backoff_start_interval))
+
+
+def _carry_reset_points(
+    change: RunStep, attributes: history.WorkflowExecutionStartedEventAttributes
+) -> None:
+    """Passes reset points on; those of the run that ends expire with its history."""
+    attributes.ClearField("prev_auto_reset_points")
+    attributes.prev_auto_reset_points.SetInParent()
+    points = attributes.prev_auto_reset_points.points
+    points.extend(change.state.auto_reset_points)
+    for point in points:
+        if not point.HasField("expire_time"):
+            set_timestamp(point.expire_time, change.now + change.context.retention)
 
 
 def _begin(
@@ -100,7 +113,7 @@ def _begin(
 ) -> None:
     old = change.run
     backoff = max(
-        delay, step.context.settings.min_run_interval - (change.now - old.start.start_time), 0
+        delay, step.context.settings.min_run_interval - (change.now - old.start.execution_time), 0
     )
     attributes.identity = ""
     attributes.workflow_id = old.key.workflow_id
@@ -112,8 +125,7 @@ def _begin(
         set_timestamp(
             attributes.workflow_execution_expiration_time, old.start.execution_expiration_time
         )
-    attributes.prev_auto_reset_points.SetInParent()
-    attributes.prev_auto_reset_points.points.extend(old.state.auto_reset_points)
+    _carry_reset_points(change, attributes)
     new = NewRun(
         run_id,
         attributes,

@@ -1,8 +1,9 @@
 """Limits and defaults of the workflow engine, handed to the core as arguments."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perdure.core.protobuf import seconds
+from perdure.core.visibility.attributes import SearchAttributeLimits
 
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * KIBIBYTE
@@ -28,6 +29,7 @@ class WorkflowSettings:
         suggest_continue_as_new_events: History length from which a new run is suggested.
         suggest_continue_as_new_bytes: History size from which a new run is suggested.
         min_run_interval: Least time between the starts of two runs of one chain.
+        search_attributes: How many a run may have, and how large.
         activity_failure_limit: Size to which a pending activity's last failure is cut, in bytes.
     """
 
@@ -46,4 +48,5 @@ class WorkflowSettings:
     suggest_continue_as_new_events: int = 4096
     suggest_continue_as_new_bytes: int = 4 * MEBIBYTE
     min_run_interval: int = seconds(1)
+    search_attributes: SearchAttributeLimits = field(default_factory=SearchAttributeLimits)
     activity_failure_limit: int = 4 * KIBIBYTE

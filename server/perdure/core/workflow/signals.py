@@ -40,6 +40,7 @@ def signal(change: RunStep, request: wf.SignalWorkflowExecutionRequest) -> None:
             signal_name=request.signal_name,
             input=request.input if request.HasField("input") else None,
             identity=request.identity,
+            request_id=request.request_id,
             header=request.header if request.HasField("header") else None,
         ),
         request.request_id,
@@ -88,14 +89,9 @@ def after_external_event(change: RunStep) -> None:
 
 
 def request_cancel(change: RunStep, request: wf.RequestCancelWorkflowExecutionRequest) -> None:
-    """Records a cancel request; a second one changes nothing.
-
-    Raises:
-        NotFoundError: The run is closed, and nobody had asked to cancel it.
-    """
-    if change.state.cancel_requested:
+    """Records a cancel request; a second one, or one of a closed run, changes nothing."""
+    if change.state.cancel_requested or not change.run.is_running:
         return
-    require_open(change)
     change.state.cancel_requested = True
     change.state.cancel_request_id = request.request_id
 
@@ -148,6 +144,7 @@ def _attributes(
         signal_name=request.signal_name,
         input=request.signal_input if request.HasField("signal_input") else None,
         identity=request.identity,
+        request_id=request.request_id,
         header=request.header if request.HasField("header") else None,
     )
 

@@ -14,7 +14,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core import retry
 from perdure.core.commit import RunKey
 from perdure.core.errors import WorkflowExecutionAlreadyStartedError
-from perdure.core.protobuf import duration_ns, set_duration, set_timestamp, timestamp_ns
+from perdure.core.protobuf import duration_ns, set_duration, set_limit, set_timestamp, timestamp_ns
 from perdure.core.workflow.close import Termination, terminate
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run, new_run
 from perdure.core.workflow.step import RunStep, Step
@@ -280,7 +280,7 @@ def _set_timeouts(
     if execution:
         run = min(run, execution)
         set_timestamp(attributes.workflow_execution_expiration_time, step.context.now + execution)
-    set_duration(attributes.workflow_execution_timeout, execution)
-    set_duration(attributes.workflow_run_timeout, run)
+    set_limit(attributes.workflow_execution_timeout, execution)
+    set_limit(attributes.workflow_run_timeout, run)
     set_duration(attributes.workflow_task_timeout, duration_ns(request.workflow_task_timeout))
     set_duration(attributes.first_workflow_task_backoff, 0)

@@ -6,7 +6,6 @@ its own failure. Texts are the real server's.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from temporalio.api.command.v1 import message_pb2 as commands
 from temporalio.api.enums.v1 import command_type_pb2 as types
@@ -17,7 +16,7 @@ from perdure.core.activity.validator import schedule_problem
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.protobuf import duration_ns
 from perdure.core.timer.transitions import fires_from_buffer
-from perdure.core.visibility.attributes import decode_search_attributes
+from perdure.core.visibility.attributes import validate
 from perdure.core.workflow.buffer import closed_in_buffer
 from perdure.core.workflow.step import RunStep
 from perdure.core.workflow_task.state import is_transient
@@ -45,8 +44,11 @@ class CommandProblem:
     def text(self) -> str:
         """Returns what the worker and the history read."""
         name = Cause.Name(self.cause).removeprefix("WORKFLOW_TASK_FAILED_CAUSE_")
-        camel = "".join(part.capitalize() for part in name.split("_"))
-        return f"{camel}: {self.message}" if self.message else camel
+        return f"{_camel(name)}: {self.message}" if self.message else _camel(name)
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ class _Seen:
 
 def first_problem(step: RunStep, batch: Sequence[commands.Command]) -> CommandProblem | None:
     """Returns what is wrong with the first bad command, None when all are good."""
+    _check_sequence(batch)
     task = step.state.workflow_task
     unwritten = TRANSIENT_EVENTS if is_transient(task) else 0
     seen = _Seen(
@@ -79,17 +82,25 @@ def first_problem(step: RunStep, batch: Sequence[commands.Command]) -> CommandPr
     for command in batch:
         check = _CHECKS.get(command.command_type)
         if check is None:
-            raise InvalidArgumentError(f"Unknown command type: {_type_name(command)}.")
+            raise InvalidArgumentError(f"unknown command type: {_type_name(command)}")
         if command.command_type in CLOSING:
             found = _check_closing(seen) or check(seen, command)
         else:
             found = check(seen, command)
         if found is not None:
             return found
-        if command.command_type in CLOSING:
-            break
         seen.next_event_id += 1
     return None
+
+
+def _check_sequence(batch: Sequence[commands.Command]) -> None:
+    for command in batch[:-1]:
+        if command.command_type in CLOSING:
+            names = ", ".join(_type_name(each) for each in batch)
+            raise InvalidArgumentError(
+                f"invalid command sequence: [{names}], command {_type_name(command)} "
+                "must be the last command."
+            )
 
 
 def _cancelable(step: RunStep) -> set[int]:
@@ -103,7 +114,7 @@ def _cancelable(step: RunStep) -> set[int]:
 
 def _type_name(command: commands.Command) -> str:
     try:
-        return types.CommandType.Name(command.command_type)
+        return _camel(types.CommandType.Name(command.command_type).removeprefix("COMMAND_TYPE_"))
     except ValueError:
         return str(command.command_type)
 
@@ -129,12 +140,13 @@ def _check_schedule_activity(seen: _Seen, command: commands.Command) -> CommandP
             f"the number of pending activities, {len(seen.step.run.activities)}, has reached "
             f"the per-workflow limit of {settings.max_pending_activities}",
         )
-    if attributes.activity_id in seen.step.run.activity_ids.keys() | seen.activity_ids:
+    activity_id = attributes.activity_id
+    if activity_id in seen.step.run.activity_ids or activity_id in seen.activity_ids:
         return CommandProblem(
             Cause.WORKFLOW_TASK_FAILED_CAUSE_SCHEDULE_ACTIVITY_DUPLICATE_ID,
-            _bad_state("add-activitytask-scheduled-event", f"ActivityID: {attributes.activity_id}"),
+            _bad_state("add-activitytask-scheduled-event", f"ActivityID: {activity_id}"),
         )
-    seen.activity_ids.add(attributes.activity_id)
+    seen.activity_ids.add(activity_id)
     seen.cancelable.add(seen.next_event_id)
     return None
 
@@ -163,10 +175,11 @@ def _check_start_timer(seen: _Seen, command: commands.Command) -> CommandProblem
         return CommandProblem(cause, "TimerId is not set on StartTimerCommand.")
     if found := _too_long(seen, "StartTimerCommand", "TimerId", timer_id):
         return CommandProblem(cause, found)
-    if duration_ns(attributes.start_to_fire_timeout) <= 0:
+    if duration_ns(attributes.start_to_fire_timeout) < 0:
         return CommandProblem(
             cause,
-            f"A valid StartToFireTimeout is not set on StartTimerCommand. TimerId={timer_id}",
+            "An invalid StartToFireTimeout is set on StartTimerCommand: negative duration. "
+            f"TimerId={timer_id}",
         )
     known = seen.step.run.timers.keys() - seen.timers_canceled
     if timer_id in known or timer_id in seen.timers_started:
@@ -218,7 +231,14 @@ def _check_fail(seen: _Seen, command: commands.Command) -> CommandProblem | None
 def _check_continue_as_new(seen: _Seen, command: commands.Command) -> CommandProblem | None:
     attributes = command.continue_as_new_workflow_execution_command_attributes
     cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CONTINUE_AS_NEW_ATTRIBUTES
-    for name, value in (
+    name = "ContinueAsNewWorkflowExecutionCommand"
+    start = seen.step.run.start
+    workflow_type = attributes.workflow_type.name or start.workflow_type
+    if found := _too_long(seen, name, "WorkflowType", workflow_type):
+        return CommandProblem(cause, found)
+    queue = attributes.task_queue.name or start.task_queue
+    suffix = f'WorkflowType={workflow_type} TaskQueue=name:"{queue}"  kind:TASK_QUEUE_KIND_NORMAL'
+    for field_name, value in (
         ("WorkflowRunTimeout", attributes.workflow_run_timeout),
         ("WorkflowTaskTimeout", attributes.workflow_task_timeout),
         ("BackoffStartInterval", attributes.backoff_start_interval),
@@ -226,28 +246,44 @@ def _check_continue_as_new(seen: _Seen, command: commands.Command) -> CommandPro
         if duration_ns(value) < 0:
             return CommandProblem(
                 cause,
-                f"Invalid {name} on ContinueAsNewWorkflowExecutionCommand: negative duration.",
+                f"Invalid {field_name} on {name}: negative duration. {suffix}",
             )
     if attributes.cron_schedule:
         return CommandProblem(cause, "CronSchedule is not served by this release.")
     if found := retry.problem(attributes.retry_policy):
-        return CommandProblem(cause, found)
+        return CommandProblem(cause, f"invalid WorkflowRetryPolicy on {name}: {found} {suffix}")
     if found := _search_attribute_problem(seen, attributes):
         return CommandProblem(cause, found)
     return None
 
 
-def _search_attribute_problem(seen: _Seen, attributes: Any) -> str | None:
+def _search_attribute_problem(
+    seen: _Seen,
+    attributes: (
+        commands.UpsertWorkflowSearchAttributesCommandAttributes
+        | commands.ContinueAsNewWorkflowExecutionCommandAttributes
+    ),
+) -> str | None:
+    context = seen.step.context
     try:
-        decode_search_attributes(attributes.search_attributes, seen.step.context.search_attributes)
+        validate(
+            attributes.search_attributes,
+            context.search_attributes,
+            namespace=context.namespace,
+            limits=context.settings.search_attributes,
+        )
     except InvalidArgumentError as error:
         return error.message
     return None
 
 
 def _check_marker(seen: _Seen, command: commands.Command) -> CommandProblem | None:
-    name = command.record_marker_command_attributes.marker_name
     cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_RECORD_MARKER_ATTRIBUTES
+    if not command.HasField("record_marker_command_attributes"):
+        return CommandProblem(
+            cause, "RecordMarkerCommandAttributes is not set on RecordMarkerCommand."
+        )
+    name = command.record_marker_command_attributes.marker_name
     if not name:
         return CommandProblem(cause, "MarkerName is not set on RecordMarkerCommand.")
     if found := _too_long(seen, "RecordMarkerCommand", "MarkerName", name):
@@ -273,11 +309,13 @@ def _check_upsert_search(seen: _Seen, command: commands.Command) -> CommandProbl
 
 
 def _check_modify_properties(seen: _Seen, command: commands.Command) -> CommandProblem | None:
-    if command.modify_workflow_properties_command_attributes.HasField("upserted_memo"):
+    attributes = command.modify_workflow_properties_command_attributes
+    if attributes.upserted_memo.fields:
         return None
+    missing = "UpsertedMemo.Fields" if attributes.HasField("upserted_memo") else "UpsertedMemo"
     return CommandProblem(
         Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_MODIFY_WORKFLOW_PROPERTIES_ATTRIBUTES,
-        "UpsertedMemo is not set on ModifyWorkflowPropertiesCommand.",
+        f"{missing} is not set on ModifyWorkflowPropertiesCommand.",
     )
 
 

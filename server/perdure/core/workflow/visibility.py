@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from perdure.core.commit import VisibilityRow
-from perdure.core.visibility.attributes import decode_search_attributes
+from perdure.core.visibility.attributes import searchable_values
 from perdure.core.visibility.query import ValueType
 from perdure.core.workflow.state import Run
 
@@ -31,7 +31,7 @@ def visibility_row(run: Run, types: Mapping[str, ValueType]) -> VisibilityRow:
         root_run_id=start.root.run_id or run.key.run_id,
         memo=attributes.memo.SerializeToString(),
         search_attributes=attributes.search_attributes.SerializeToString(),
-        search_values=decode_search_attributes(attributes.search_attributes, types)
+        search_values=searchable_values(attributes.search_attributes, types)
         if attributes.search_attributes.indexed_fields
         else {},
     )

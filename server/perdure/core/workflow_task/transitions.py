@@ -49,9 +49,8 @@ class Completion:
     """What a worker says when it completes a workflow task."""
 
     identity: str
-    binary_checksum: str = ""
     sdk_metadata: sdk.WorkflowTaskCompletedMetadata | None = None
-    metering_metadata: history.WorkflowTaskCompletedEventAttributes = field(
+    extra: history.WorkflowTaskCompletedEventAttributes = field(
         default_factory=history.WorkflowTaskCompletedEventAttributes
     )
 
@@ -151,6 +150,7 @@ def start(step: RunStep, *, request_id: str, identity: str, build_id: str = "") 
     task.started_time = step.now
     task.request_id = request_id
     task.identity = identity
+    task.build_id = build_id
     task.nonce = step.context.ids.nonce()
     task.history_size_bytes = state.history_size_bytes
     task.suggest_continue_as_new = (
@@ -175,6 +175,8 @@ def fill_started(step: RunStep, event: history.HistoryEvent, task: stored.Workfl
     attributes.identity = task.identity
     attributes.request_id = task.request_id
     attributes.history_size_bytes = task.history_size_bytes
+    if task.build_id:
+        attributes.worker_version.build_id = task.build_id
     if task.suggest_continue_as_new:
         attributes.suggest_continue_as_new = True
         if state.next_event_id > settings.suggest_continue_as_new_events:
@@ -217,12 +219,11 @@ def complete(step: RunStep, completion: Completion) -> int:
     attributes.scheduled_event_id = task.scheduled_event_id
     attributes.started_event_id = task.started_event_id
     attributes.identity = completion.identity
-    attributes.binary_checksum = completion.binary_checksum
     if completion.sdk_metadata is not None:
         attributes.sdk_metadata.CopyFrom(completion.sdk_metadata)
         state.sdk_name = completion.sdk_metadata.sdk_name or state.sdk_name
         state.sdk_version = completion.sdk_metadata.sdk_version or state.sdk_version
-    attributes.MergeFrom(completion.metering_metadata)
+    attributes.MergeFrom(completion.extra)
     state.last_started_event_id = task.started_event_id
     state.last_completed_event_id = event.event_id
     if not state.first_workflow_task_completed_event_id:
@@ -267,7 +268,7 @@ class Failure:
     cause: causes.WorkflowTaskFailedCause.ValueType
     identity: str = ""
     failure: failures.Failure | None = None
-    binary_checksum: str = ""
+    build_id: str = ""
 
 
 @transition(_status, sources={STARTED}, target={NONE})
@@ -281,12 +282,11 @@ def fail(step: RunStep, failure: Failure) -> None:
         attributes.started_event_id = task.started_event_id
         attributes.cause = failure.cause
         attributes.identity = failure.identity
-        attributes.binary_checksum = failure.binary_checksum
+        if failure.build_id:
+            attributes.worker_version.build_id = failure.build_id
         if failure.failure is not None:
             attributes.failure.CopyFrom(failure.failure)
-    step.state.workflow_task_attempt = task.attempt + 1
-    clear_stickiness(step.state)
-    _end(step)
+    _end_unsuccessfully(step)
 
 
 @transition(_status, sources={STARTED}, target={NONE})
@@ -295,8 +295,15 @@ def time_out(step: RunStep) -> None:
     task = step.state.workflow_task
     if not is_transient(task):
         _write_timed_out(step, enums.TIMEOUT_TYPE_START_TO_CLOSE)
-    step.state.workflow_task_attempt = task.attempt + 1
-    clear_stickiness(step.state)
+    _end_unsuccessfully(step)
+
+
+def _end_unsuccessfully(step: RunStep) -> None:
+    # A sticky worker may just have lost its cache: the first try elsewhere is a first attempt.
+    state = step.state
+    if not state.sticky_task_queue:
+        state.workflow_task_attempt = state.workflow_task.attempt + 1
+    clear_stickiness(state)
     _end(step)
 
 
