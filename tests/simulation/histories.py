@@ -6,6 +6,7 @@ Rules that hold here: pure functions that yield a sentence for each thing that i
 from collections.abc import Callable, Iterator
 
 from temporalio.api.enums.v1 import event_type_pb2 as events
+from temporalio.api.enums.v1 import workflow_pb2 as workflow_enums
 from temporalio.api.history.v1 import message_pb2 as history
 
 from simulation.invariants import CLOSE_STATUS, FinalRun
@@ -120,18 +121,22 @@ def timers_are_paired(run: FinalRun) -> Iterator[str]:
 
 
 def timeouts_are_not_early(run: FinalRun) -> Iterator[str]:
-    """An activity or workflow task does not time out before its time is up."""
+    """An activity's last attempt does not time out before its time is up.
+
+    Workflow tasks are no part of this: one whose poller has gone is ended early, as timed out.
+    """
     by_id = {event.event_id: event for event in run.events}
     for event in run.events:
-        if event.event_type != events.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+        if event.event_type != events.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
             continue
-        attributes = event.workflow_task_timed_out_event_attributes
+        attributes = event.activity_task_timed_out_event_attributes
+        kind = attributes.failure.timeout_failure_info.timeout_type
         started = by_id.get(attributes.started_event_id)
-        scheduled = by_id[attributes.scheduled_event_id]
-        if started is None:
+        if started is None or kind != workflow_enums.TIMEOUT_TYPE_START_TO_CLOSE:
             continue
-        timeout = scheduled.workflow_task_scheduled_event_attributes.start_to_close_timeout
-        early = timeout.ToNanoseconds() - (_time(event) - _time(started))
+        scheduled = by_id[attributes.scheduled_event_id].activity_task_scheduled_event_attributes
+        elapsed = _time(event) - _time(started)
+        early = scheduled.start_to_close_timeout.ToNanoseconds() - elapsed
         if early > 0:
             yield f"event {event.event_id} times out {early} ns early"
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from temporalio.api.enums.v1 import workflow_pb2 as enums
 
 from simulation.clock import SimulatedClock
 from simulation.commands import duration, json_payloads
@@ -99,9 +100,11 @@ def test_a_broken_history_is_found(name: str) -> None:
 def test_an_early_timeout_is_found() -> None:
     maker = HistoryMaker()
     maker.add("WORKFLOW_EXECUTION_STARTED")
-    maker.add("WORKFLOW_TASK_SCHEDULED", start_to_close_timeout=duration(10))
-    maker.add("WORKFLOW_TASK_STARTED", scheduled_event_id=2)
-    maker.add("WORKFLOW_TASK_TIMED_OUT", scheduled_event_id=2, started_event_id=3)
+    maker.add("ACTIVITY_TASK_SCHEDULED", activity_id="a", start_to_close_timeout=duration(10))
+    maker.add("ACTIVITY_TASK_STARTED", scheduled_event_id=2, attempt=1)
+    event = maker.add("ACTIVITY_TASK_TIMED_OUT", scheduled_event_id=2, started_event_id=3)
+    failure = event.activity_task_timed_out_event_attributes.failure
+    failure.timeout_failure_info.timeout_type = enums.TIMEOUT_TYPE_START_TO_CLOSE
     assert "times out 9000000000 ns early" in "\n".join(check_history(maker.run))
 
 

@@ -23,9 +23,9 @@ def set_duration(target: Duration, nanoseconds: int) -> None:
     target.SetInParent()
 
 
-def set_limit(target: Duration, nanoseconds: int) -> None:
-    """Writes a duration; 0, meaning "none", leaves the field unset."""
-    if nanoseconds:
+def set_limit(target: Duration, nanoseconds: int, *, given: bool) -> None:
+    """Writes a duration; 0, meaning "none", leaves the field unset unless it was given."""
+    if nanoseconds or given:
         set_duration(target, nanoseconds)
 
 

@@ -68,6 +68,8 @@ def _system_info() -> wf.GetSystemInfoResponse:
             internal_error_differentiation=True,
             activity_failure_include_heartbeat=True,
             encoded_failure_attributes=True,
+            # Workers then say which build they are, which events record.
+            build_id_based_versioning=True,
             upsert_memo=True,
             sdk_metadata=True,
             count_group_by_execution_status=True,

@@ -101,6 +101,8 @@ class WorkflowTasks:
         for queue in (request.task_queue, request.sticky_task_queue):
             if queue and request.worker_instance_key:
                 self._matching.cancel_polls(namespace.id, queue, request.worker_instance_key)
+        if request.sticky_task_queue:
+            self._matching.abandon_queue(namespace.id, request.sticky_task_queue)
         return wf.ShutdownWorkerResponse()
 
     async def _enter(self, name: str, token: bytes) -> Namespace:

@@ -89,7 +89,7 @@ class Workflows:
         """Returns a page of history; with `wait_new_event`, it may wait for one."""
         namespace = await self._namespaces.enter(request.namespace)
         self._check_history(request)
-        timeout = history_poll_timeout(context, self._settings) if request.wait_new_event else 0.0
+        timeout = history_poll_timeout(context, self._settings)
         return await self._history.get_workflow_execution_history(namespace, request, timeout)
 
     async def get_history_reverse(

@@ -187,7 +187,8 @@ class Dispatcher:
 
 def start_task(change: RunStep, task: DispatchTask, poller: Poller) -> None:
     """Starts a pending task for a poller."""
-    build_id = poller.request.worker_version_capabilities.build_id
+    request = poller.request
+    build_id = request.worker_version_capabilities.build_id or request.deployment_options.build_id
     if task.key.queue.task_type is TaskType.WORKFLOW:
         workflow_task.start(
             change, request_id=poller.request_id, identity=poller.identity, build_id=build_id

@@ -72,7 +72,8 @@ class HistoryReader:
     async def _close_event(
         self, run: Run, token: stored.HistoryPageToken, timeout_seconds: float
     ) -> Encoded:
-        if run.is_running and token.wait_new_event:
+        # The real server waits here also where that is not asked.
+        if run.is_running:
             run = await self._await_event(run, _NEVER, timeout_seconds)
         if run.is_running:
             if not token.wait_new_event:

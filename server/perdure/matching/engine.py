@@ -170,6 +170,11 @@ class MatchingEngine:
         }
         return describe.enhanced(request, reports)
 
+    def abandon_queue(self, namespace_id: str, task_queue: str) -> None:
+        """Notes that the worker of a sticky queue is going away: nobody will poll it again."""
+        for partition in self._partitions.named(namespace_id, task_queue):
+            partition.abandoned = True
+
     def cancel_polls(self, namespace_id: str, task_queue: str, worker_instance_key: str) -> int:
         """Ends a worker's outstanding polls with an empty response; returns how many."""
         if not worker_instance_key:
@@ -180,10 +185,7 @@ class MatchingEngine:
 
         ended = 0
         for partition in self._partitions.named(namespace_id, task_queue):
-            count = partition.end_polls(polled_by_worker)
-            # Nobody is known to come back: a sticky queue's tasks must not wait for its worker.
-            partition.abandoned = count == partition.polls
-            ended += count
+            ended += partition.end_polls(polled_by_worker)
         return ended
 
     def statistics(self) -> list[QueueStatistics]:

@@ -106,8 +106,8 @@ class RunStart(_message.Message):
         *,
         workflow_type: _builtins.str = ...,
         task_queue: _builtins.str = ...,
-        execution_timeout: _builtins.int = ...,
-        run_timeout: _builtins.int = ...,
+        execution_timeout: _builtins.int | None = ...,
+        run_timeout: _builtins.int | None = ...,
         task_timeout: _builtins.int = ...,
         retry_policy: _message_pb2.RetryPolicy | None = ...,
         attempt: _builtins.int = ...,
@@ -134,11 +134,18 @@ class RunStart(_message.Message):
         identity: _builtins.str = ...,
         eager_execution_accepted: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parent", b"parent", "priority", b"priority", "retry_policy", b"retry_policy", "root", b"root", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "execution_timeout", b"execution_timeout", "parent", b"parent", "priority", b"priority", "retry_policy", b"retry_policy", "root", b"root", "run_timeout", b"run_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "eager_execution_accepted", b"eager_execution_accepted", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "eager_execution_accepted", b"eager_execution_accepted", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__execution_timeout: _TypeAlias = _typing.Literal["execution_timeout"]  # noqa: Y015
+    _WhichOneofArgType__execution_timeout: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout"]  # noqa: Y015
+    _WhichOneofReturnType__run_timeout: _TypeAlias = _typing.Literal["run_timeout"]  # noqa: Y015
+    _WhichOneofArgType__run_timeout: _TypeAlias = _typing.Literal["_run_timeout", b"_run_timeout"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__execution_timeout) -> _WhichOneofReturnType__execution_timeout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__run_timeout) -> _WhichOneofReturnType__run_timeout | None: ...
 
 Global___RunStart: _TypeAlias = RunStart  # noqa: Y015
 

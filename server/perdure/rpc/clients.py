@@ -129,6 +129,10 @@ class MatchingClient(Protocol):
         """Returns pollers and statistics."""
         ...
 
+    def abandon_queue(self, namespace_id: str, task_queue: str) -> None:
+        """Notes that the worker of a sticky queue is going away: nobody will poll it again."""
+        ...
+
     def cancel_polls(self, namespace_id: str, task_queue: str, worker_instance_key: str) -> int:
         """Ends a worker's outstanding polls with an empty response; returns how many."""
         ...

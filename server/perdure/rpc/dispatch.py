@@ -53,24 +53,16 @@ class GrpcContext:
 
 
 class Dispatcher(grpc.GenericRpcHandler):
-    """Finds the handler of a call; one that no service has is refused by name.
-
-    Calls to the services in `others` are left to the generic handlers that come after.
-    """
+    """Finds the handler of a call."""
 
     def __init__(
         self,
         *,
         methods: Mapping[Method, Handler],
-        known_services: frozenset[str],
-        others: frozenset[str],
         observer: RpcObserver,
         faults: FaultLog,
         max_request_bytes: int,
     ) -> None:
-        self._known_services = known_services
-        self._others = others
-        self._unknown = observer.operation("", "unknown")
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             method.path: grpc.unary_unary_rpc_method_handler(
                 _serve(
@@ -87,15 +79,22 @@ class Dispatcher(grpc.GenericRpcHandler):
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
     ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
-        """Returns what serves a call."""
-        path = handler_call_details.method
-        handler = self._handlers.get(path)
-        if handler is None and path[1:].rpartition("/")[0] not in self._others:
-            return self._refusal(path)
-        return handler
+        """Returns what serves a call; None leaves it to the generic handlers that come after."""
+        return self._handlers.get(handler_call_details.method)
 
-    def _refusal(self, path: str) -> "grpc.RpcMethodHandler[bytes, bytes]":
-        error = UnknownMethodError(path, self._known_services)
+
+class Refuser(grpc.GenericRpcHandler):
+    """Refuses by name whatever no other generic handler serves: it comes last."""
+
+    def __init__(self, *, known_services: frozenset[str], observer: RpcObserver) -> None:
+        self._known_services = known_services
+        self._unknown = observer.operation("", "unknown")
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[bytes, bytes]":
+        """Returns what refuses a call."""
+        error = UnknownMethodError(handler_call_details.method, self._known_services)
 
         async def refuse(_request: bytes, call: Call) -> bytes:
             self._unknown.end(self._unknown.begin(), "", error)
@@ -118,7 +117,6 @@ def _serve(
     async def serve(data: bytes, call: Call) -> bytes:
         begun = begin()
         namespace = ""
-        failure: ServiceError
         try:
             if len(data) > max_request_bytes:
                 raise MessageTooLargeError(len(data), max_request_bytes)
@@ -126,29 +124,32 @@ def _serve(
             if names_namespace:
                 namespace = request.namespace  # type: ignore[attr-defined]
             response = await handler(request, GrpcContext(call))
-            if isinstance(response, bytes):
-                # grpc.aio takes nothing but bytes itself, no subclass.
-                answer = bytes(response)
-            else:
-                answer = response.SerializeToString()
-        except ServiceError as error:
-            failure = error
-            end(begun, namespace, error)
-        except DecodeError:
-            failure = UndecodableRequestError()
-            end(begun, namespace, failure)
-        except StoreError:
-            failure = UnavailableError("the database does not answer right now, try again")
-            end(begun, namespace, failure)
+            answer = (
+                bytes(response)  # grpc.aio takes nothing but bytes itself, no subclass
+                if isinstance(response, bytes)
+                else response.SerializeToString()
+            )
         except asyncio.CancelledError as cancelled:
             end(begun, namespace, cancelled)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            failure = MaskedError(faults.record(method.name, error))
-            end(begun, namespace, error)
-        else:
-            end(begun, namespace, None)
-            return answer
-        return await abort(call, failure)
+            failure = _foreseen(error)
+            end(begun, namespace, failure or error)
+            return await abort(call, failure or MaskedError(faults.record(method.name, error)))
+        end(begun, namespace, None)
+        return answer
 
     return serve
+
+
+def _foreseen(error: Exception) -> ServiceError | None:
+    """Returns what a client is told of an error; None when nobody has thought of it."""
+    match error:
+        case ServiceError():
+            return error
+        case DecodeError():
+            return UndecodableRequestError()
+        case StoreError():
+            return UnavailableError("the database does not answer right now, try again")
+        case _:
+            return None

@@ -14,7 +14,6 @@ from temporalio.api.enums.v1 import namespace_pb2 as enums
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import NamespaceNotFoundError, UnavailableError
-from perdure.core.protobuf import duration_ns
 from perdure.persistence.ports import MetadataStore, NamespaceRow
 from perdure.rpc.clients import Namespace
 from perdure.runtime.ports import Clock, Ids
@@ -38,7 +37,6 @@ class NamespaceRegistry:
         self._rows: dict[str, NamespaceRow] = {}
         self._by_name: dict[str, Namespace] = {}
         self._by_id: dict[str, Namespace] = {}
-        self._retentions: dict[str, int] = {}
         self._refreshed_at = float("-inf")
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -77,10 +75,6 @@ class NamespaceRegistry:
     def describe(self, namespace: Namespace) -> wf.DescribeNamespaceResponse:
         """Returns a copy of what is stored of a namespace."""
         return wf.DescribeNamespaceResponse.FromString(self._rows[namespace.name].data)
-
-    def retention(self, namespace_id: str) -> int:
-        """Returns how long a namespace that exists keeps closed workflows, in nanoseconds."""
-        return self._retentions[namespace_id]
 
     def rows(self) -> Sequence[NamespaceRow]:
         """Returns all namespaces in the cache, by id."""
@@ -173,14 +167,12 @@ class NamespaceRegistry:
         if known is not None and known.id == row.id and known.version >= row.version:
             return  # a read that began before the newest write
         namespace = Namespace(row.id, row.name)
-        description = wf.DescribeNamespaceResponse.FromString(row.data)
         self._rows[row.name] = row
         self._by_name[row.name] = self._by_id[row.id] = namespace
-        self._retentions[row.id] = duration_ns(description.config.workflow_execution_retention_ttl)
 
     def _forget(self, name: str) -> None:
         row = self._rows.pop(name)
-        del self._by_name[name], self._by_id[row.id], self._retentions[row.id]
+        del self._by_name[name], self._by_id[row.id]
 
 
 def new_description(retention: Duration) -> wf.DescribeNamespaceResponse:

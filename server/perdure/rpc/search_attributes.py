@@ -5,7 +5,7 @@ attributes. Documents are replaced by compare-and-set; the cache of one is trust
 `FRESH_SECONDS`, since another node may change it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,11 +37,6 @@ class SearchAttributeRegistry:
         self._metadata = metadata
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
-
-    def cached(self, namespace_id: str) -> Types:
-        """Returns the types that were read last, without waiting: none before the first read."""
-        entry = self._entries.get(namespace_id)
-        return {} if entry is None else entry.types
 
     async def types(self, namespace_id: str) -> Types:
         """Returns the types of a namespace's own search attributes, by name."""
@@ -77,11 +72,6 @@ class SearchAttributeRegistry:
                 await self._read(namespace_id)
                 return
         raise UnavailableError("search attributes are being changed by others, try again")
-
-    async def refresh(self, namespace_ids: Iterable[str]) -> None:
-        """Reads the search attributes of some namespaces."""
-        for namespace_id in namespace_ids:
-            await self._read(namespace_id)
 
     async def _read(self, namespace_id: str) -> _Entry:
         read_at = self._clock.monotonic()

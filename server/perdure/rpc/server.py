@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2_grpc
 
 from perdure.persistence.ports import StartupError
 from perdure.rpc import health, reflection
-from perdure.rpc.dispatch import Dispatcher
+from perdure.rpc.dispatch import Dispatcher, Refuser
 from perdure.rpc.faults import FaultLog
 from perdure.rpc.handler import Handler, RpcObserver, SilentObserver
 from perdure.rpc.methods import PUBLIC_SERVICES, public_methods
@@ -19,7 +19,6 @@ from perdure.rpc.transport import TransportSettings
 from perdure.runtime.ports import Clock
 
 _SERVICE_NAMES = tuple(service.full_name for service in PUBLIC_SERVICES)
-_AUXILIARY_NAMES = (health.SERVICE_NAME, *reflection.SERVICE_NAMES)
 
 
 class RpcServer:
@@ -67,6 +66,8 @@ class RpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*_SERVICE_NAMES, health.SERVICE_NAME)
         server.add_generic_rpc_handlers(tuple(reflection.reflection_handlers(names)))
+        known = frozenset((*names, *reflection.SERVICE_NAMES))
+        server.add_generic_rpc_handlers((Refuser(known_services=known, observer=self._observer),))
         bound = self._listen(server, _address(host, port))
         await self._health.set_serving(serving=True)
         await server.start()
@@ -85,8 +86,6 @@ class RpcServer:
         assert self._handlers.keys() <= methods.keys(), "every handler answers a public RPC"
         return Dispatcher(
             methods={methods[path]: handler for path, handler in self._handlers.items()},
-            known_services=frozenset((*_SERVICE_NAMES, *_AUXILIARY_NAMES)),
-            others=frozenset(_AUXILIARY_NAMES),
             observer=self._observer,
             faults=self._faults,
             max_request_bytes=self._transport.max_request_bytes,

@@ -6,7 +6,7 @@ expected is masked: clients get an id to quote, the log has the rest.
 """
 
 import asyncio
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -17,8 +17,11 @@ from perdure.core.errors import Code, ServiceError
 
 DETAILS_KEY = "grpc-status-details-bin"
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
-# Text of the real server: frontend.maxServiceErrorText, in characters.
-_MAX_MESSAGE_CHARACTERS = 4_000
+_MAX_MESSAGE_BYTES: Final = 4_000
+# Clients written on gRPC's C core may refuse a status whose trailers are larger than 8 KiB.
+_MAX_TRAILER_BYTES: Final = 7_000
+_BASE64_GROWTH: Final = 4 / 3
+_PERCENT_GROWTH: Final = 3
 
 
 class MessageTooLargeError(ServiceError):
@@ -86,4 +89,15 @@ async def abort(call: "grpc.aio.ServicerContext[bytes, bytes]", error: ServiceEr
 
 
 def _message_of(error: ServiceError) -> str:
-    return error.message[:_MAX_MESSAGE_CHARACTERS]
+    """Returns the message, cut to what trailers can carry.
+
+    It travels percent-encoded, and once more in the details where there are any.
+    """
+    encoded = error.message.encode()
+    growth = _PERCENT_GROWTH + (0 if error.detail is None else _BASE64_GROWTH)
+    if len(encoded) * growth <= _MAX_TRAILER_BYTES:
+        return error.message
+    if error.message.isascii():
+        growth -= _PERCENT_GROWTH - 1
+    most = min(_MAX_MESSAGE_BYTES, int(_MAX_TRAILER_BYTES / growth))
+    return encoded[:most].decode(errors="ignore")

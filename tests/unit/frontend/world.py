@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -103,7 +103,7 @@ class World:
 
     def __init__(self, *, settings: FrontendSettings | None = None) -> None:
         self.clock = ManualClock()
-        self.ids = SeededIds(generator=random.Random(1), clock=self.clock)  # noqa: S311
+        self.ids = SeededIds(generator=random.Random(1), clock=self.clock)
         self.store = MemoryStore(ids=self.ids)
         self.history = Recorder(HistoryClient)
         self.matching = Recorder(MatchingClient)
@@ -137,12 +137,15 @@ class Client:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
 
-    async def __aenter__(self) -> "Client":
+    async def __aenter__(self) -> Self:
         """Returns itself."""
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         """Closes the channel."""
         await self.channel.close()
@@ -223,5 +226,3 @@ async def serving_frontend(
     await world.prepare()
     async with serving(world.frontend.handlers(), world) as client:
         yield world, client
-
-

@@ -25,7 +25,8 @@ def start(
     event = step.event(events.EVENT_TYPE_TIMER_STARTED)
     started = event.timer_started_event_attributes
     started.timer_id = attributes.timer_id
-    started.start_to_fire_timeout.CopyFrom(attributes.start_to_fire_timeout)
+    if attributes.HasField("start_to_fire_timeout"):
+        started.start_to_fire_timeout.CopyFrom(attributes.start_to_fire_timeout)
     started.workflow_task_completed_event_id = completed_event_id
     if metadata is not None:
         event.user_metadata.CopyFrom(metadata)

@@ -17,7 +17,7 @@ from temporalio.api.failure.v1 import message_pb2 as failures
 
 from perdure.core.activity.tasks import dispatch_key as activity_key
 from perdure.core.commit import ItemKey, ItemKind
-from perdure.core.protobuf import duration_ns, set_duration, set_limit
+from perdure.core.protobuf import duration_ns, set_duration
 from perdure.core.transition import transition
 from perdure.core.workflow.status import RunStatus, status_of
 from perdure.core.workflow.step import RunStep
@@ -156,7 +156,7 @@ def continue_as_new(
     written.workflow_type.name = attributes.workflow_type.name or step.run.start.workflow_type
     written.task_queue.name = attributes.task_queue.name or step.run.start.task_queue
     written.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
-    set_limit(
+    set_duration(
         written.workflow_run_timeout,
         duration_ns(attributes.workflow_run_timeout) or step.run.start.run_timeout,
     )

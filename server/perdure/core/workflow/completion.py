@@ -115,6 +115,8 @@ def _completion(request: wf.RespondWorkflowTaskCompletedRequest) -> transitions.
     if build_id := _build_id(request):
         extra.worker_version.CopyFrom(request.worker_version_stamp)
         extra.worker_version.build_id = build_id
+    else:
+        extra.binary_checksum = request.binary_checksum
     return transitions.Completion(
         identity=request.identity,
         sdk_metadata=request.sdk_metadata if request.HasField("sdk_metadata") else None,
@@ -133,19 +135,25 @@ def _remember_worker(
     else:
         transitions.clear_stickiness(state)
     build_id = _build_id(request)
-    if all(point.build_id != build_id for point in state.auto_reset_points):
-        _add_reset_point(change, build_id, completed_event_id)
+    checksum = "" if build_id else request.binary_checksum
+    if all(
+        (point.build_id, point.binary_checksum) != (build_id, checksum)
+        for point in state.auto_reset_points
+    ):
+        _add_reset_point(change, build_id, checksum, completed_event_id)
 
 
 def _build_id(request: wf.RespondWorkflowTaskCompletedRequest) -> str:
-    # Workers that know nothing of versions name their build by its checksum.
-    return request.worker_version_stamp.build_id or request.binary_checksum
+    return request.worker_version_stamp.build_id or request.deployment_options.build_id
 
 
-def _add_reset_point(change: RunStep, build_id: str, completed_event_id: int) -> None:
+def _add_reset_point(
+    change: RunStep, build_id: str, checksum: str, completed_event_id: int
+) -> None:
     points = change.state.auto_reset_points
     point = workflow.ResetPointInfo(
         build_id=build_id,
+        binary_checksum=checksum,
         run_id=change.run.key.run_id,
         first_workflow_task_completed_id=completed_event_id,
         resettable=True,
@@ -172,7 +180,7 @@ def fail_task(
             request.cause,
             request.identity,
             request.failure if request.HasField("failure") else None,
-            build_id=request.worker_version.build_id or request.binary_checksum,
+            build_id=request.worker_version.build_id or request.deployment_options.build_id,
         ),
     )
     transitions.schedule(change)

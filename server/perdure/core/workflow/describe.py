@@ -34,8 +34,12 @@ def _fill_config(response: wf.DescribeWorkflowExecutionResponse, run: Run) -> No
     config, start = response.execution_config, run.start
     config.task_queue.name = start.task_queue
     config.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
-    set_limit(config.workflow_execution_timeout, start.execution_timeout)
-    set_limit(config.workflow_run_timeout, start.run_timeout)
+    set_limit(
+        config.workflow_execution_timeout,
+        start.execution_timeout,
+        given=start.HasField("execution_timeout"),
+    )
+    set_limit(config.workflow_run_timeout, start.run_timeout, given=start.HasField("run_timeout"))
     set_duration(config.default_workflow_task_timeout, start.task_timeout)
     if start.HasField("user_metadata"):
         config.user_metadata.CopyFrom(start.user_metadata)

@@ -83,9 +83,13 @@ def begin_continued(
         attributes.retry_policy.CopyFrom(retry.with_defaults(command.retry_policy))
     if start.HasField("priority"):
         attributes.priority.CopyFrom(start.priority)
-    set_limit(attributes.workflow_execution_timeout, start.execution_timeout)
+    set_limit(
+        attributes.workflow_execution_timeout,
+        start.execution_timeout,
+        given=start.HasField("execution_timeout"),
+    )
     run_timeout = duration_ns(command.workflow_run_timeout) or start.run_timeout
-    set_limit(attributes.workflow_run_timeout, run_timeout)
+    set_duration(attributes.workflow_run_timeout, run_timeout)
     task_timeout = duration_ns(command.workflow_task_timeout) or start.task_timeout
     set_duration(attributes.workflow_task_timeout, task_timeout)
     _begin(step, change, run_id, attributes, duration_ns(command.backoff_start_interval))
@@ -97,11 +101,10 @@ def _carry_reset_points(
     """Passes reset points on; those of the run that ends expire with its history."""
     attributes.ClearField("prev_auto_reset_points")
     attributes.prev_auto_reset_points.SetInParent()
-    points = attributes.prev_auto_reset_points.points
-    points.extend(change.state.auto_reset_points)
-    for point in points:
+    for point in change.state.auto_reset_points:
         if not point.HasField("expire_time"):
             set_timestamp(point.expire_time, change.now + change.context.retention)
+    attributes.prev_auto_reset_points.points.extend(change.state.auto_reset_points)
 
 
 def _begin(

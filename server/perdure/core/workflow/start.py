@@ -99,8 +99,6 @@ def _run_start(new: NewRun, now: int) -> stored.RunStart:
     start = stored.RunStart(
         workflow_type=attributes.workflow_type.name,
         task_queue=attributes.task_queue.name,
-        execution_timeout=duration_ns(attributes.workflow_execution_timeout),
-        run_timeout=run_timeout,
         task_timeout=duration_ns(attributes.workflow_task_timeout),
         attempt=attributes.attempt,
         cron_schedule=attributes.cron_schedule,
@@ -120,6 +118,10 @@ def _run_start(new: NewRun, now: int) -> stored.RunStart:
     for name in ("retry_policy", "priority", "versioning_override"):
         if attributes.HasField(name):
             getattr(start, name).CopyFrom(getattr(attributes, name))
+    if attributes.HasField("workflow_execution_timeout"):
+        start.execution_timeout = duration_ns(attributes.workflow_execution_timeout)
+    if attributes.HasField("workflow_run_timeout"):
+        start.run_timeout = run_timeout
     if attributes.HasField("root_workflow_execution"):
         start.root.CopyFrom(attributes.root_workflow_execution)
     if new.metadata is not None:
@@ -280,7 +282,11 @@ def _set_timeouts(
     if execution:
         run = min(run, execution)
         set_timestamp(attributes.workflow_execution_expiration_time, step.context.now + execution)
-    set_limit(attributes.workflow_execution_timeout, execution)
-    set_limit(attributes.workflow_run_timeout, run)
+    set_limit(
+        attributes.workflow_execution_timeout,
+        execution,
+        given=request.HasField("workflow_execution_timeout"),
+    )
+    set_limit(attributes.workflow_run_timeout, run, given=request.HasField("workflow_run_timeout"))
     set_duration(attributes.workflow_task_timeout, duration_ns(request.workflow_task_timeout))
     set_duration(attributes.first_workflow_task_backoff, 0)

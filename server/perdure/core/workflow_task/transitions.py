@@ -152,7 +152,7 @@ def start(step: RunStep, *, request_id: str, identity: str, build_id: str = "") 
     task.identity = identity
     task.build_id = build_id
     task.nonce = step.context.ids.nonce()
-    task.history_size_bytes = state.history_size_bytes
+    task.history_size_bytes = state.history_size_bytes + step.batch.ByteSize()
     task.suggest_continue_as_new = (
         state.next_event_id > settings.suggest_continue_as_new_events
         or state.history_size_bytes >= settings.suggest_continue_as_new_bytes
