@@ -18,12 +18,16 @@ from simulation.rpc import Frontend
 
 T = TypeVar("T")
 
+IsOpen = Callable[[str], Awaitable[bool]]
+"""Tells whether the current run of a workflow id is open, as the store has it."""
+
 
 class Client:
     """Tells one story."""
 
-    def __init__(self, *, plan: Plan, frontend: Frontend, ledger: Ledger) -> None:
+    def __init__(self, *, plan: Plan, frontend: Frontend, ledger: Ledger, is_open: IsOpen) -> None:
         self.plan = plan
+        self._is_open = is_open
         self._frontend = frontend
         self._ledger = ledger
         self._name = plan.workflow_id
@@ -158,7 +162,8 @@ class Client:
             lambda: history.request_cancel_workflow_execution(frontend.namespace, request),
             accept=(Code.NOT_FOUND, Code.ALREADY_EXISTS),
         )
-        if answer is not None:
+        # To ask a closed run is no error, and changes nothing.
+        if answer is not None and await self._is_open(self._name):
             self._ledger.cancels.add(self._name)
 
     async def _terminate(self) -> None:

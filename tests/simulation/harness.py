@@ -26,7 +26,7 @@ from simulation.ledger import Ledger
 from simulation.loop import SimulatedLoop, SimulationError
 from simulation.nemesis import Nemesis
 from simulation.network import Network
-from simulation.plans import PlanMaker
+from simulation.plans import Plan, PlanMaker
 from simulation.rpc import Frontend
 from simulation.store import SimulatedDatabase
 from simulation.trace import Trace
@@ -148,10 +148,7 @@ class Simulation:
         await self._nemesis.start()
         loop = asyncio.get_running_loop()
         clients = [
-            loop.create_task(
-                Client(plan=plan, frontend=self._frontend, ledger=self._ledger).run(),
-                name=f"client of {plan.workflow_id}",
-            )
+            loop.create_task(self._client(plan).run(), name=f"client of {plan.workflow_id}")
             for plan in plans
         ]
         havoc = loop.create_task(self._nemesis.rage(FAULT_SECONDS))
@@ -183,6 +180,14 @@ class Simulation:
     def _report(self, problems: Iterable[str]) -> None:
         for problem in problems:
             self._trace.violation(problem)
+
+    def _client(self, plan: Plan) -> Client:
+        return Client(
+            plan=plan,
+            frontend=self._frontend,
+            ledger=self._ledger,
+            is_open=lambda workflow_id: storage.is_open(self._store, NAMESPACE.id, workflow_id),
+        )
 
     def _workflow_worker(self, name: str) -> Coroutine[Any, Any, None]:
         worker = WorkflowWorker(

@@ -121,6 +121,7 @@ class Observer:
             namespace=frontend.namespace.name,
             execution=common.WorkflowExecution(workflow_id=self._workflow_id),
         )
+        closed = dict(self._closed)
         try:
             answer = await frontend.insist(
                 lambda: frontend.history.describe_workflow_execution(frontend.namespace, request)
@@ -130,7 +131,7 @@ class Observer:
             return None
         info = answer.workflow_execution_info
         run_id = info.execution.run_id
-        known = self._closed.get(run_id)
+        known = closed.get(run_id)
         if known is not None and info.status != known:
             self._complain(f"run {run_id} was closed as {known}, is {info.status}")
         pending = answer.pending_activities or answer.HasField("pending_workflow_task")

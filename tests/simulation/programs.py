@@ -79,13 +79,14 @@ class Activity:
     def outcome(self, succeeded: bool | None = None) -> str:
         """Returns what it adds to the result; without an argument, what it is going to add.
 
-        Which attempt is lost to a fault decides how it ends when attempts are few: that is no
-        part of the result.
+        When attempts are few, the faults decide how it ends; also when a late success may still
+        be in time for a late server. Then that is no part of the result.
         """
-        if self.attempts:
+        fails = self.behaviours[-1] is Behaviour.FAIL_FOR_GOOD
+        if self.attempts or (fails and Behaviour.OVERRUN in self.behaviours):
             return f"{self.name}:ended"
         if succeeded is None:
-            succeeded = self.behaviours[-1] is not Behaviour.FAIL_FOR_GOOD
+            succeeded = not fails
         return f"{self.name}:{'succeeded' if succeeded else 'failed'}"
 
 

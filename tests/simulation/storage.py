@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from temporalio.api.history.v1 import message_pb2 as history
 
-from perdure.core.commit import RunKey, TaskQueueKey, TaskType, VisibilityRow
+from perdure.core.commit import ItemKind, RunKey, TaskQueueKey, TaskType, VisibilityRow
 from perdure.core.slots import SLOT_COUNT
 from perdure.core.visibility.query import Everything
 from perdure.persistence.ports import Store
@@ -80,6 +80,12 @@ async def _check_row(store: Store, row: VisibilityRow, run: FinalRun) -> AsyncIt
         yield f"its state expects event {state.next_event_id}, and it has {len(run.events)}"
 
 
+async def is_open(store: Store, namespace_id: str, workflow_id: str) -> bool:
+    """Tells whether the current run of a workflow id is open."""
+    run = await store.load_current(namespace_id, workflow_id)
+    return run is not None and stored.RunState.FromString(run.state).status == RUNNING
+
+
 async def attempt_is_recorded(store: Store, key: RunKey, activity_id: str, attempt: int) -> bool:
     """Tells whether the store knows that an attempt of an activity has started.
 
@@ -88,12 +94,10 @@ async def attempt_is_recorded(store: Store, key: RunKey, activity_id: str, attem
     run = await store.load_run(key)
     if run is None:
         return False
-    for blob in run.items.values():
-        info = stored.ActivityInfo()
-        try:
-            info.ParseFromString(blob)
-        except ValueError:
+    for item, blob in run.items.items():
+        if item.kind is not ItemKind.ACTIVITY:
             continue
-        if info.activity_id == activity_id and info.activity_type:
+        info = stored.ActivityInfo.FromString(blob)
+        if info.activity_id == activity_id:
             return info.attempt > attempt or (info.attempt == attempt and info.started_time > 0)
     return True

@@ -5,7 +5,6 @@ from hashlib import blake2b
 
 from perdure.runtime.ports import Clock
 
-
 MOST_VIOLATIONS = 20
 
 

@@ -41,6 +41,7 @@ class WorkflowWorker:
         self._ledger = ledger
         self._sticky_queue = f"{name}-sticky"
         self._cache: OrderedDict[str, Interpreter] = OrderedDict()
+        self._newest: dict[str, tuple[int, int]] = {}
 
     async def run(self, pollers: int) -> None:
         """Works with a number of pollers on each of its two queues."""
@@ -84,6 +85,7 @@ class WorkflowWorker:
             return Task()
         name = f"{task.started_event_id}"
         self._ledger.delivered("workflow task", run_id, name, task.attempt)
+        self._newest[run_id] = (task.started_event_id, task.attempt)
         count = len(task.history.events)
         self._frontend.trace.note(
             self.name, f"task {name} attempt {task.attempt} of {run_id} with {count} events"
@@ -99,12 +101,12 @@ class WorkflowWorker:
 
     async def _decide(self, task: Task) -> Task:
         run_id = task.workflow_execution.run_id
+        if self._newest[run_id] != (task.started_event_id, task.attempt):
+            # This worker was slow: the task has timed out, and another one has come.
+            self._frontend.trace.note(self.name, f"task of {run_id} is old")
+            return Task()
         state = await self._state(task)
         if state is None:
-            return Task()
-        if state.last_event_id != task.started_event_id:
-            # This worker was slow: the task has timed out, and another one was worked on.
-            self._frontend.trace.note(self.name, f"task of {run_id} is old")
             return Task()
         try:
             made = state.decide()

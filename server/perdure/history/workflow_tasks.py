@@ -138,13 +138,20 @@ class WorkflowTasks:
         for info in done.eager:
             if change.run.is_running:
                 activity.start(
-                    info, change, request_id=self._ids.request_id(), identity=request.identity
+                    info,
+                    change,
+                    request_id=self._ids.request_id(),
+                    identity=request.identity,
+                    build_id=completion.build_id(request),
                 )
-                change.transitions += 1
         wants_task = request.return_new_workflow_task and done.problem is None
         if wants_task and change.state.HasField("workflow_task"):
-            transitions.start(change, request_id=INLINE_REQUEST, identity=request.identity)
-            change.transitions += 1
+            transitions.start(
+                change,
+                request_id=INLINE_REQUEST,
+                identity=request.identity,
+                build_id=completion.build_id(request),
+            )
             answered.inline = True
         return answered
 

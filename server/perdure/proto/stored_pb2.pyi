@@ -246,7 +246,7 @@ class RunState(_message.Message):
     NEW_RUN_ID_FIELD_NUMBER: _builtins.int
     SDK_NAME_FIELD_NUMBER: _builtins.int
     SDK_VERSION_FIELD_NUMBER: _builtins.int
-    BINARY_CHECKSUM_FIELD_NUMBER: _builtins.int
+    BUILD_ID_FIELD_NUMBER: _builtins.int
     FIRST_WORKFLOW_TASK_DUE_FIELD_NUMBER: _builtins.int
     WORKFLOW_TASK_ATTEMPT_FIELD_NUMBER: _builtins.int
     WORKFLOW_TASK_HEARTBEAT_SINCE_FIELD_NUMBER: _builtins.int
@@ -274,7 +274,7 @@ class RunState(_message.Message):
     new_run_id: _builtins.str
     sdk_name: _builtins.str
     sdk_version: _builtins.str
-    binary_checksum: _builtins.str
+    build_id: _builtins.str
     first_workflow_task_due: _builtins.int
     """First workflow task waits for start delay, cron or retry backoff until then."""
     workflow_task_attempt: _builtins.int
@@ -310,7 +310,7 @@ class RunState(_message.Message):
         new_run_id: _builtins.str = ...,
         sdk_name: _builtins.str = ...,
         sdk_version: _builtins.str = ...,
-        binary_checksum: _builtins.str = ...,
+        build_id: _builtins.str = ...,
         first_workflow_task_due: _builtins.int = ...,
         workflow_task_attempt: _builtins.int = ...,
         workflow_task_heartbeat_since: _builtins.int = ...,
@@ -319,7 +319,7 @@ class RunState(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["workflow_task", b"workflow_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_reset_points", b"auto_reset_points", "binary_checksum", b"binary_checksum", "buffered_event_bytes", b"buffered_event_bytes", "buffered_event_count", b"buffered_event_count", "cancel_request_id", b"cancel_request_id", "cancel_requested", b"cancel_requested", "close_event_id", b"close_event_id", "close_time", b"close_time", "first_workflow_task_completed_event_id", b"first_workflow_task_completed_event_id", "first_workflow_task_due", b"first_workflow_task_due", "history_size_bytes", b"history_size_bytes", "last_completed_event_id", b"last_completed_event_id", "last_event_time", b"last_event_time", "last_started_event_id", b"last_started_event_id", "new_run_id", b"new_run_id", "next_buffer_key", b"next_buffer_key", "next_event_id", b"next_event_id", "sdk_name", b"sdk_name", "sdk_version", b"sdk_version", "signal_count", b"signal_count", "state_transition_count", b"state_transition_count", "status", b"status", "sticky_task_queue", b"sticky_task_queue", "sticky_timeout", b"sticky_timeout", "timer_due", b"timer_due", "workflow_task", b"workflow_task", "workflow_task_attempt", b"workflow_task_attempt", "workflow_task_heartbeat_since", b"workflow_task_heartbeat_since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_reset_points", b"auto_reset_points", "buffered_event_bytes", b"buffered_event_bytes", "buffered_event_count", b"buffered_event_count", "build_id", b"build_id", "cancel_request_id", b"cancel_request_id", "cancel_requested", b"cancel_requested", "close_event_id", b"close_event_id", "close_time", b"close_time", "first_workflow_task_completed_event_id", b"first_workflow_task_completed_event_id", "first_workflow_task_due", b"first_workflow_task_due", "history_size_bytes", b"history_size_bytes", "last_completed_event_id", b"last_completed_event_id", "last_event_time", b"last_event_time", "last_started_event_id", b"last_started_event_id", "new_run_id", b"new_run_id", "next_buffer_key", b"next_buffer_key", "next_event_id", b"next_event_id", "sdk_name", b"sdk_name", "sdk_version", b"sdk_version", "signal_count", b"signal_count", "state_transition_count", b"state_transition_count", "status", b"status", "sticky_task_queue", b"sticky_task_queue", "sticky_timeout", b"sticky_timeout", "timer_due", b"timer_due", "workflow_task", b"workflow_task", "workflow_task_attempt", b"workflow_task_attempt", "workflow_task_heartbeat_since", b"workflow_task_heartbeat_since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,16 +1,13 @@
 """Errors that nobody expected: logged once per kind, with the id that the client is given."""
 
-import logging
-import traceback
 from hashlib import blake2b
 from typing import Final
 
 from perdure.runtime.ports import Clock
+from perdure.telemetry.logging import get_logger
 
 _REPEAT_SECONDS: Final = 60.0
 _MOST_KINDS: Final = 1_000
-
-log = logging.getLogger(__name__)
 
 
 class FaultLog:
@@ -20,22 +17,23 @@ class FaultLog:
     every call, so that a storm of failures is one line of log.
     """
 
-    __slots__ = ("_clock", "_last_logged")
+    __slots__ = ("_clock", "_last_logged", "_log")
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
+        self._log = get_logger("rpc")
         self._last_logged: dict[str, float] = {}
 
     def record(self, operation: str, error: BaseException) -> str:
         """Returns the error's id, after logging it if its turn has come."""
         fault_id = _identify(error)
         if self._is_due(fault_id):
-            log.error(
-                "unexpected error in %s, reported to the client as %s",
-                operation,
-                fault_id,
+            self._log.error(
+                "unexpected error, reported to the client by its id",
+                operation=operation,
+                fault_id=fault_id,
+                error_type=type(error).__qualname__,
                 exc_info=error,
-                extra={"operation": operation, "fault_id": fault_id},
             )
         return fault_id
 
@@ -51,7 +49,10 @@ class FaultLog:
 
 
 def _identify(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    place = "".join(f"{frame.filename}:{frame.name}:{frame.lineno};" for frame in frames)
-    kind = f"{type(error).__qualname__};{place}"
+    place = ""
+    at = error.__traceback__
+    while at is not None:
+        place = f"{at.tb_frame.f_code.co_filename}:{at.tb_lineno}"
+        at = at.tb_next
+    kind = f"{type(error).__qualname__} {place}"
     return blake2b(kind.encode(), digest_size=4).hexdigest()

@@ -103,7 +103,7 @@ def _fail_for(
     failure.server_failure_info.SetInParent()
     transitions.fail(
         change,
-        transitions.Failure(problem.cause, request.identity, failure, build_id=_build_id(request)),
+        transitions.Failure(problem.cause, request.identity, failure, build_id=build_id(request)),
     )
     transitions.schedule(change)
 
@@ -112,9 +112,9 @@ def _completion(request: wf.RespondWorkflowTaskCompletedRequest) -> transitions.
     extra = history.WorkflowTaskCompletedEventAttributes()
     if request.HasField("metering_metadata"):
         extra.metering_metadata.CopyFrom(request.metering_metadata)
-    if build_id := _build_id(request):
+    if build := build_id(request):
         extra.worker_version.CopyFrom(request.worker_version_stamp)
-        extra.worker_version.build_id = build_id
+        extra.worker_version.build_id = build
     else:
         extra.binary_checksum = request.binary_checksum
     return transitions.Completion(
@@ -134,25 +134,24 @@ def _remember_worker(
         state.sticky_timeout = duration_ns(sticky.schedule_to_start_timeout)
     else:
         transitions.clear_stickiness(state)
-    build_id = _build_id(request)
-    checksum = "" if build_id else request.binary_checksum
+    build = state.build_id = build_id(request)
+    checksum = "" if build else request.binary_checksum
     if all(
-        (point.build_id, point.binary_checksum) != (build_id, checksum)
+        (point.build_id, point.binary_checksum) != (build, checksum)
         for point in state.auto_reset_points
     ):
-        _add_reset_point(change, build_id, checksum, completed_event_id)
+        _add_reset_point(change, build, checksum, completed_event_id)
 
 
-def _build_id(request: wf.RespondWorkflowTaskCompletedRequest) -> str:
+def build_id(request: wf.RespondWorkflowTaskCompletedRequest) -> str:
+    """Returns which build of the worker has answered, if it says so."""
     return request.worker_version_stamp.build_id or request.deployment_options.build_id
 
 
-def _add_reset_point(
-    change: RunStep, build_id: str, checksum: str, completed_event_id: int
-) -> None:
+def _add_reset_point(change: RunStep, build: str, checksum: str, completed_event_id: int) -> None:
     points = change.state.auto_reset_points
     point = workflow.ResetPointInfo(
-        build_id=build_id,
+        build_id=build,
         binary_checksum=checksum,
         run_id=change.run.key.run_id,
         first_workflow_task_completed_id=completed_event_id,

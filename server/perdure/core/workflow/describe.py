@@ -62,6 +62,8 @@ def _fill_info(info: workflow.WorkflowExecutionInfo, run: Run) -> None:
     info.task_queue = start.task_queue
     info.root_execution.CopyFrom(start.root if start.HasField("root") else run.execution())
     info.first_run_id = start.first_run_id
+    if state.build_id:
+        info.most_recent_worker_version_stamp.build_id = state.build_id
     if start.HasField("priority"):
         info.priority.CopyFrom(start.priority)
     if not run.is_running:
