@@ -80,9 +80,10 @@ class Ledger:
             data = event.SerializeToString(deterministic=True)
             before = seen.setdefault(event.event_id, data)
             if before != data:
+                was = _one_line(history.HistoryEvent.FromString(before))
                 self._trace.violation(
-                    f"event {event.event_id} of run {run_id} has changed: it was"
-                    f" {history.HistoryEvent.FromString(before)} and is {event}"
+                    f"event {event.event_id} of run {run_id} has changed:"
+                    f" it was {was} and is {_one_line(event)}"
                 )
 
     def delivered(self, kind: str, run_id: str, name: str, attempt: int) -> None:
@@ -107,3 +108,7 @@ class Ledger:
         if started_event_id in completed:
             self._trace.violation(f"task {started_event_id} of {run_id} was completed twice")
         completed.add(started_event_id)
+
+
+def _one_line(event: history.HistoryEvent) -> str:
+    return " ".join(str(event).split())

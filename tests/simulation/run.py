@@ -14,11 +14,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import shorten
 
 from simulation.harness import Report, simulate
 
 SEEDS_FILE = Path(__file__).with_name("seeds.txt")
 SHOWN_VIOLATIONS = 5
+SHOWN_CHARACTERS = 300
 PROGRESS_SECONDS = 2.0
 
 
@@ -87,7 +89,7 @@ def _print(failed: Sequence[Report], summary: dict[str, object], folder: Path) -
     for report in failed:
         print(f"seed {report.seed}: {len(report.violations)} violations")
         for violation in report.violations[:SHOWN_VIOLATIONS]:
-            print(f"  {violation}")
+            print(f"  {shorten(violation, SHOWN_CHARACTERS)}")
         print(f"  trace: {folder / f'seed-{report.seed}.txt'}")
     print(f"{summary['seeds']} seeds in {summary['seconds']} s, {len(failed)} failed")
     print(f"totals: {summary['totals']}")

@@ -197,7 +197,7 @@ def _summary(commit: Commit) -> str:
     runs = []
     for write in commit.runs:
         events = "".join(f" +{each.first_event_id}-{each.last_event_id}" for each in write.history)
-        runs.append(f"{write.run_id[-6:]} v{write.expected_version + 1}{events}")
+        runs.append(f"{write.run_id[-6:]} v{write.version}{events}")
     tasks = f", tasks +{len(commit.tasks_added)} -{len(commit.tasks_deleted)}"
     timers = f", timers +{len(commit.timers_added)} -{len(commit.timers_deleted)}"
     return f"{commit.workflow_id} {' '.join(runs)}{tasks}{timers}"

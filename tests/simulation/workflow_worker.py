@@ -85,7 +85,8 @@ class WorkflowWorker:
             return Task()
         name = f"{task.started_event_id}"
         self._ledger.delivered("workflow task", run_id, name, task.attempt)
-        self._newest[run_id] = (task.started_event_id, task.attempt)
+        newest = self._newest.get(run_id, (0, 0))
+        self._newest[run_id] = max(newest, (task.started_event_id, task.attempt))
         count = len(task.history.events)
         self._frontend.trace.note(
             self.name, f"task {name} attempt {task.attempt} of {run_id} with {count} events"
@@ -146,7 +147,8 @@ class WorkflowWorker:
             return Task()
         answer = wf.RespondWorkflowTaskCompletedResponse.FromString(data)
         self._ledger.completed_task(run_id, task.started_event_id)
-        self._cache[run_id] = state
+        if self._newest[run_id] == (task.started_event_id, task.attempt):
+            self._cache[run_id] = state
         while len(self._cache) > CACHED_RUNS:
             self._cache.popitem(last=False)
         return answer.workflow_task

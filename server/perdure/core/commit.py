@@ -138,9 +138,11 @@ class VisibilityRow:
 class RunWrite:
     """What changed in one run.
 
-    `expected_version` is the version that this write replaces, 0 for a new run; the new version
-    is `expected_version + 1`. `start` is given for a new run only. `deleted` removes the run with
-    all its rows.
+    `expected_version` is the version that this write replaces, 0 for a new run; `version` is the
+    new one. Two steps that start from one state must not make the same version: else a step on
+    the one that was refused would pass for a step on the one that was committed. (0 counts on from
+    `expected_version`, which is safe only for a lone writer.) `start` is given for a new run only.
+    `deleted` removes the run with all its rows.
     """
 
     run_id: str
@@ -151,6 +153,11 @@ class RunWrite:
     items_put: dict[ItemKey, bytes] = field(default_factory=dict)
     items_deleted: set[ItemKey] = field(default_factory=set)
     deleted: bool = False
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        """Fills in the version of a lone writer."""
+        self.version = self.version or self.expected_version + 1
 
 
 @dataclass(slots=True)

@@ -4,6 +4,9 @@ This module wires the role's parts and spells out the public methods; each famil
 module of its own.
 """
 
+import asyncio
+import itertools
+
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import DispatchKey, DispatchTask, TaskType, TimerRow
@@ -24,12 +27,12 @@ from perdure.history.queries import BufferedQueries
 from perdure.history.query import Querier
 from perdure.history.reads import HistoryReader
 from perdure.history.responses import PageLimit
-from perdure.history.shard import ShardOwner
+from perdure.history.shard import REACQUIRE, ShardOwner
 from perdure.history.timers import TimerQueue
 from perdure.history.tokens import TokenMaker
 from perdure.history.workflow_tasks import WorkflowTasks
 from perdure.history.workflows import Workflows, run_key
-from perdure.persistence.ports import Store
+from perdure.persistence.ports import Store, StoreError
 from perdure.rpc.clients import Encoded, MatchingClient, Namespace, Poller
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import TaskSet
@@ -71,6 +74,7 @@ class HistoryEngine:
         self._store = store
         self._matching = matching
         self._tasks = tasks
+        self._ids = ids
         self._observer = observer
         page = PageLimit(settings.page_batches, settings.page_bytes)
         tokens = TokenMaker(incarnation=incarnation)
@@ -110,7 +114,6 @@ class HistoryEngine:
             namespaces=namespaces,
             clock=clock,
             ids=StepIdentifiers(ids=ids, shard=self._shard),
-            tasks=tasks,
             settings=settings,
             observer=observer,
         )
@@ -153,9 +156,14 @@ class HistoryEngine:
         self._tasks.spawn("offer-tasks", self._offer_stored_tasks())
 
     async def _offer_stored_tasks(self) -> None:
+        """Tells matching of the tasks that an earlier owner, or a lost commit's memory, left."""
         after: DispatchKey | None = None
-        while True:
-            tasks = await self._store.read_tasks(0, SLOT_COUNT - 1, after, REHINT_PAGE)
+        for attempt in itertools.count(1):
+            try:
+                tasks = await self._store.read_tasks(0, SLOT_COUNT - 1, after, REHINT_PAGE)
+            except StoreError:
+                await asyncio.sleep(REACQUIRE.pause_seconds(attempt, self._ids))
+                continue
             self._matching.add_tasks(tasks)
             if len(tasks) < REHINT_PAGE:
                 return
@@ -219,8 +227,8 @@ class HistoryEngine:
         self, namespace: Namespace, request: wf.DescribeWorkflowExecutionRequest
     ) -> wf.DescribeWorkflowExecutionResponse:
         """Describes a run."""
-        _, run = await self._executor.read(run_key(namespace, request.execution))
-        return describe(run)
+        key = run_key(namespace, request.execution)
+        return await self._executor.observe(key, lambda _, run: describe(run))
 
     async def get_workflow_execution_history(
         self,

@@ -23,6 +23,7 @@ class WorkflowEntry:
     """All that is in memory of one workflow id."""
 
     __slots__ = (
+        "change",
         "current",
         "dropped",
         "in_flight",
@@ -43,6 +44,7 @@ class WorkflowEntry:
         self.in_flight = 0
         self.waiters: set[asyncio.Future[None]] = set()
         self.dropped = False
+        self.change = 0
         self.size = 0
 
     async def settled(self) -> bool:
@@ -56,8 +58,15 @@ class WorkflowEntry:
             return True
         return is_committed(last.result() if last.done() else await asyncio.shield(last))
 
-    async def changed(self, timeout_seconds: float) -> None:
-        """Waits until something has become durable or the entry is dropped, or time is up."""
+    async def changed_since(self, change: int, timeout_seconds: float) -> None:
+        """Waits until more has become durable than at a `change`, or the entry is dropped.
+
+        Args:
+            change: What `self.change` was.
+            timeout_seconds: The longest wait.
+        """
+        if self.change != change or self.dropped:
+            return
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         self.waiters.add(waiter)
@@ -69,7 +78,8 @@ class WorkflowEntry:
             self.waiters.discard(waiter)
 
     def wake(self) -> None:
-        """Ends all waits for a change."""
+        """Notes that more is durable, and ends all waits for that."""
+        self.change += 1
         for waiter in self.waiters:
             _wake(waiter)
 

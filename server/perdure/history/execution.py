@@ -27,7 +27,6 @@ from perdure.history.timers import TimerQueue
 from perdure.persistence.ports import Outcome, StoredRun, StoreError, WorkflowStore
 from perdure.rpc.clients import StaleTask
 from perdure.runtime.ports import Clock
-from perdure.runtime.tasks import TaskSet
 
 T = TypeVar("T")
 Action = Callable[[Step, Run], T]
@@ -53,7 +52,6 @@ class Executor:
         namespaces: NamespaceDirectory,
         clock: Clock,
         ids: StepIdentifiers,
-        tasks: TaskSet,
         settings: HistorySettings,
         observer: CommitObserver,
     ) -> None:
@@ -66,7 +64,6 @@ class Executor:
         self._namespaces = namespaces
         self._clock = clock
         self._ids = ids
-        self._tasks = tasks
         self._settings = settings
         self._observer = observer
         self._loading: dict[WorkflowKey, asyncio.Task[WorkflowEntry | None]] = {}
@@ -126,18 +123,22 @@ class Executor:
 
         return await self._retrying(once)
 
-    async def read(self, key: RunKey) -> tuple[WorkflowEntry, Run]:
-        """Returns a run, all of whose changes are durable.
+    async def observe(self, key: RunKey, look: Callable[[WorkflowEntry, Run], T]) -> T:
+        """Returns what a look at a run sees, once all of that is durable.
+
+        A run goes on changing while its reader waits, so whatever is answered from must be taken
+        by `look`, which runs at one moment.
 
         Raises:
             NotFoundError: There is no such run.
         """
 
-        async def once() -> tuple[WorkflowEntry, Run]:
+        async def once() -> T:
             entry, run = await self.find(key)
+            seen = look(entry, run)
             if not await entry.settled():
                 raise TryAgain
-            return entry, run
+            return seen
 
         return await self._retrying(once)
 
@@ -237,8 +238,7 @@ class Executor:
         self._dispatcher.deliver(starts)
         if commit.tasks_added:
             self._dispatcher.offer(commit.tasks_added)
-        if entry.waiters:
-            entry.wake()
+        entry.wake()
         self._observer.committed(commit)
 
     # Loading
@@ -269,10 +269,16 @@ class Executor:
     async def _load(self, key: WorkflowKey) -> WorkflowEntry | None:
         loading = self._loading.get(key)
         if loading is None:
-            loading = self._tasks.spawn("load-workflow", self._load_entry(key))
+            # Whoever waits for it gets its error, so it is not one of the supervised tasks.
+            loading = asyncio.create_task(self._load_entry(key), name="load-workflow")
             self._loading[key] = loading
-            loading.add_done_callback(lambda _: self._loading.pop(key, None))
+            loading.add_done_callback(lambda ended: self._loaded(key, ended))
         return await asyncio.shield(loading)
+
+    def _loaded(self, key: WorkflowKey, ended: asyncio.Task[WorkflowEntry | None]) -> None:
+        self._loading.pop(key, None)
+        if not ended.cancelled():
+            ended.exception()
 
     async def _load_entry(self, key: WorkflowKey) -> WorkflowEntry | None:
         while True:

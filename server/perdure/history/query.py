@@ -1,6 +1,7 @@
 """Having a worker answer a query."""
 
 import asyncio
+from dataclasses import dataclass
 
 from temporalio.api.enums.v1 import query_pb2 as query_enums
 from temporalio.api.enums.v1 import workflow_pb2 as enums
@@ -8,7 +9,7 @@ from temporalio.api.errordetails.v1 import message_pb2 as details
 from temporalio.api.query.v1 import message_pb2 as query_messages
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
-from perdure.core.commit import TaskQueueKey, TaskType
+from perdure.core.commit import RunKey, TaskQueueKey, TaskType
 from perdure.core.errors import DeadlineExceededError, QueryFailedError, WorkflowNotReadyError
 from perdure.core.workflow.state import Run
 from perdure.history.dispatch import Dispatcher
@@ -20,6 +21,16 @@ from perdure.rpc.clients import MatchingClient, Namespace, QueryTask
 from perdure.runtime.ports import Ids
 
 FAILING_ATTEMPT = 3
+
+
+@dataclass(slots=True, frozen=True)
+class _View:
+    """How a query is to be answered: refused, directly, or (neither) with the next task."""
+
+    key: RunKey
+    rejection: wf.QueryWorkflowResponse | None = None
+    direct: StartedWorkflowTask | None = None
+    queue: str = ""
 
 
 class Querier:
@@ -51,46 +62,61 @@ class Querier:
             DeadlineExceededError: Nobody has answered in time.
         """
         deadline = asyncio.get_running_loop().time() + timeout_seconds
-        _, run = await self._executor.read(run_key(namespace, request.execution))
-        rejected = _rejection(run, request.query_reject_condition)
-        if rejected is not None:
-            return rejected
-        _check_ready(run)
-        if run.is_running and run.state.HasField("workflow_task"):
-            result = await self._with_next_task(run, request.query, deadline)
+        key = run_key(namespace, request.execution)
+        while True:
+            view = await self._executor.observe(key, lambda _, run: self._look(run, request))
+            if view.rejection is not None:
+                return view.rejection
+            if view.direct is not None:
+                return await self._directly(view, view.direct, deadline)
+            # The task may have ended meanwhile, and the state may be dropped while the query
+            # waits: then all is judged anew.
+            result = await self._with_next_task(view.key, request.query, deadline)
             if result is not None:
                 return _response(result)
-            _, run = await self._executor.read(run.key)
-        return await self._directly(run, request.query, deadline)
+
+    def _look(self, run: Run, request: wf.QueryWorkflowRequest) -> _View:
+        rejection = _rejection(run, request.query_reject_condition)
+        if rejection is not None:
+            return _View(run.key, rejection=rejection)
+        _check_ready(run)
+        if run.is_running and run.state.HasField("workflow_task"):
+            return _View(run.key)
+        sticky = run.state.sticky_task_queue
+        use_sticky = bool(sticky) and self._dispatcher.has_poller(run.key.namespace_id, sticky)
+        return _View(
+            run.key,
+            direct=_direct_task(run, request.query, full_history=not use_sticky),
+            queue=sticky if use_sticky else run.start.task_queue,
+        )
 
     async def _with_next_task(
-        self, run: Run, pending: query_messages.WorkflowQuery, deadline: float
+        self, key: RunKey, pending: query_messages.WorkflowQuery, deadline: float
     ) -> query_messages.WorkflowQueryResult | None:
+        _, run = await self._executor.find(key)
+        if not run.is_running or not run.state.HasField("workflow_task"):
+            return None
         query_id = self._ids.request_id()
-        answer = self._queries.add(run.key.run_id, query_id, pending)
+        answer = self._queries.add(key.run_id, query_id, pending)
         try:
             async with asyncio.timeout_at(deadline):
                 return await answer
         except TimeoutError:
             raise DeadlineExceededError("query timed out before it could be answered") from None
         finally:
-            self._queries.discard(run.key.run_id, query_id)
+            self._queries.discard(key.run_id, query_id)
 
     async def _directly(
-        self, run: Run, pending: query_messages.WorkflowQuery, deadline: float
+        self, view: _View, direct: StartedWorkflowTask, deadline: float
     ) -> wf.QueryWorkflowResponse:
-        sticky = run.state.sticky_task_queue
-        namespace_id = run.key.namespace_id
-        use_sticky = bool(sticky) and self._dispatcher.has_poller(namespace_id, sticky)
-        queue = sticky if use_sticky else run.start.task_queue
         task = QueryTask(
             query_task_id=self._ids.request_id(),
-            namespace_id=namespace_id,
-            run=run.key,
-            response_head=await self._head(run, pending, full_history=not use_sticky),
+            namespace_id=view.key.namespace_id,
+            run=view.key,
+            response_head=await self._dispatcher.encode(direct),
         )
         outcome = await self._matching.query(
-            TaskQueueKey(namespace_id, queue, TaskType.WORKFLOW),
+            TaskQueueKey(view.key.namespace_id, view.queue, TaskType.WORKFLOW),
             task,
             max(deadline - asyncio.get_running_loop().time(), 0),
         )
@@ -104,20 +130,18 @@ class Querier:
             )
         )
 
-    async def _head(
-        self, run: Run, pending: query_messages.WorkflowQuery, *, full_history: bool
-    ) -> bytes:
-        state = run.state
-        head = wf.PollWorkflowTaskQueueResponse(
-            previous_started_event_id=state.last_started_event_id,
-            attempt=1,
-            query=pending,
-        )
-        describe_run(head, run)
-        end = state.next_event_id
-        first = 1 if full_history else end
-        started = StartedWorkflowTask(run.key, head, first, end, in_memory(run, first, end))
-        return await self._dispatcher.encode(started)
+
+def _direct_task(
+    run: Run, pending: query_messages.WorkflowQuery, *, full_history: bool
+) -> StartedWorkflowTask:
+    state = run.state
+    head = wf.PollWorkflowTaskQueueResponse(
+        previous_started_event_id=state.last_started_event_id, attempt=1, query=pending
+    )
+    describe_run(head, run)
+    end = state.next_event_id
+    first = 1 if full_history else end
+    return StartedWorkflowTask(run.key, head, first, end, in_memory(run.tail, first, end))
 
 
 def _rejection(

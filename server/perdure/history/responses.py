@@ -55,9 +55,10 @@ class StartedWorkflowTask:
     queries: dict[str, query.WorkflowQuery] = field(default_factory=dict)
 
 
-def in_memory(run: Run, first_event_id: int, end_event_id: int) -> list[HistoryBatch] | None:
+def in_memory(
+    tail: Sequence[HistoryBatch], first_event_id: int, end_event_id: int
+) -> list[HistoryBatch] | None:
     """Returns the batches from an event on, None unless all of them are in memory."""
-    tail = run.tail
     if first_event_id >= end_event_id:
         return []
     if not tail or tail[0].first_event_id > first_event_id:
@@ -89,7 +90,9 @@ def capture_workflow_task(
     if is_transient(task):
         transient = transient_events(change).SerializeToString()
     end = state.next_event_id
-    return StartedWorkflowTask(run.key, head, first, end, in_memory(run, first, end), transient)
+    return StartedWorkflowTask(
+        run.key, head, first, end, in_memory(run.tail, first, end), transient
+    )
 
 
 def describe_run(head: wf.PollWorkflowTaskQueueResponse, run: Run) -> None:

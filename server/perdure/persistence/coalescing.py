@@ -132,18 +132,17 @@ class Plan:
         run_id = write.run_id
         row = self.runs.get(run_id)
         if row is None:
-            version = write.expected_version
             self.runs[run_id] = RunRow(
                 commit.namespace_id,
                 commit.workflow_id,
                 commit.slot,
-                version,
-                version + 1,
+                write.expected_version,
+                write.version,
                 write.start or b"",
                 write.state,
             )
         else:
-            row.version = write.expected_version + 1
+            row.version = write.version
             row.state = write.state
         for batch in write.history:
             self.history.append((run_id, batch))

@@ -1,7 +1,7 @@
 """A frontend over a memory store, behind a real gRPC server, with stand-ins for the other roles.
 
-The stand-ins note what reaches them and answer with empty messages; `test_stand_ins` checks that
-they have the very methods of the Protocols.
+The stand-ins are made of the Protocols themselves: they have the very methods, refuse other
+arguments, note what reaches them, and answer with empty messages.
 """
 
 import inspect

@@ -20,7 +20,7 @@ from perdure.runtime.deterministic import ManualClock
 from unit.frontend.world import path_of_rpc
 
 RPC = "GetSystemInfo"
-PINGS = 6
+PINGS = 5
 PUBLIC = [service.full_name for service in PUBLIC_SERVICES]
 
 

@@ -239,7 +239,12 @@ class RunStep:
         run = self.run
         state = run.state
         state.state_transition_count += self.transitions
-        write = RunWrite(run_id=run.key.run_id, expected_version=self.expected_version, state=b"")
+        write = RunWrite(
+            run_id=run.key.run_id,
+            expected_version=self.expected_version,
+            state=b"",
+            version=self.context.ids.task_id(),
+        )
         if self.batch.events:
             blob = self.batch.SerializeToString()
             state.history_size_bytes += len(blob)
@@ -259,7 +264,7 @@ class RunStep:
         write.state = state.SerializeToString()
         if not self.expected_version:
             write.start = run.start.SerializeToString()
-        run.version = self.expected_version + 1
+        run.version = write.version
         commit.runs.append(write)
         commit.tasks_added.extend(self.tasks_added.values())
         commit.tasks_deleted.extend(self.tasks_deleted)

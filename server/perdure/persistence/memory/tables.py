@@ -121,7 +121,7 @@ class Tables:
         run = self.runs.get(key.run_id)
         if run is None:
             run = self.runs[key.run_id] = Run(key, write.start or b"")
-        run.version = write.expected_version + 1
+        run.version = write.version
         run.state = write.state
         run.history.extend(write.history)
         for item in write.items_deleted:
