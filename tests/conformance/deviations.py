@@ -83,7 +83,7 @@ _BUILD_IDS = (
     "the BuildIds search attribute is not kept: it costs a write per workflow and serves only"
     " worker versioning"
 )
-_EXACT_INTERVAL = "the retry interval itself, where the real server measures it by two clock readings"
+_EXACT_INTERVAL = "the retry interval itself; the real server measures it by two clock readings"
 _CAPABILITIES = "only capabilities that are here are announced"
 _ATTACH = "attaching a request to an open run is refused: not here yet"
 _EAGER = "eager workflow start is not announced and not accepted: not here yet"

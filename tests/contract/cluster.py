@@ -42,7 +42,15 @@ class PostgresCluster:
         cluster.run("initdb", "-D", data, "-U", "perdure", "-A", "trust", "-E", "UTF8", "-N")
         options = " ".join(f"-c {setting}" for setting in (*SETTINGS, *settings))
         cluster.run(
-            "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", f"-k {folder} {options}", "start"
+            "pg_ctl",
+            "-D",
+            data,
+            "-w",
+            "-l",
+            folder / "log",
+            "-o",
+            f"-k {folder} {options}",
+            "start",
         )
         return cluster
 
@@ -52,7 +60,11 @@ class PostgresCluster:
         if os.geteuid() == 0:
             command = ["runuser", "-u", self.user, "--", *command]
         done = subprocess.run(
-            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+            command,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
             stdin=subprocess.DEVNULL,
         )
         output = done.stdout.decode()

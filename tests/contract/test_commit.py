@@ -32,9 +32,7 @@ async def test_a_started_run_is_current_and_complete(store: Store, shard: Shard)
     assert await store.load_run(run_key("run-1")) == expected
 
 
-async def test_an_update_replaces_the_state_and_keeps_the_start(
-    store: Store, shard: Shard
-) -> None:
+async def test_an_update_replaces_the_state_and_keeps_the_start(store: Store, shard: Shard) -> None:
     await commit_all(store, start(shard, "run-1"))
     await commit_all(store, transition(shard, step("run-1", 1, b"new", start=b"ignored")))
     run = await store.load_run(run_key("run-1"))

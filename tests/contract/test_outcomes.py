@@ -47,9 +47,7 @@ async def test_a_later_transition_sees_an_earlier_one(store: Store, shard: Shard
     assert current.key.run_id == "run-2"
 
 
-async def test_only_the_transition_that_does_not_fit_is_refused(
-    store: Store, shard: Shard
-) -> None:
+async def test_only_the_transition_that_does_not_fit_is_refused(store: Store, shard: Shard) -> None:
     await commit_all(store, start(shard, "run-1"))
     outcomes = await store.commit(
         [

@@ -49,7 +49,7 @@ async def history(store: Store, shard: Shard) -> list[HistoryBatch]:
         (1, 1, 10, []),
     ],
 )
-async def test_history_by_range(
+async def test_history_by_range(  # noqa: PLR0917 - the table's columns
     store: Store, history: list[HistoryBatch], first: int, end: int, limit: int, expected: list[int]
 ) -> None:
     found = await store.read_history(run_key("run-2", "run-2"), first, end, limit)

@@ -270,8 +270,6 @@ def _describe(where: VisibilityFilter) -> str:
         is_(Attribute("Bad", ValueType.KEYWORD, "run_id; DROP TABLE runs"), O.EQUAL, "a"),
     ],
 )
-async def test_a_filter_without_meaning_is_an_error(
-    listed: Store, where: VisibilityFilter
-) -> None:
-    with pytest.raises(ValueError, match="does not apply|has no column"):
+async def test_a_filter_without_meaning_is_an_error(listed: Store, where: VisibilityFilter) -> None:
+    with pytest.raises(ValueError, match=r"does not apply|has no column"):
         await listed.list_workflows(NAMESPACE, where, None, 10)

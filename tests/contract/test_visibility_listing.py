@@ -53,9 +53,7 @@ async def test_pages_join_to_the_whole(store: Store, rows: list[VisibilityRow], 
     assert found == rows
 
 
-async def test_pages_of_a_filter_join_to_the_whole(
-    store: Store, rows: list[VisibilityRow]
-) -> None:
+async def test_pages_of_a_filter_join_to_the_whole(store: Store, rows: list[VisibilityRow]) -> None:
     where = Comparison(STATUS, Operator.EQUAL, (2,))
     expected = [row for row in rows if row.status == 2]
     first = await store.list_workflows(NAMESPACE, where, None, 2)

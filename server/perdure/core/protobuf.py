@@ -4,6 +4,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
+VARINT_BITS, VARINT_CONTINUES = 0x7F, 0x80
 
 
 def seconds(count: float) -> int:
@@ -50,8 +51,8 @@ def length_delimited(field_number: int, *chunks: bytes) -> bytes:
 def varint(value: int) -> bytes:
     """Encodes a non-negative integer as a protobuf varint."""
     encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
+    while value > VARINT_BITS:
+        encoded.append(value & VARINT_BITS | VARINT_CONTINUES)
         value >>= 7
     encoded.append(value)
     return bytes(encoded)

@@ -121,3 +121,5 @@ def _check_names(request: _Report) -> None:
         raise InvalidArgumentError("RunId is not valid UUID.")
     if not request.workflow_id:
         raise NotFoundError(f"activity not found for ID: {request.activity_id}")
+    if "\0" in request.workflow_id:
+        raise NotFoundError(f"workflow not found for ID: {request.workflow_id}")

@@ -17,6 +17,7 @@ from perdure.core.visibility.catalogue import (
 )
 from perdure.core.visibility.query import ValueType
 from perdure.frontend.settings import FrontendSettings
+from perdure.frontend.validation.identifiers import refuse_nul
 from perdure.rpc.clients import Namespace
 from perdure.rpc.handler import Handler, RequestContext
 from perdure.rpc.namespaces import NamespaceRegistry
@@ -60,6 +61,7 @@ class SearchAttributes:
         for name, number in wanted.items():
             if is_reserved(name):
                 raise InvalidArgumentError(f"Search attribute {name} is reserved by system.")
+            refuse_nul("Search attribute name", name)
             if number not in enums.IndexedValueType.values():
                 raise InvalidArgumentError(f"Unknown search attribute type: {number}.")
         namespace = _required(namespace)

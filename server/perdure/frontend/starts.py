@@ -11,7 +11,12 @@ from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.unavailable import refuse_unavailable_start
 from perdure.frontend.validation.durations import check_duration, settle_timeouts
-from perdure.frontend.validation.identifiers import check_length, check_workflow_id, is_too_long
+from perdure.frontend.validation.identifiers import (
+    check_length,
+    check_workflow_id,
+    is_too_long,
+    refuse_nul,
+)
 from perdure.frontend.validation.links import check_links
 from perdure.frontend.validation.payloads import check_blob, check_memo
 from perdure.frontend.validation.policies import settle_policies
@@ -173,6 +178,7 @@ def _check_length_with_sizes(field: str, text: str, max_bytes: int) -> None:
     if is_too_long(text, max_bytes):
         size = len(text.encode())
         raise InvalidArgumentError(f"{field} exceeds maximum allowed length ({size}/{max_bytes})")
+    refuse_nul(field, text)
 
 
 def _refuse_conflict_failure(request: wf.SignalWithStartWorkflowExecutionRequest) -> None:

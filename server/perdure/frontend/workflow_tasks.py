@@ -14,7 +14,7 @@ from perdure.frontend.unavailable import (
     refuse_paginated_completion,
 )
 from perdure.frontend.validation.failures import replaced_if_large
-from perdure.frontend.validation.identifiers import check_build_id, check_length
+from perdure.frontend.validation.identifiers import check_build_id, check_length, refuse_nul
 from perdure.frontend.validation.task_queues import check_task_queue
 from perdure.proto.stored_pb2 import TaskToken
 from perdure.rpc.clients import Encoded, HistoryClient, MatchingClient, Namespace
@@ -75,6 +75,7 @@ class WorkflowTasks:
         check_build_id(request.worker_version_stamp.build_id, self._settings.max_build_id_bytes)
         check_deployment_options(request.deployment_options)
         refuse_paginated_completion(request)
+        refuse_nul("taskQueue", request.sticky_attributes.worker_task_queue.name)
         return await self._history.respond_workflow_task_completed(namespace, request)
 
     async def respond_failed(

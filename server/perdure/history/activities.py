@@ -1,7 +1,5 @@
 """What workers do with activities: take, heartbeat, complete, fail, cancel; by token or by id."""
 
-import uuid
-
 from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
@@ -9,7 +7,7 @@ from perdure.core.activity import outcomes
 from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.activity.transitions import undo_start
 from perdure.core.commit import DispatchTask, RunKey
-from perdure.core.errors import InvalidArgumentError, NotFoundError
+from perdure.core.errors import NotFoundError
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import RunStep, Step
 from perdure.history.dispatch import Dispatcher, start_task
@@ -90,16 +88,7 @@ class Activities:
     def by_id(
         self, namespace: Namespace, workflow_id: str, run_id: str, activity_id: str
     ) -> Target:
-        """Returns the pending activity of an id; an empty run id names the current run.
-
-        Raises:
-            InvalidArgumentError: The run id is no UUID.
-        """
-        if run_id:
-            try:
-                uuid.UUID(run_id)
-            except ValueError:
-                raise InvalidArgumentError("Invalid RunId.") from None
+        """Returns the pending activity of an id; an empty run id names the current run."""
         return RunKey(namespace.id, workflow_id, run_id), outcomes.by_id(activity_id)
 
     async def complete(self, target: Target, result: common.Payloads | None, identity: str) -> None:

@@ -59,17 +59,8 @@ class HistoryEngine:
     ) -> None:
         """Wires the role; `start` must be awaited before it is used.
 
-        Args:
-            store: Where everything is.
-            matching: Where tasks go.
-            namespaces: What history must know of namespaces.
-            clock: The time.
-            ids: Where identifiers come from.
-            tasks: Where background work runs; closed by its owner after `stop`.
-            settings: Limits.
-            observer: Hears of commits, for metrics.
-            owner: This process, as the shard's owner.
-            incarnation: The store's, as part of every task token.
+        `tasks` runs background work and is closed by its owner after `stop`; `owner` is this
+        process as the shard's owner; `incarnation` is the store's, a part of every task token.
         """
         self._store = store
         self._matching = matching
@@ -83,10 +74,7 @@ class HistoryEngine:
             metadata=store, owner=owner, ids=ids, tasks=tasks, on_acquired=self._acquired
         )
         self._cache = EntryCache(budget_bytes=settings.cache_bytes, on_evict=self._evicted)
-        self._committer = Committer(
-            store=store, tasks=tasks, max_batch=settings.commit_batch, on_lost=self._lost
-        )
-        self._dispatcher = Dispatcher(
+        dispatcher = Dispatcher(
             matching=matching,
             store=store,
             queries=self._queries,
@@ -95,21 +83,15 @@ class HistoryEngine:
             page=page,
             undo=self.undo_task_started,
         )
-        self._timers = TimerQueue(
-            store=store,
-            clock=clock,
-            tasks=tasks,
-            horizon_seconds=settings.timer_horizon,
-            page_rows=settings.timer_batch,
-            concurrency=settings.concurrent_timers,
-            fire=self._fire,
-        )
-        self._executor = Executor(
+        self._timers = self._make_timers(clock, settings)
+        executor = Executor(
             store=store,
             shard=self._shard,
-            committer=self._committer,
+            committer=Committer(
+                store=store, tasks=tasks, max_batch=settings.commit_batch, on_lost=self._lost
+            ),
             cache=self._cache,
-            dispatcher=self._dispatcher,
+            dispatcher=dispatcher,
             timers=self._timers,
             namespaces=namespaces,
             clock=clock,
@@ -117,25 +99,31 @@ class HistoryEngine:
             settings=settings,
             observer=observer,
         )
-        self._workflows = Workflows(executor=self._executor)
+        self._executor = executor
+        self._workflows = Workflows(executor=executor)
         self._workflow_tasks = WorkflowTasks(
-            executor=self._executor,
-            dispatcher=self._dispatcher,
-            queries=self._queries,
-            tokens=tokens,
-            ids=ids,
+            executor=executor, dispatcher=dispatcher, queries=self._queries, tokens=tokens, ids=ids
         )
-        self._activities = Activities(
-            executor=self._executor, dispatcher=self._dispatcher, tokens=tokens
-        )
+        self._activities = Activities(executor=executor, dispatcher=dispatcher, tokens=tokens)
         self._querier = Querier(
-            executor=self._executor,
-            dispatcher=self._dispatcher,
+            executor=executor,
+            dispatcher=dispatcher,
             queries=self._queries,
             matching=matching,
             ids=ids,
         )
-        self._reader = HistoryReader(executor=self._executor, store=store, page=page)
+        self._reader = HistoryReader(executor=executor, store=store, page=page)
+
+    def _make_timers(self, clock: Clock, settings: HistorySettings) -> TimerQueue:
+        return TimerQueue(
+            store=self._store,
+            clock=clock,
+            tasks=self._tasks,
+            horizon_seconds=settings.timer_horizon,
+            page_rows=settings.timer_batch,
+            concurrency=settings.concurrent_timers,
+            fire=self._fire,
+        )
 
     # Life cycle
 
@@ -234,7 +222,7 @@ class HistoryEngine:
         self,
         namespace: Namespace,
         request: wf.GetWorkflowExecutionHistoryRequest,
-        timeout: float,  # noqa: ASYNC109 - a deadline of the caller's, passed on
+        timeout: float,
     ) -> Encoded:
         """Returns a page of history; waits up to `timeout` seconds where that is asked."""
         return await self._reader.page(namespace, request, timeout)
@@ -249,7 +237,7 @@ class HistoryEngine:
         self,
         namespace: Namespace,
         request: wf.QueryWorkflowRequest,
-        timeout: float,  # noqa: ASYNC109 - a deadline of the caller's, passed on
+        timeout: float,
     ) -> wf.QueryWorkflowResponse:
         """Has a worker answer a query."""
         return await self._querier.query(namespace, request, timeout)

@@ -183,8 +183,10 @@ class WorkflowTasks:
         parts: list[bytes] = []
         if answered.task is not None:
             parts.append(length_delimited(NEW_TASK, await self._dispatcher.encode(answered.task)))
-        for started in answered.eager:
-            parts.append(length_delimited(EAGER_TASKS, await self._dispatcher.encode(started)))
+        parts += [
+            length_delimited(EAGER_TASKS, await self._dispatcher.encode(started))
+            for started in answered.eager
+        ]
         return Encoded(b"".join(parts))
 
     async def fail(

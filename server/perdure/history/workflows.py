@@ -1,13 +1,11 @@
 """What clients do to workflows: start, signal, cancel, terminate."""
 
-import uuid
-
 from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import event_type_pb2 as events
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import RunKey
-from perdure.core.errors import InvalidArgumentError, NotFoundError
+from perdure.core.errors import NotFoundError
 from perdure.core.workflow import signals
 from perdure.core.workflow.close import Termination, terminate
 from perdure.core.workflow.start import StartResult, start_workflow
@@ -18,16 +16,7 @@ from perdure.rpc.clients import Namespace
 
 
 def run_key(namespace: Namespace, execution: common.WorkflowExecution) -> RunKey:
-    """Returns the run that a request names; an empty run id names the current one.
-
-    Raises:
-        InvalidArgumentError: The run id is no UUID.
-    """
-    if execution.run_id:
-        try:
-            uuid.UUID(execution.run_id)
-        except ValueError:
-            raise InvalidArgumentError("Invalid RunId.") from None
+    """Returns the run that a request names; an empty run id names the current one."""
     return RunKey(namespace.id, execution.workflow_id, execution.run_id)
 
 

@@ -17,9 +17,7 @@ class StoreObserver(Protocol):
         """A batch of `size` transitions is durable, `seconds` after it was handed over."""
         ...
 
-    def operation_done(
-        self, operation: str, seconds: float, error: BaseException | None
-    ) -> None:
+    def operation_done(self, operation: str, seconds: float, error: BaseException | None) -> None:
         """A call of the store named `operation` has ended, with an error or without."""
         ...
 

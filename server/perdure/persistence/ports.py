@@ -194,7 +194,7 @@ class MetadataStore(Protocol):
         ...
 
     async def get_document(self, name: str) -> tuple[int, bytes] | None:
-        """Returns version and data of a named cluster-wide document (custom search attributes…)."""
+        """Returns version and data of a named cluster-wide document (search attributes…)."""
         ...
 
     async def put_document(self, name: str, version: int, data: bytes) -> bool:

@@ -18,7 +18,13 @@ from perdure.core.commit import SearchValue
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.visibility.catalogue import PREDEFINED, TYPE_NAMES, is_system
 from perdure.core.visibility.query import ValueType
-from perdure.core.visibility.values import INT64_MAX, INT64_MIN, go_format, parse_datetime
+from perdure.core.visibility.values import (
+    INT64_MAX,
+    INT64_MIN,
+    go_format,
+    parse_datetime,
+    storable,
+)
 
 _ENCODING: Final = "encoding"
 _TYPE: Final = "type"
@@ -217,7 +223,7 @@ def _keyword_list(value: object) -> list[str] | None:
         return None
     if not isinstance(value, list) or not all(isinstance(element, str) for element in value):
         raise _WrongType(_as_floats(value))
-    return value
+    return [storable(element) for element in value]
 
 
 def _scalar(value: object, value_type: ValueType) -> SearchValue | None:
@@ -227,7 +233,7 @@ def _scalar(value: object, value_type: ValueType) -> SearchValue | None:
         case (_, bool()):
             return None
         case (ValueType.TEXT | ValueType.KEYWORD, str()):
-            return value
+            return storable(value)
         case (ValueType.DATETIME, str()):
             return _datetime(value)
         case (ValueType.INT, int()) if INT64_MIN <= value <= INT64_MAX:

@@ -45,6 +45,7 @@ from perdure.core.visibility.values import (
     go_float,
     parse_datetime,
     parse_duration,
+    storable,
 )
 
 MAX_NESTING: Final = 100
@@ -250,7 +251,7 @@ def _operand(attribute: Attribute, value: str | float | bool) -> SearchValue:
         case (ValueType.DOUBLE, int() | float()):
             return float(value)
         case (value_type, str()) if value_type in _STRINGS:
-            return value
+            return storable(value)
         case _:
             raise _wrong_type(attribute, value)
 

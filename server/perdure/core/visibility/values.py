@@ -20,6 +20,7 @@ _GO_DURATION = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h
 _GO_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)", re.ASCII)
 _CLOCK_DURATION = re.compile(r"(\d+):([0-5]?\d):([0-5]?\d)", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _UNIT_NANOSECONDS: Final = {
     "ns": 1,
     "us": 1_000,
@@ -36,6 +37,11 @@ _NANOSECOND_DIGITS: Final = 9
 _GO_EXPONENT_LOW, _GO_EXPONENT_HIGH = -4, 6
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+
+def storable(text: str) -> str:
+    """Returns a text as stores compare it: what they could not hold (NUL …) is U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def parse_datetime(text: str) -> int | None:

@@ -1,6 +1,6 @@
 """How a run ends: by its own command, by a client, or by time.
 
-    RUNNING ── complete | fail | cancel | continue_as_new | terminate | time_out ──► closed
+    RUNNING ── complete | fail | cancel | continue_as_new | terminate | time_out ─► closed
 
 Closing deletes the run's tasks and timers in the same commit. A failure or a run timeout of a run
 with a retry policy, and continue-as-new, create the next run in that commit too.

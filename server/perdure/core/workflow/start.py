@@ -133,7 +133,7 @@ def start_workflow(
     step: Step,
     namespace_id: str,
     request: wf.StartWorkflowExecutionRequest,
-    before_first_task: Callable[[RunStep], None] = lambda change: None,
+    before_first_task: Callable[[RunStep], None] | None = None,
 ) -> StartResult:
     """Starts a workflow, or answers for the run that its workflow id has already.
 
@@ -155,7 +155,8 @@ def start_workflow(
     if existing is not None and existing.is_running:
         _terminate_existing(step, existing, new.run_id)
     change = begin(step, RunKey(namespace_id, request.workflow_id, new.run_id), new)
-    before_first_task(change)
+    if before_first_task is not None:
+        before_first_task(change)
     schedule_if_needed(change)
     return StartResult(new.run_id, True, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, new.run_id)
 

@@ -277,7 +277,7 @@ class RunStep:
         run, state = self.run, self.run.state
         due = run.next_deadline()
         armed = state.timer_due
-        if armed and (not due and not run.is_running or due and due < armed):
+        if armed and ((not due and not run.is_running) or (due and due < armed)):
             commit.timers_deleted.append(TimerRow(armed, run.slot, run.key))
             armed = 0
         if due and not armed:

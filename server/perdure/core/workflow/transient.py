@@ -1,4 +1,4 @@
-"""Events of a workflow task that is being tried again: shown, but not written until it completes."""
+"""Events of a workflow task that is tried again: shown, but not written until it completes."""
 
 from temporalio.api.enums.v1 import event_type_pb2 as events
 from temporalio.api.enums.v1 import task_queue_pb2 as queues

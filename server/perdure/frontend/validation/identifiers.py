@@ -1,11 +1,14 @@
-"""Names and ids: lengths count in bytes of UTF-8."""
+"""Names and ids: lengths count in bytes of UTF-8.
+
+A NUL is refused here, on every store alike, because PostgreSQL cannot hold it in a text.
+"""
 
 import re
 from typing import Final
 
 from temporalio.api.common.v1.message_pb2 import WorkflowExecution
 
-from perdure.core.errors import InvalidArgumentError
+from perdure.core.errors import InvalidArgumentError, NotFoundError
 
 # The forms of a UUID that the real server takes: plain, without dashes, in braces, as a URN.
 _PLAIN: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -23,6 +26,12 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+def refuse_nul(field: str, text: str) -> None:
+    """Refuses a text that no store could hold; its field is named in the error."""
+    if "\0" in text:
+        raise InvalidArgumentError(f"{field} contains a NUL character.")
+
+
 def check_workflow_id(workflow_id: str, max_bytes: int) -> None:
     """Checks the id of a workflow that shall be started."""
     if not workflow_id:
@@ -32,6 +41,7 @@ def check_workflow_id(workflow_id: str, max_bytes: int) -> None:
         raise InvalidArgumentError(
             f"WorkflowId exceeds maximum allowed length ({size}/{max_bytes})"
         )
+    refuse_nul("WorkflowId", workflow_id)
 
 
 def check_execution(execution: WorkflowExecution, *, is_set: bool) -> None:
@@ -42,12 +52,15 @@ def check_execution(execution: WorkflowExecution, *, is_set: bool) -> None:
         raise InvalidArgumentError("WorkflowId is not set on request.")
     if execution.run_id and not is_uuid(execution.run_id):
         raise InvalidArgumentError("Invalid RunId.")
+    if "\0" in execution.workflow_id:
+        raise NotFoundError(f"workflow not found for ID: {execution.workflow_id}")
 
 
 def check_length(field: str, text: str, max_bytes: int) -> None:
     """Checks the length of a field, which is named in the error."""
     if is_too_long(text, max_bytes):
         raise InvalidArgumentError(f"{field} length exceeds limit.")
+    refuse_nul(field, text)
 
 
 def check_build_id(build_id: str, max_bytes: int) -> None:

@@ -6,7 +6,7 @@ from temporalio.api.enums.v1.task_queue_pb2 import TASK_QUEUE_KIND_STICKY
 from temporalio.api.taskqueue.v1.message_pb2 import TaskQueue
 
 from perdure.core.errors import InvalidArgumentError
-from perdure.frontend.validation.identifiers import is_too_long
+from perdure.frontend.validation.identifiers import is_too_long, refuse_nul
 
 PARTITION_PREFIX: Final = "/_sys/"
 _SYSTEM_WORKERS_QUEUE: Final = "temporal-sys-per-ns-tq"
@@ -17,8 +17,10 @@ def check_task_queue(queue: TaskQueue, *, is_set: bool, max_bytes: int) -> None:
     if not is_set:
         raise InvalidArgumentError("taskQueue is not set")
     check_name(queue.name, max_bytes)
-    if queue.kind == TASK_QUEUE_KIND_STICKY and is_too_long(queue.normal_name, max_bytes):
-        raise InvalidArgumentError("taskQueue length exceeds limit")
+    if queue.kind == TASK_QUEUE_KIND_STICKY:
+        if is_too_long(queue.normal_name, max_bytes):
+            raise InvalidArgumentError("taskQueue length exceeds limit")
+        refuse_nul("taskQueue", queue.normal_name)
 
 
 def check_start_queue(queue: TaskQueue, *, is_set: bool, max_bytes: int) -> None:
@@ -40,3 +42,4 @@ def check_name(name: str, max_bytes: int) -> None:
         raise InvalidArgumentError(
             f"task queue name cannot start with reserved prefix {PARTITION_PREFIX}"
         )
+    refuse_nul("taskQueue", name)

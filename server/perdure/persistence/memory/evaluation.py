@@ -90,9 +90,7 @@ def _compare(where: Comparison, row: VisibilityRow) -> bool | None:
     return _scalar(where.operator, value, operands)
 
 
-def _held(
-    where: Comparison, value: SearchValue | None, operands: tuple[SearchValue, ...]
-) -> bool:
+def _held(where: Comparison, value: SearchValue | None, operands: tuple[SearchValue, ...]) -> bool:
     if where.operator not in {Operator.EQUAL, Operator.NOT_EQUAL, Operator.IN, Operator.NOT_IN}:
         raise ValueError(f"{where.operator.value} does not apply to {where.attribute.name}")
     if where.attribute.value_type is ValueType.KEYWORD_LIST:

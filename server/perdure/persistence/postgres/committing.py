@@ -98,14 +98,10 @@ class Committer:
                 raise StoreUnavailable(f"the database cannot be reached: {error}") from error
         return self._connection
 
-    async def _hopefully(
-        self, connection: Connection, commits: Sequence[Commit]
-    ) -> list[Outcome]:
+    async def _hopefully(self, connection: Connection, commits: Sequence[Commit]) -> list[Outcome]:
         return await _write(connection, BEGIN, [expect_epochs(commits)], commits, "COMMIT")
 
-    async def _carefully(
-        self, connection: Connection, commits: Sequence[Commit]
-    ) -> list[Outcome]:
+    async def _carefully(self, connection: Connection, commits: Sequence[Commit]) -> list[Outcome]:
         await _control(connection, "ROLLBACK")
         await _control(connection, BEGIN)
         outcomes = await _fence(connection, commits)

@@ -42,7 +42,10 @@ def statements(plan: Plan) -> Iterator[Statement]:
         rows = [(timer.due, timer.slot, *timer.run) for timer in plan.timers]
         yield "put_timers", _columns(rows)
     if plan.visibility:
-        yield "put_visibility", _columns([to_plain_columns(row) for row in plan.visibility.values()])
+        yield (
+            "put_visibility",
+            _columns([to_plain_columns(row) for row in plan.visibility.values()]),
+        )
     if plan.runs_deleted:
         yield from _deletions(plan)
 

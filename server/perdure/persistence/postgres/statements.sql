@@ -139,7 +139,8 @@ INSERT INTO tasks (
 )
 SELECT * FROM unnest(
     %b::text[], %b::text[], %b::smallint[], %b::bigint[],
-    %b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::int[], %b::text[], %b::text[], %b::text[],
+    %b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::int[], %b::text[], %b::text[],
+    %b::text[],
     %b::bigint[], %b::bigint[], %b::bigint[], %b::bigint[], %b::boolean[]
 )
 ON CONFLICT (queue_namespace_id, queue_name, queue_type, queue_partition,

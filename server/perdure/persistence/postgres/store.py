@@ -185,7 +185,7 @@ class PostgresStore:
         """Returns the number of runs that match, by execution status (GROUP BY)."""
         sql, operands = filtered("count_workflows_by_status", where)
         rows = await self._query("count_workflows_by_status", sql, (namespace_id, *operands))
-        return {status: count for status, count in rows}
+        return dict(rows)
 
     async def create_namespace(self, row: NamespaceRow) -> bool:
         """Creates a namespace; False when its name or id is taken."""

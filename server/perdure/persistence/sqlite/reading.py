@@ -89,7 +89,7 @@ def read_tasks(
     return list(_tasks(connection.execute(STATEMENTS["read_tasks"], parameters)))
 
 
-def read_timers(
+def read_timers(  # noqa: PLR0917 - the shape of the contract's method
     connection: sqlite3.Connection,
     first_slot: int,
     last_slot: int,

@@ -80,9 +80,7 @@ class SqliteStore:
         self._checkpointer = Checkpointer(database, pause=self._lock)
 
     @classmethod
-    async def open(
-        cls, path: Path, *, ids: Ids, observer: StoreObserver | None = None
-    ) -> Self:
+    async def open(cls, path: Path, *, ids: Ids, observer: StoreObserver | None = None) -> Self:
         """Opens or creates a database file.
 
         Raises StartupError when the file must not or cannot be used.
