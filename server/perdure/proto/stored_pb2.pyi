@@ -4,8 +4,8 @@ isort:skip_file
 What Perdure writes into its store and into task tokens.
 
 Rules that hold here: fields are only ever added; a number is never reused; a reader of release N
-understands what release N+1 writes. Times are nanoseconds since the Unix epoch, 0 meaning "none";
-durations are nanoseconds.
+understands what release N+1 writes. Times are nanoseconds since the Unix epoch, 0 meaning
+"none"; durations are nanoseconds.
 """
 
 from collections import abc as _abc
