@@ -131,9 +131,13 @@ def open_tokens(client: Client, name: str) -> list[bytes]:
     return [poll_workflow(client, second).task_token, task.task_token, activity.task_token]
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with dev_server(perdure_command()) as server:
+@pytest.fixture(scope="module", params=["memory", "sqlite"])
+def client(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Client]:
+    folder = tmp_path_factory.mktemp("fuzz")
+    flags = [f"--db-filename={folder / 'perdure.db'}"] if request.param == "sqlite" else []
+    with dev_server(perdure_command(), flags=flags) as server:
         made = Client(server)
         yield made
         made.channel.close()

@@ -22,6 +22,7 @@ from perdure.core.visibility.query import (
     Operator,
     VisibilityFilter,
 )
+from perdure.core.visibility.values import clamped
 from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.settings import FrontendSettings
 from perdure.persistence.ports import VisibilityCursor, VisibilityStore
@@ -227,7 +228,7 @@ def _started_between(wanted: StartTimeFilter) -> list[VisibilityFilter]:
         )
     bounds = ((Operator.GREATER_EQUAL, earliest), (Operator.LESS_EQUAL, latest))
     return [
-        Comparison(catalogue.START_TIME, operator, (bound,))
+        Comparison(catalogue.START_TIME, operator, (clamped(bound),))
         for operator, bound in bounds
         if bound is not None
     ]

@@ -1,13 +1,14 @@
 """What a store tells about itself: counters to read, and an observer to call.
 
 Rules that hold here: everything is pre-bound and cheap, and nothing here can fail an operation.
-Seconds are those of the event loop's clock, which a simulation replaces.
+Seconds are the machine's, only ever reported.
 """
 
-import asyncio
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
+
+from perdure.runtime.clock import stopwatch
 
 
 class StoreObserver(Protocol):
@@ -97,7 +98,7 @@ class Measured:
         self._started = 0.0
 
     def __enter__(self) -> Self:
-        self._started = asyncio.get_running_loop().time()
+        self._started = stopwatch()
         return self
 
     def __exit__(
@@ -106,5 +107,5 @@ class Measured:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        seconds = asyncio.get_running_loop().time() - self._started
+        seconds = stopwatch() - self._started
         self._meter.read_done(self._operation, seconds, error)

@@ -21,5 +21,11 @@ class SystemClock:
         return time.clock_gettime(_BOOT_CLOCK)
 
 
+stopwatch = time.perf_counter
+"""Returns seconds, for durations that are only reported: nothing may be decided by it.
+
+A loop's own clock counts whole milliseconds where uvloop keeps it.
+"""
+
 # A suspended machine must notice that its leases have expired; CLOCK_MONOTONIC stands still then.
 _BOOT_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

@@ -185,6 +185,11 @@ async def test_counts_by_status() -> None:
             {"start_time_filter": StartTimeFilter(earliest_time=Timestamp(seconds=101))},
             [2],
         ),
+        (
+            "ListClosedWorkflowExecutions",
+            {"start_time_filter": StartTimeFilter(latest_time=Timestamp(seconds=2**62))},
+            [2, 0],
+        ),
     ],
 )
 async def test_old_listings_filter_by_fields(

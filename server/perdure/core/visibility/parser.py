@@ -42,6 +42,7 @@ from perdure.core.visibility.syntax import (
 from perdure.core.visibility.values import (
     INT64_MAX,
     INT64_MIN,
+    clamped,
     go_float,
     parse_datetime,
     parse_duration,
@@ -288,7 +289,7 @@ def _duration(attribute: Attribute, value: str | float | bool) -> int:
 def _datetime(text: str) -> int:
     if (nanoseconds := parse_datetime(text)) is None:
         raise _invalid(f"unable to parse datetime '{text}'")
-    return max(INT64_MIN, min(nanoseconds, INT64_MAX))
+    return clamped(nanoseconds)
 
 
 def _float_refused(attribute: Attribute) -> InvalidArgumentError:

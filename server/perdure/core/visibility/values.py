@@ -39,6 +39,11 @@ _GO_EXPONENT_LOW, _GO_EXPONENT_HIGH = -4, 6
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
+def clamped(number: int) -> int:
+    """Returns the number nearest to one that fits into 64 bits."""
+    return max(INT64_MIN, min(number, INT64_MAX))
+
+
 def storable(text: str) -> str:
     """Returns a text as stores compare it: what they could not hold (NUL …) is U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text)

@@ -29,6 +29,7 @@ from perdure.persistence.ports import (
     StoreUnavailable,
     VisibilityCursor,
 )
+from perdure.runtime.clock import stopwatch
 from perdure.runtime.ports import Ids
 
 
@@ -68,15 +69,14 @@ class MemoryStore:
 
         Raises StoreUnavailable or UnknownOutcome as the faults say, and when closed.
         """
-        clock = asyncio.get_running_loop().time
-        started = clock()
+        started = stopwatch()
         async with self._lock:
             try:
                 outcomes = await self._commit(batch)
             except BaseException as error:
-                self._meter.commit_failed(clock() - started, error)
+                self._meter.commit_failed(stopwatch() - started, error)
                 raise
-        self._meter.committed(len(batch), clock() - started)
+        self._meter.committed(len(batch), stopwatch() - started)
         return outcomes
 
     async def _commit(self, batch: Sequence[Commit]) -> list[Outcome]:

@@ -36,6 +36,7 @@ from perdure.persistence.postgres.database import STATEMENTS, Connection, comple
 from perdure.persistence.postgres.visibility import filtered
 from perdure.persistence.settling import settled
 from perdure.persistence.visibility_rows import cursor_columns, from_columns
+from perdure.runtime.clock import stopwatch
 from perdure.runtime.ports import Ids
 
 READERS = 4
@@ -103,15 +104,14 @@ class PostgresStore:
 
         Raises StoreUnavailable (nothing was written) or UnknownOutcome.
         """
-        clock = asyncio.get_running_loop().time
-        started = clock()
+        started = stopwatch()
         async with self._lock:
             try:
                 outcomes = await self._commit(batch)
             except BaseException as error:
-                self._meter.commit_failed(clock() - started, error)
+                self._meter.commit_failed(stopwatch() - started, error)
                 raise
-        self._meter.committed(len(batch), clock() - started)
+        self._meter.committed(len(batch), stopwatch() - started)
         return outcomes
 
     async def load_current(self, namespace_id: str, workflow_id: str) -> StoredRun | None:

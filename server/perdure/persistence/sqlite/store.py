@@ -49,6 +49,7 @@ from perdure.persistence.sqlite.database import (
 )
 from perdure.persistence.sqlite.worker import Worker
 from perdure.persistence.sqlite.writing import REFUSALS, ExpectationBroken, Writer
+from perdure.runtime.clock import stopwatch
 from perdure.runtime.ports import Ids
 
 P = ParamSpec("P")
@@ -103,15 +104,14 @@ class SqliteStore:
 
         Raises StoreUnavailable (nothing was written) or UnknownOutcome (a sync failed).
         """
-        clock = asyncio.get_running_loop().time
-        started = clock()
+        started = stopwatch()
         async with self._lock:
             try:
                 outcomes = await self._commit(batch)
             except BaseException as error:
-                self._meter.commit_failed(clock() - started, error)
+                self._meter.commit_failed(stopwatch() - started, error)
                 raise
-        self._meter.committed(len(batch), clock() - started)
+        self._meter.committed(len(batch), stopwatch() - started)
         return outcomes
 
     async def load_current(self, namespace_id: str, workflow_id: str) -> StoredRun | None:
