@@ -6,6 +6,7 @@ from typing import NamedTuple
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 
 from perdure.core.commit import Commit, VisibilityRow
+from perdure.proto.stored_pb2 import RunState
 from perdure.telemetry import catalogue
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.metric import Metric
@@ -40,8 +41,8 @@ class HistoryMetrics:
         if transitions is None:
             transitions = self._bind_transitions(commit.namespace_id)
         for run in commit.runs:
-            # A run's version counts the transitions that were written.
-            transitions.observe(run.expected_version + 1)
+            if not run.deleted:
+                transitions.observe(RunState.FromString(run.state).state_transition_count)
         for row in commit.visibility:
             if row.close_time:
                 self._closed(row)

@@ -16,8 +16,10 @@ from perdure.app.history_metrics import HistoryMetrics
 from perdure.app.matching_metrics import MatchingMetrics
 from perdure.app.rpc_metrics import RpcMetrics
 from perdure.app.sampling import on_loop
+from perdure.app.traced import traced
 from perdure.config.settings import Values
 from perdure.config.static import ServerConfig
+from perdure.config.version import VERSION
 from perdure.core.visibility.query import ValueType
 from perdure.frontend.services import Frontend
 from perdure.frontend.system import ClusterInfo
@@ -31,6 +33,7 @@ from perdure.runtime.clock import SystemClock
 from perdure.runtime.ids import SystemIds
 from perdure.runtime.memory import tune_gc
 from perdure.runtime.tasks import TaskSet
+from perdure.telemetry import tracing
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.diagnostics import log_start
 from perdure.telemetry.http import serve_metrics
@@ -61,7 +64,7 @@ async def start_node(config: ServerConfig, values: Values, parts: AsyncExitStack
     """Starts every part; closing `parts` stops them.
 
     Raises:
-        ConfigError: A port for metrics cannot be opened.
+        ConfigError: A port for metrics cannot be opened, or tracing has no packages.
         StartupError: The store must not be used as it is, or the gRPC port cannot be opened.
     """
     builder = _Builder(config, values, parts)
@@ -83,6 +86,9 @@ class _Builder:
         self._ids = SystemIds(clock=self._clock)
         self._metrics = Metrics()
         self._places: dict[str, str] = {}
+        endpoint = config.tracing.otlp_endpoint
+        self._tracer = tracing.connect(endpoint=endpoint, service_version=VERSION)
+        parts.callback(self._tracer.close)
         loop = asyncio.get_running_loop()
         self._monitor = ProcessMonitor(self._metrics, loop, config.roles)
         parts.callback(self._monitor.close)
@@ -161,7 +167,7 @@ class _Builder:
             self._places["Metrics"] = f"http://{host}:{endpoint.port}/metrics"
         frontend = await self._build_frontend()
         server = RpcServer(
-            handlers=frontend.handlers(),
+            handlers=traced(frontend.handlers(), self._tracer),
             clock=self._clock,
             observer=RpcMetrics(self._metrics.scoped(service_name="frontend"), self._clock),
             transport=settings.TRANSPORT.build(self._values),

@@ -18,7 +18,6 @@ _VERSION = ("worker_build_id", "worker_deployment_name", "worker_version")
 _QUEUE = (*_RUN, "partition", "task_type", "taskqueue", *_VERSION)
 _BACKLOG = (*_QUEUE, "task_priority")
 _WORKFLOW = (*_RUN, "taskqueue", "workflowType")
-_ACTIVITY = (*_RPC, "activityType", "taskqueue", "versioning_behavior", "workflowType")
 
 SERVICE_REQUESTS = counter("service_requests", _RPC, "RPCs received.")
 SERVICE_LATENCY = histogram(
@@ -40,13 +39,6 @@ WORKFLOW_CANCEL = counter("workflow_cancel", _WORKFLOW, "Runs cancelled.")
 WORKFLOW_CONTINUED_AS_NEW = counter(
     "workflow_continued_as_new", _WORKFLOW, "Runs that continued as a new run."
 )
-ACTIVITY_SUCCESS = counter("activity_success", _ACTIVITY, "Activities completed.")
-ACTIVITY_FAIL = counter("activity_fail", _ACTIVITY, "Activities failed for good.")
-ACTIVITY_TIMEOUT = counter(
-    "activity_timeout", (*_ACTIVITY, "timeout_type"), "Activities timed out for good."
-)
-ACTIVITY_CANCEL = counter("activity_cancel", _ACTIVITY, "Activities cancelled.")
-
 POLL_SUCCESS = counter("poll_success", _QUEUE, "Polls answered with a task.")
 POLL_SUCCESS_SYNC = counter(
     "poll_success_sync", _QUEUE, "Polls that were waiting when their task was made."

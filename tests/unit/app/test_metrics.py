@@ -4,15 +4,18 @@ from asyncio import CancelledError
 
 import pytest
 
+from perdure.app.history_metrics import HistoryMetrics
 from perdure.app.matching_metrics import MatchingMetrics
 from perdure.app.rpc_metrics import RpcMetrics, error_type
-from perdure.core.commit import TaskQueueKey, TaskType
+from perdure.core.commit import Commit, RunWrite, TaskQueueKey, TaskType, VisibilityRow
 from perdure.core.errors import InvalidArgumentError, NotFoundError
 from perdure.matching.observer import QueueStatistics
+from perdure.proto.stored_pb2 import RunState
 from perdure.runtime.deterministic import ManualClock
 from perdure.telemetry import exposition
 from perdure.telemetry.collectors import Metrics
 
+COMPLETED = 2
 QUEUE = TaskQueueKey("id-1", "orders", TaskType.WORKFLOW)
 
 
@@ -71,3 +74,22 @@ def test_a_queue_has_series_while_it_is_loaded() -> None:
     }
     observer.queue_unloaded(QUEUE)
     assert not [line for line in rendered(metrics) if 'taskqueue="orders"' in line]
+
+
+def test_transitions_and_endings_are_counted() -> None:
+    metrics = Metrics()
+    observer = HistoryMetrics(metrics, namespace_name=lambda _: "default")
+    state = RunState(state_transition_count=6).SerializeToString()
+    commit = Commit(namespace_id="id-1", workflow_id="w", slot=1, epoch=1)
+    commit.runs.append(RunWrite(run_id="r", expected_version=3, state=state))
+    commit.visibility.append(
+        VisibilityRow("id-1", "r", "w", "Hello", "orders", COMPLETED, 1, 1, close_time=2)
+    )
+    observer.committed(commit)
+    observer.commits_lost(unknown=True)
+    lines = rendered(metrics)
+    assert [line.split()[-1] for line in lines if line.startswith("state_transition_count_s")] == [
+        "6.0"
+    ]
+    assert [line.split()[-1] for line in lines if line.startswith("workflow_success{")] == ["1.0"]
+    assert [line.split()[-1] for line in lines if line.startswith("group_commit_lost{")] == ["1.0"]

@@ -4,7 +4,8 @@ import pytest
 
 from perdure.telemetry import catalogue
 from perdure.telemetry.collectors import OVERFLOW, Metrics
-from perdure.telemetry.metric import Unit, counter, gauge, histogram
+from perdure.telemetry.metric import Metric, Unit, counter, gauge, histogram
+from workbench.paths import SERVER
 
 REQUESTS = counter("requests", ("namespace", "operation", "service_name"), "Requests.")
 SIZE = histogram("size", ("service_name",), "Sizes.", Unit.COUNT)
@@ -75,3 +76,10 @@ def test_the_catalogue_has_every_name_once() -> None:
         assert "service_name" in metric.labels
         assert len(set(metric.labels)) == len(metric.labels)
         assert metric.help.endswith(".")
+
+
+def test_every_metric_of_the_catalogue_is_measured() -> None:
+    declared = {name for name, value in vars(catalogue).items() if isinstance(value, Metric)}
+    sources = [path.read_text("utf-8") for path in (SERVER / "perdure").rglob("*.py")]
+    used = {name for name in declared if any(f"catalogue.{name}" in text for text in sources)}
+    assert declared - used == set()
