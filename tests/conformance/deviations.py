@@ -88,6 +88,8 @@ _CAPABILITIES = "only capabilities that are here are announced"
 _ATTACH = "attaching a request to an open run is refused: not here yet"
 _EAGER = "eager workflow start is not announced and not accepted: not here yet"
 _CRON = "cron schedules and start delays are refused as unimplemented: not here yet"
+_TRANSITIONS = "a start fused with its commit counts by what happened, not by transactions"
+_RENUMBERED = "the BuildIds that are not there number other identifiers differently"
 _CLOSED_TASK = "a closed run has no pending workflow task, where the real server shows its last"
 _UNSET_TIMER = "a timer without a duration fires at once, where on the real server it never does"
 
@@ -101,6 +103,8 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("retry_until_success", f"*/{_DESCRIBED}", _BUILD_IDS),
     ("search_attributes_upsert", "later/indexed_fields/BuildIds", _BUILD_IDS),
     ("sdk_medium", f"describe/{_DESCRIBED}/BuildIds", _BUILD_IDS),
+    ("sdk_medium", "describe/workflow_extended_info/request_id_infos/*", _RENUMBERED),
+    ("*", "**/state_transition_count", _TRANSITIONS),
     ("start_and_complete", f"describe closed/{_DESCRIBED}", _BUILD_IDS),
     ("activity_next_retry_delay", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("activity_retries", "*/0/current_retry_interval", _EXACT_INTERVAL),
@@ -108,9 +112,9 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("cli_operator", "describe/namespaceInfo/capabilities/*", _CAPABILITIES),
     ("cli_operator", "describe/namespaceInfo/limits/*", _CAPABILITIES),
     ("cli_operator", "describe/namespaceInfo/supportsSchedules", _CAPABILITIES),
-    ("namespaces", "*/namespace_info/capabilities/*", _CAPABILITIES),
-    ("namespaces", "*/namespace_info/limits/*", _CAPABILITIES),
-    ("namespaces", "*/namespace_info/supports_schedules", _CAPABILITIES),
+    ("namespaces", "**/namespace_info/capabilities/*", _CAPABILITIES),
+    ("namespaces", "**/namespace_info/limits/*", _CAPABILITIES),
+    ("namespaces", "**/namespace_info/supports_schedules", _CAPABILITIES),
     ("system_info", "capabilities/*", _CAPABILITIES),
     ("cli_workflow", "describe closed/pendingWorkflowTask", _CLOSED_TASK),
     ("run_timeout", "describe/pending_workflow_task", _CLOSED_TASK),

@@ -91,12 +91,18 @@ class Activities:
         """Returns the pending activity of an id; an empty run id names the current run."""
         return RunKey(namespace.id, workflow_id, run_id), outcomes.by_id(activity_id)
 
-    async def complete(self, target: Target, result: common.Payloads | None, identity: str) -> None:
+    async def complete(
+        self,
+        target: Target,
+        request: wf.RespondActivityTaskCompletedRequest
+        | wf.RespondActivityTaskCompletedByIdRequest,
+    ) -> None:
         """Completes an activity."""
         key, find = target
 
         def act(step: Step, run: Run) -> None:
-            outcomes.complete(step.edit(run), find, result, identity)
+            result = request.result if request.HasField("result") else None
+            outcomes.complete(step.edit(run), find, result, request.identity, _build_id(request))
 
         await self._executor.update(key, act)
 
@@ -112,7 +118,14 @@ class Activities:
         )
 
         def act(step: Step, run: Run) -> None:
-            outcomes.fail(step.edit(run), find, request.failure, request.identity, details)
+            outcomes.fail(
+                step.edit(run),
+                find,
+                request.failure,
+                request.identity,
+                heartbeat_details=details,
+                build_id=_build_id(request),
+            )
 
         await self._executor.update(key, act)
 
@@ -135,3 +148,18 @@ class Activities:
             return outcomes.heartbeat(step.edit(run), find, details, identity)
 
         return await self._executor.update(key, act)
+
+
+def _build_id(
+    request: wf.RespondActivityTaskCompletedRequest
+    | wf.RespondActivityTaskCompletedByIdRequest
+    | wf.RespondActivityTaskFailedRequest
+    | wf.RespondActivityTaskFailedByIdRequest,
+) -> str:
+    """Returns which build of the worker has answered; who answers by id does not say."""
+    if isinstance(
+        request,
+        wf.RespondActivityTaskCompletedByIdRequest | wf.RespondActivityTaskFailedByIdRequest,
+    ):
+        return ""
+    return request.worker_version.build_id or request.deployment_options.build_id

@@ -187,18 +187,14 @@ class Dispatcher:
 
 def start_task(change: RunStep, task: DispatchTask, poller: Poller) -> None:
     """Starts a pending task for a poller."""
-    request = poller.request
-    build_id = request.worker_version_capabilities.build_id or request.deployment_options.build_id
     if task.key.queue.task_type is TaskType.WORKFLOW:
+        request = poller.request
+        build_id = (
+            request.worker_version_capabilities.build_id or request.deployment_options.build_id
+        )
         workflow_task.start(
             change, request_id=poller.request_id, identity=poller.identity, build_id=build_id
         )
     else:
         info = change.run.activities[task.scheduled_event_id]
-        activity.start(
-            info,
-            change,
-            request_id=poller.request_id,
-            identity=poller.identity,
-            build_id=build_id,
-        )
+        activity.start(info, change, request_id=poller.request_id, identity=poller.identity)

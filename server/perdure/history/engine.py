@@ -286,8 +286,7 @@ class HistoryEngine:
     ) -> wf.RespondActivityTaskCompletedResponse:
         """Completes an activity, by token."""
         target = self._activities.by_token(namespace, request.task_token)
-        result = request.result if request.HasField("result") else None
-        await self._activities.complete(target, result, request.identity)
+        await self._activities.complete(target, request)
         return wf.RespondActivityTaskCompletedResponse()
 
     async def respond_activity_task_failed(
@@ -323,8 +322,7 @@ class HistoryEngine:
         target = self._activities.by_id(
             namespace, request.workflow_id, request.run_id, request.activity_id
         )
-        result = request.result if request.HasField("result") else None
-        await self._activities.complete(target, result, request.identity)
+        await self._activities.complete(target, request)
         return wf.RespondActivityTaskCompletedByIdResponse()
 
     async def respond_activity_task_failed_by_id(

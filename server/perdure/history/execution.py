@@ -14,7 +14,12 @@ from typing import Any, TypeVar
 from temporalio.api.history.v1 import message_pb2 as history
 
 from perdure.core.commit import Commit, RunKey
-from perdure.core.errors import NotFoundError, ServiceError, UnavailableError
+from perdure.core.errors import (
+    InvalidArgumentError,
+    NotFoundError,
+    ServiceError,
+    UnavailableError,
+)
 from perdure.core.workflow.state import Run, load_run
 from perdure.core.workflow.step import NeedsStartEvent, Step, StepContext
 from perdure.history.committer import CommitLost, Committer, is_committed
@@ -24,7 +29,7 @@ from perdure.history.ids import StepIdentifiers
 from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDirectory
 from perdure.history.shard import ShardOwner
 from perdure.history.timers import TimerQueue
-from perdure.persistence.ports import Outcome, StoredRun, StoreError, WorkflowStore
+from perdure.persistence.ports import Outcome, Result, StoredRun, StoreError, WorkflowStore
 from perdure.rpc.clients import StaleTask
 from perdure.runtime.ports import Clock
 
@@ -230,7 +235,11 @@ class Executor:
             self._took_effect(entry, commit, starts)
 
         future.add_done_callback(landed)
-        if not is_committed(await asyncio.shield(future)):
+        outcome = await asyncio.shield(future)
+        if outcome.result is Result.REJECTED:
+            # The same rows would be refused again, whatever state they are made from.
+            raise InvalidArgumentError(f"The store refuses what was sent: {outcome.detail}.")
+        if not is_committed(outcome):
             raise TryAgain
 
     def _took_effect(self, entry: WorkflowEntry, commit: Commit, starts: list[FusedStart]) -> None:

@@ -138,11 +138,7 @@ class WorkflowTasks:
         for info in done.eager:
             if change.run.is_running:
                 activity.start(
-                    info,
-                    change,
-                    request_id=self._ids.request_id(),
-                    identity=request.identity,
-                    build_id=completion.build_id(request),
+                    info, change, request_id=self._ids.request_id(), identity=request.identity
                 )
         wants_task = request.return_new_workflow_task and done.problem is None
         if wants_task and change.state.HasField("workflow_task"):

@@ -187,4 +187,5 @@ def new_description(retention: Duration) -> wf.DescribeNamespaceResponse:
     replication = description.replication_config
     replication.active_cluster_name = CLUSTER_NAME
     replication.clusters.add(cluster_name=CLUSTER_NAME)
+    replication.state = enums.REPLICATION_STATE_NORMAL
     return description

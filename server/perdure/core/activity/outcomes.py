@@ -70,11 +70,16 @@ def by_id(activity_id: str) -> Find:
 
 
 def complete(
-    change: RunStep, find: Find, result: common.Payloads | None, identity: str
+    change: RunStep,
+    find: Find,
+    result: common.Payloads | None,
+    identity: str,
+    build_id: str = "",
 ) -> stored.ActivityInfo:
     """Completes an activity."""
     activity = find(change)
     _ensure_started(change, activity, identity)
+    activity.build_id = build_id
 
     def fill(event: history.HistoryEvent, started_event_id: int) -> None:
         attributes = event.activity_task_completed_event_attributes
@@ -102,11 +107,14 @@ def fail(
     find: Find,
     failure: failures.Failure,
     identity: str,
+    *,
     heartbeat_details: common.Payloads | None = None,
+    build_id: str = "",
 ) -> retry.Decision:
     """Ends an attempt with a failure; the activity backs off, or fails for good."""
     activity = find(change)
     _ensure_started(change, activity, identity)
+    activity.build_id = build_id
     if heartbeat_details is not None:
         activity.heartbeat_details.CopyFrom(heartbeat_details)
     decision = _decide(change, activity, failure)

@@ -106,14 +106,12 @@ def start(
     *,
     request_id: str,
     identity: str,
-    build_id: str = "",
 ) -> None:
     """Gives the present attempt to a worker."""
     step.delete_task(dispatch_key(step.run, activity))
     activity.started_time = step.now
     activity.request_id = request_id
     activity.identity = identity
-    activity.build_id = build_id
     activity.nonce = step.context.ids.nonce()
     activity.last_worker_identity = identity
     step.put_activity(activity)

@@ -98,7 +98,8 @@ def syntax_error(query: str, token: Token | None) -> InvalidArgumentError:
     """Returns the error of a query that the grammar refuses at a token; None is its end."""
     clause = re.match(r"\s*(group|order)\s+by\b", query, re.IGNORECASE)
     position = CLAUSE_PREFIX_BYTES if clause else PREFIX_BYTES
-    position += len(query[: None if token is None else token.end].encode())
+    before = query.rstrip() if token is None else query[: token.end]
+    position += len(before.encode())
     near = "" if token is None else _quoted_in_error(token)
     suffix = f" near '{near}'" if near else ""
     return InvalidArgumentError(

@@ -1,0 +1,133 @@
+"""What a history alone says of a run: told from the events, knowing nothing of the engine."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from google.protobuf.message import Message
+from temporalio.api.enums.v1 import EventType, WorkflowExecutionStatus
+from temporalio.api.history.v1 import HistoryEvent
+
+STATUS_OF_EVENT = {
+    EventType.Value(f"EVENT_TYPE_WORKFLOW_EXECUTION_{name}"): (
+        WorkflowExecutionStatus.Value(f"WORKFLOW_EXECUTION_STATUS_{name}")
+    )
+    for name in ("COMPLETED", "FAILED", "CANCELED", "TERMINATED", "TIMED_OUT", "CONTINUED_AS_NEW")
+}
+ENDS_OF_ACTIVITIES = ("COMPLETED", "FAILED", "TIMED_OUT", "CANCELED")
+
+
+@dataclass(slots=True)
+class Story:
+    """What is pending after some events, and what has happened."""
+
+    status: int = WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING
+    close_event_id: int = 0
+    new_run_id: str = ""
+    cancel_requested: bool = False
+    activities: dict[int, str] = field(default_factory=dict)
+    cancelled_activities: set[int] = field(default_factory=set)
+    started_activities: dict[int, int] = field(default_factory=dict)
+    timers: dict[str, int] = field(default_factory=dict)
+    signals: int = 0
+    signal_requests: Counter[str] = field(default_factory=Counter)
+    workflow_task: tuple[int, int] | None = None
+    completed_tasks: set[int] = field(default_factory=set)
+
+
+def fold(events: Iterable[HistoryEvent]) -> Story:
+    """Returns what a history says; an event that cannot be where it is fails an assertion."""
+    story = Story()
+    for event in events:
+        assert not story.close_event_id, f"{event} after the close"
+        _tell(story, event)
+    return story
+
+
+def attributes_of(event: HistoryEvent) -> Message:
+    """Returns the attributes of an event, whatever its type."""
+    name = event.WhichOneof("attributes")
+    assert name is not None, event
+    expected = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower()
+    assert name == f"{expected}_event_attributes"
+    attributes: Message = getattr(event, name)
+    return attributes
+
+
+def _tell(story: Story, event: HistoryEvent) -> None:
+    name = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
+    completed_id = getattr(attributes_of(event), "workflow_task_completed_event_id", 0)
+    assert not completed_id or completed_id in story.completed_tasks
+    if event.event_type in STATUS_OF_EVENT:
+        _close(story, event)
+    elif name.startswith("WORKFLOW_TASK_"):
+        _tell_of_workflow_task(story, event, name.removeprefix("WORKFLOW_TASK_"))
+    elif name.startswith("ACTIVITY_TASK_"):
+        _tell_of_activity(story, event, name.removeprefix("ACTIVITY_TASK_"))
+    elif name.startswith("TIMER_"):
+        _tell_of_timer(story, event, name.removeprefix("TIMER_"))
+    elif name == "WORKFLOW_EXECUTION_SIGNALED":
+        story.signals += 1
+        story.signal_requests[event.workflow_execution_signaled_event_attributes.request_id] += 1
+    elif name == "WORKFLOW_EXECUTION_CANCEL_REQUESTED":
+        assert not story.cancel_requested
+        story.cancel_requested = True
+
+
+def _close(story: Story, event: HistoryEvent) -> None:
+    assert story.workflow_task is None, "closed with a workflow task in the history"
+    story.status = STATUS_OF_EVENT[event.event_type]
+    story.close_event_id = event.event_id
+    story.new_run_id = getattr(attributes_of(event), "new_execution_run_id", "")
+
+
+def _tell_of_workflow_task(story: Story, event: HistoryEvent, what: str) -> None:
+    if what == "SCHEDULED":
+        assert story.workflow_task is None
+        story.workflow_task = (event.event_id, 0)
+        return
+    assert story.workflow_task is not None
+    scheduled, started = story.workflow_task
+    attributes = attributes_of(event)
+    assert getattr(attributes, "scheduled_event_id") == scheduled  # noqa: B009
+    if what == "STARTED":
+        assert not started
+        story.workflow_task = (scheduled, event.event_id)
+        return
+    assert getattr(attributes, "started_event_id") == started  # noqa: B009
+    story.workflow_task = None
+    if what == "COMPLETED":
+        story.completed_tasks.add(event.event_id)
+
+
+def _tell_of_activity(story: Story, event: HistoryEvent, what: str) -> None:
+    if what == "SCHEDULED":
+        activity_id = event.activity_task_scheduled_event_attributes.activity_id
+        assert activity_id not in story.activities.values()
+        story.activities[event.event_id] = activity_id
+        return
+    attributes = attributes_of(event)
+    scheduled: int = getattr(attributes, "scheduled_event_id")  # noqa: B009
+    if what == "CANCEL_REQUESTED":
+        assert scheduled not in story.cancelled_activities
+        story.cancelled_activities.add(scheduled)
+        return
+    assert scheduled in story.activities
+    if what == "STARTED":
+        assert scheduled not in story.started_activities
+        story.started_activities[scheduled] = event.event_id
+        return
+    assert what in ENDS_OF_ACTIVITIES
+    started = getattr(attributes, "started_event_id")  # noqa: B009
+    assert started == story.started_activities.get(scheduled, 0)
+    del story.activities[scheduled]
+
+
+def _tell_of_timer(story: Story, event: HistoryEvent, what: str) -> None:
+    attributes = attributes_of(event)
+    timer_id: str = getattr(attributes, "timer_id")  # noqa: B009
+    if what == "STARTED":
+        assert timer_id not in story.timers
+        story.timers[timer_id] = event.event_id
+        return
+    assert story.timers.pop(timer_id) == getattr(attributes, "started_event_id")  # noqa: B009
