@@ -4,6 +4,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
+LONGEST_DURATION = 100 * 365 * 86_400 * NANOSECONDS_PER_SECOND
+"""To what the real server cuts durations; any time and one of them fit into 64 bits."""
+
 VARINT_BITS, VARINT_CONTINUES = 0x7F, 0x80
 
 
@@ -33,6 +36,11 @@ def set_limit(target: Duration, nanoseconds: int, *, given: bool) -> None:
 def duration_ns(source: Duration) -> int:
     """Returns a duration in nanoseconds."""
     return source.seconds * NANOSECONDS_PER_SECOND + source.nanos
+
+
+def capped_ns(source: Duration) -> int:
+    """Returns a duration in nanoseconds, cut to a hundred years."""
+    return min(duration_ns(source), LONGEST_DURATION)
 
 
 def timestamp_ns(source: Timestamp) -> int:

@@ -6,13 +6,11 @@ from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 from temporalio.api.failure.v1 import message_pb2 as failures
 
-from perdure.core.protobuf import duration_ns, seconds, set_duration
+from perdure.core.protobuf import LONGEST_DURATION, capped_ns, duration_ns, seconds, set_duration
 
 DEFAULT_INITIAL_INTERVAL = seconds(1)
 DEFAULT_BACKOFF_COEFFICIENT = 2.0
 DEFAULT_MAXIMUM_INTERVAL_FACTOR = 100
-LARGEST_INTERVAL = 2**62
-
 
 _RETRYABLE_TIMEOUTS = (enums.TIMEOUT_TYPE_START_TO_CLOSE, enums.TIMEOUT_TYPE_HEARTBEAT)
 
@@ -43,6 +41,8 @@ def with_defaults(policy: common.RetryPolicy) -> common.RetryPolicy:
             complete.maximum_interval,
             duration_ns(complete.initial_interval) * DEFAULT_MAXIMUM_INTERVAL_FACTOR,
         )
+    for interval in (complete.initial_interval, complete.maximum_interval):
+        set_duration(interval, capped_ns(interval))
     return complete
 
 
@@ -88,7 +88,8 @@ def decide(
         return Decision(enums.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED)
     delay = next_interval(policy, attempt)
     if failure is not None and failure.application_failure_info.HasField("next_retry_delay"):
-        delay = duration_ns(failure.application_failure_info.next_retry_delay)
+        asked = duration_ns(failure.application_failure_info.next_retry_delay)
+        delay = min(max(asked, 0), LONGEST_DURATION)
     if expiration and now + delay >= expiration:
         return Decision(enums.RETRY_STATE_TIMEOUT)
     return Decision(enums.RETRY_STATE_IN_PROGRESS, delay)
@@ -100,8 +101,8 @@ def next_interval(policy: common.RetryPolicy, attempt: int) -> int:
     try:
         interval = int(initial * policy.backoff_coefficient ** (attempt - 1))
     except OverflowError:
-        interval = LARGEST_INTERVAL
-    return min(interval, duration_ns(policy.maximum_interval) or LARGEST_INTERVAL)
+        interval = LONGEST_DURATION
+    return min(interval, capped_ns(policy.maximum_interval) or LONGEST_DURATION)
 
 
 def is_retryable(failure: failures.Failure, policy: common.RetryPolicy) -> bool:

@@ -19,7 +19,7 @@ from perdure.core.activity import outcomes
 from perdure.core.activity import state as activity_state
 from perdure.core.activity import transitions as activity
 from perdure.core.commit import Commit, DispatchTask, TaskType, TimerRow
-from perdure.core.errors import InvalidArgumentError, NotFoundError, ServiceError
+from perdure.core.errors import NotFoundError, ServiceError
 from perdure.core.protobuf import seconds
 from perdure.core.workflow import close, completion, signals
 from perdure.core.workflow.deadlines import fire_due
@@ -189,9 +189,7 @@ class Driver:
     def signal_with_start(self, **fields: Any) -> StartResult:
         """Signals the workflow, starting it if need be."""
         defaults = {"signal_name": "signal"}
-        request = start_request(
-            wf.SignalWithStartWorkflowExecutionRequest, **(defaults | fields)
-        )
+        request = start_request(wf.SignalWithStartWorkflowExecutionRequest, **(defaults | fields))
         return self._step(lambda step: signals.signal_with_start(step, NAMESPACE_ID, request))
 
     def signal(self, name: str, request_id: str = "", run_id: str = "") -> None:
@@ -260,9 +258,12 @@ class Driver:
         def act(_: Step, change: RunStep) -> None:
             run, state = change.run, change.state
             if taken.task.key.queue.task_type is TaskType.WORKFLOW:
-                if task_state.is_started(state) and run.is_running:
-                    if state.workflow_task.request_id == taken.request_id:
-                        workflow_task.undo_start(change)
+                if (
+                    task_state.is_started(state)
+                    and run.is_running
+                    and state.workflow_task.request_id == taken.request_id
+                ):
+                    workflow_task.undo_start(change)
                 return
             info = run.activities.get(taken.task.scheduled_event_id)
             if info is not None and info.request_id == taken.request_id:
@@ -319,7 +320,7 @@ class Driver:
     def fail(self, taken: Taken, failure: Failure | None = None) -> None:
         """Fails a workflow task."""
         request = wf.RespondWorkflowTaskFailedRequest(
-            cause="WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE",
+            cause="WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR",
             identity="worker",
             failure=failure,
         )
@@ -344,9 +345,7 @@ class Driver:
 
     def heartbeat(self, target: Taken | str, details: Payloads | None = None) -> bool:
         """Records a heartbeat; returns whether the activity is to be cancelled."""
-        return self._answer(
-            target, lambda c, find: outcomes.heartbeat(c, find, details, "worker")
-        )
+        return self._answer(target, lambda c, find: outcomes.heartbeat(c, find, details, "worker"))
 
     def _answer(self, target: Taken | str, act: Callable[[RunStep, outcomes.Find], T]) -> T:
         if isinstance(target, str):
@@ -426,7 +425,8 @@ def contents(run: Run) -> dict[str, Any]:
         "version": run.version,
         "start": run.start.SerializeToString(deterministic=True),
         "state": run.state.SerializeToString(deterministic=True),
-        "attributes": run.attributes.SerializeToString(deterministic=True),
+        "memo": run.attributes.memo.SerializeToString(deterministic=True),
+        "search": run.attributes.search_attributes.SerializeToString(deterministic=True),
         "activities": {
             key: info.SerializeToString(deterministic=True) for key, info in run.activities.items()
         },
@@ -440,11 +440,6 @@ def contents(run: Run) -> dict[str, Any]:
             for key, event in run.buffered.items()
         ],
     }
-
-
-def is_bad_request(error: ServiceError) -> bool:
-    """Tells whether a request was refused for what it says, and not for when it came."""
-    return isinstance(error, InvalidArgumentError)
 
 
 def activity_of(run: Run, activity_id: str) -> activity_state.ActivityStatus:

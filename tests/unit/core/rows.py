@@ -31,6 +31,7 @@ class RunRows:
     state: bytes
     items: dict[ItemKey, bytes] = field(default_factory=dict)
     batches: list[HistoryBatch] = field(default_factory=list)
+    events: list[history.HistoryEvent] = field(default_factory=list)
 
 
 class Rows:
@@ -82,6 +83,8 @@ class Rows:
         for item in write.items_deleted:
             rows.items.pop(item, None)
         rows.batches += write.history
+        for batch in write.history:
+            rows.events += history.History.FromString(batch.blob).events
 
     def load(self, run_id: str) -> Run:
         """Returns a run as a restarted server would see it."""
@@ -91,5 +94,4 @@ class Rows:
 
     def history(self, run_id: str) -> list[history.HistoryEvent]:
         """Returns a run's events."""
-        joined = b"".join(batch.blob for batch in self.runs[run_id].batches)
-        return list(history.History.FromString(joined).events)
+        return self.runs[run_id].events

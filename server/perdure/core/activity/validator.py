@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from temporalio.api.command.v1 import message_pb2 as commands
 
 from perdure.core import retry
-from perdure.core.protobuf import duration_ns
+from perdure.core.protobuf import capped_ns, duration_ns
 from perdure.core.workflow.settings import WorkflowSettings
 
 RESERVED_PREFIX = "/_sys/"
@@ -69,10 +69,10 @@ def derive_timeouts(
     attributes: commands.ScheduleActivityTaskCommandAttributes, run_timeout: int
 ) -> ActivityTimeouts:
     """Fills in the timeouts that were not given; none outlasts the run (0 = unlimited)."""
-    close = duration_ns(attributes.schedule_to_close_timeout)
-    to_start = duration_ns(attributes.schedule_to_start_timeout)
-    start_to_close = duration_ns(attributes.start_to_close_timeout)
-    heartbeat = duration_ns(attributes.heartbeat_timeout)
+    close = capped_ns(attributes.schedule_to_close_timeout)
+    to_start = capped_ns(attributes.schedule_to_start_timeout)
+    start_to_close = capped_ns(attributes.start_to_close_timeout)
+    heartbeat = capped_ns(attributes.heartbeat_timeout)
     if close:
         to_start = min(to_start or close, close)
         start_to_close = min(start_to_close or close, close)

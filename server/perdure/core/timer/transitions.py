@@ -8,9 +8,8 @@ from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.sdk.v1 import user_metadata_pb2 as user_metadata
 
 from perdure.core.commit import ItemKey, ItemKind
-from perdure.core.protobuf import duration_ns
-from perdure.core.timer.state import deadline
-from perdure.core.workflow.state import Deadline, DeadlineKind
+from perdure.core.protobuf import capped_ns, set_duration
+from perdure.core.workflow.state import timer_deadline
 from perdure.core.workflow.step import RunStep
 from perdure.proto import stored_pb2 as stored
 
@@ -22,22 +21,23 @@ def start(
     completed_event_id: int,
 ) -> None:
     """Starts a timer (its command has been validated)."""
+    duration = capped_ns(attributes.start_to_fire_timeout)
     event = step.event(events.EVENT_TYPE_TIMER_STARTED)
     started = event.timer_started_event_attributes
     started.timer_id = attributes.timer_id
     if attributes.HasField("start_to_fire_timeout"):
-        started.start_to_fire_timeout.CopyFrom(attributes.start_to_fire_timeout)
+        set_duration(started.start_to_fire_timeout, duration)
     started.workflow_task_completed_event_id = completed_event_id
     if metadata is not None:
         event.user_metadata.CopyFrom(metadata)
     timer = stored.TimerInfo(
         timer_id=attributes.timer_id,
         started_event_id=event.event_id,
-        due=step.now + duration_ns(attributes.start_to_fire_timeout),
+        due=step.now + duration,
     )
     step.run.timers[timer.timer_id] = timer
     step.put_item(ItemKey(ItemKind.TIMER, timer.timer_id), timer.SerializeToString())
-    step.run.add_deadline(Deadline(deadline(timer), DeadlineKind.TIMER, timer.timer_id))
+    step.run.add_deadline(timer_deadline(timer))
 
 
 def fire(step: RunStep, timer: stored.TimerInfo) -> None:

@@ -17,7 +17,7 @@ from temporalio.api.failure.v1 import message_pb2 as failures
 
 from perdure.core.activity.tasks import dispatch_key as activity_key
 from perdure.core.commit import ItemKey, ItemKind
-from perdure.core.protobuf import duration_ns, set_duration
+from perdure.core.protobuf import capped_ns, set_duration
 from perdure.core.transition import transition
 from perdure.core.workflow.status import RunStatus, status_of
 from perdure.core.workflow.step import RunStep
@@ -158,14 +158,14 @@ def continue_as_new(
     written.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
     set_duration(
         written.workflow_run_timeout,
-        duration_ns(attributes.workflow_run_timeout) or step.run.start.run_timeout,
+        capped_ns(attributes.workflow_run_timeout) or step.run.start.run_timeout,
     )
     set_duration(
         written.workflow_task_timeout,
-        duration_ns(attributes.workflow_task_timeout) or step.run.start.task_timeout,
+        capped_ns(attributes.workflow_task_timeout) or step.run.start.task_timeout,
     )
     if attributes.HasField("backoff_start_interval"):
-        written.backoff_start_interval.CopyFrom(attributes.backoff_start_interval)
+        set_duration(written.backoff_start_interval, capped_ns(attributes.backoff_start_interval))
     written.workflow_task_completed_event_id = completed_event_id
     written.initiator = attributes.initiator
     written.inherit_build_id = attributes.inherit_build_id

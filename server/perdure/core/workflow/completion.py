@@ -8,7 +8,7 @@ from temporalio.api.workflow.v1 import message_pb2 as workflow
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import NotFoundError
-from perdure.core.protobuf import duration_ns, set_timestamp
+from perdure.core.protobuf import capped_ns, set_timestamp
 from perdure.core.workflow import commands
 from perdure.core.workflow.signals import require_open
 from perdure.core.workflow.step import RunStep, Step
@@ -131,7 +131,7 @@ def _remember_worker(
     if request.HasField("sticky_attributes") and request.sticky_attributes.worker_task_queue.name:
         sticky = request.sticky_attributes
         state.sticky_task_queue = sticky.worker_task_queue.name
-        state.sticky_timeout = duration_ns(sticky.schedule_to_start_timeout)
+        state.sticky_timeout = capped_ns(sticky.schedule_to_start_timeout)
     else:
         transitions.clear_stickiness(state)
     build = state.build_id = build_id(request)

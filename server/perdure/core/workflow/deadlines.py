@@ -40,9 +40,9 @@ def _fire(step: Step, change: RunStep, deadline: Deadline) -> None:
         case DeadlineKind.WORKFLOW_TASK:
             _workflow_task_expires(change)
         case DeadlineKind.ACTIVITY:
-            time_passed(change, change.run.activities[int(deadline.ref)])
+            time_passed(change, change.run.activities[deadline.event_id])
         case DeadlineKind.TIMER:
-            timer.fire(change, change.run.timers[str(deadline.ref)])
+            timer.fire(change, change.run.timers[deadline.timer_id])
             after_external_event(change)
 
 

@@ -24,6 +24,7 @@ from perdure.core.workflow_task import state as workflow_task_state
 from perdure.proto import stored_pb2 as stored
 
 RUNNING = enums.WORKFLOW_EXECUTION_STATUS_RUNNING
+_DEADLINES_KEPT = 32
 
 
 class DeadlineKind:
@@ -38,11 +39,23 @@ class DeadlineKind:
 
 
 class Deadline(NamedTuple):
-    """When something is due, and what: `ref` is the event id or timer id that it is about."""
+    """When something is due, and what.
+
+    `event_id` is the scheduled or started event that it is about: of things that are due at one
+    time, the older one comes first, as on the real server. `timer_id` names a timer.
+    """
 
     due: int
     kind: int
-    ref: int | str = 0
+    event_id: int = 0
+    timer_id: str = ""
+
+
+def timer_deadline(timer: stored.TimerInfo) -> Deadline:
+    """Returns when a user timer fires."""
+    return Deadline(
+        timer_state.deadline(timer), DeadlineKind.TIMER, timer.started_event_id, timer.timer_id
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -83,8 +96,15 @@ class Run:
             self.tail_bytes -= len(self.tail.pop(0).blob)
 
     def add_deadline(self, deadline: Deadline) -> None:
-        """Notes that something is due."""
+        """Notes that something is due.
+
+        What the state has overtaken is thrown out in time: else every heartbeat of a long activity
+        would leave an entry behind.
+        """
         heapq.heappush(self.deadlines, deadline)
+        if len(self.deadlines) > _DEADLINES_KEPT + 2 * (len(self.activities) + len(self.timers)):
+            # A sorted list is a heap.
+            self.deadlines = sorted({each for each in self.deadlines if is_justified(self, each)})
 
     def next_deadline(self) -> int:
         """Returns when the run next has something to do, 0 for never.
@@ -112,11 +132,11 @@ def is_justified(run: Run, deadline: Deadline) -> bool:
     if kind == DeadlineKind.WORKFLOW_TASK:
         return workflow_task_state.deadline(run.state) == due
     if kind == DeadlineKind.ACTIVITY:
-        activity = run.activities.get(int(deadline.ref))
+        activity = run.activities.get(deadline.event_id)
         return activity is not None and activity_state.deadline(activity) == due
     if kind == DeadlineKind.TIMER:
-        timer = run.timers.get(str(deadline.ref))
-        return timer is not None and timer_state.deadline(timer) == due
+        timer = run.timers.get(deadline.timer_id)
+        return timer is not None and timer_deadline(timer) == deadline
     if kind == DeadlineKind.FIRST_WORKFLOW_TASK:
         return run.state.first_workflow_task_due == due
     if kind == DeadlineKind.RUN:
@@ -190,5 +210,5 @@ def _restore_deadlines(run: Run) -> None:
     for event_id, activity in run.activities.items():
         if due := activity_state.deadline(activity):
             run.add_deadline(Deadline(due, DeadlineKind.ACTIVITY, event_id))
-    for timer_id, timer in run.timers.items():
-        run.add_deadline(Deadline(timer_state.deadline(timer), DeadlineKind.TIMER, timer_id))
+    for timer in run.timers.values():
+        run.add_deadline(timer_deadline(timer))

@@ -127,7 +127,6 @@ class RunStep:
         set_timestamp(event.event_time, self.now)
         event.task_id = self.context.ids.task_id()
         state.next_event_id += 1
-        state.last_event_time = self.now
         self.touched = True
         return event
 
@@ -185,7 +184,6 @@ class RunStep:
             _link_started(event, started)
             self.batch.events.append(event)
             run.state.next_event_id += 1
-        run.state.last_event_time = self.now
         self.touched = True
         return True
 
@@ -229,8 +227,11 @@ class RunStep:
         self.touched = True
 
     def delete_task(self, key: DispatchKey) -> None:
-        """Deletes a task: it has started, or nobody needs it any more."""
-        if self.tasks_added.pop(key, None) is None:
+        """Deletes a task: it has started, or nobody needs it any more.
+
+        An activity that is handed out eagerly has no row yet, and a task id of 0.
+        """
+        if self.tasks_added.pop(key, None) is None and key.task_id:
             self.tasks_deleted.append(key)
         self.touched = True
 
@@ -239,6 +240,8 @@ class RunStep:
         run = self.run
         state = run.state
         state.state_transition_count += self.transitions
+        # Also when no event was written: what is buffered or held back has this time.
+        state.last_event_time = self.now
         write = RunWrite(
             run_id=run.key.run_id,
             expected_version=self.expected_version,
@@ -315,7 +318,11 @@ class Step:
         self.fired_timers.append(row)
         if run.state.timer_due == row.due:
             run.state.timer_due = 0
-        self.edit(run).touched = True
+        change = self.edit(run)
+        if not change.touched:
+            # It came too early, and nobody sees that anything happened.
+            change.transitions = 0
+        change.touched = True
 
     def finish(self) -> Commit | None:
         """Ends the step; None when it changed nothing."""

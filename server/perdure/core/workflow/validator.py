@@ -66,6 +66,8 @@ class _Seen:
     timers_started: set[str] = field(default_factory=set)
     timers_canceled: set[str] = field(default_factory=set)
     pending_activities: int = 0
+    unseen: int = 0
+    """Buffered events that the worker has not seen and that no command has undone."""
 
 
 def first_problem(step: RunStep, batch: Sequence[commands.Command]) -> CommandProblem | None:
@@ -78,6 +80,7 @@ def first_problem(step: RunStep, batch: Sequence[commands.Command]) -> CommandPr
         next_event_id=step.state.next_event_id + unwritten + 1,
         cancelable=_cancelable(step),
         pending_activities=len(step.run.activities),
+        unseen=len(step.run.buffered),
     )
     for command in batch:
         check = _CHECKS.get(command.command_type)
@@ -120,7 +123,7 @@ def _type_name(command: commands.Command) -> str:
 
 
 def _check_closing(seen: _Seen) -> CommandProblem | None:
-    if seen.step.run.buffered:
+    if seen.unseen:
         return CommandProblem(Cause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND)
     return None
 
@@ -200,10 +203,12 @@ def _check_cancel_timer(seen: _Seen, command: commands.Command) -> CommandProble
         seen.timers_started.discard(timer_id)
         seen.timers_canceled.add(timer_id)
         return None
-    if timer_id in seen.timers_canceled or (
-        timer_id not in seen.step.run.timers and not fires_from_buffer(seen.step, timer_id)
-    ):
+    pending = timer_id in seen.step.run.timers
+    if timer_id in seen.timers_canceled or not (pending or fires_from_buffer(seen.step, timer_id)):
         return CommandProblem(cause, _bad_state("add-timer-canceled-event", f"TimerID: {timer_id}"))
+    if not pending:
+        # Its firing is taken out of the buffer.
+        seen.unseen -= 1
     seen.timers_canceled.add(timer_id)
     return None
 
