@@ -12,7 +12,16 @@ DEFAULT_INITIAL_INTERVAL = seconds(1)
 DEFAULT_BACKOFF_COEFFICIENT = 2.0
 DEFAULT_MAXIMUM_INTERVAL_FACTOR = 100
 
-_RETRYABLE_TIMEOUTS = (enums.TIMEOUT_TYPE_START_TO_CLOSE, enums.TIMEOUT_TYPE_HEARTBEAT)
+TIMEOUT_PREFIX = "TemporalTimeout:"
+"""Begins a name among a policy's non-retryable error types that stands for a timeout."""
+
+_RETRYABLE_TIMEOUTS = {
+    enums.TIMEOUT_TYPE_START_TO_CLOSE: "StartToClose",
+    enums.TIMEOUT_TYPE_HEARTBEAT: "Heartbeat",
+}
+_TIMEOUT_NAMES = frozenset(
+    {"StartToClose", "ScheduleToStart", "ScheduleToClose", "Heartbeat", *enums.TimeoutType.keys()}
+)
 
 
 @dataclass(slots=True, frozen=True)
@@ -62,6 +71,10 @@ def problem(policy: common.RetryPolicy) -> str | None:
         return "MaximumInterval cannot be less than InitialInterval on retry policy."
     if policy.maximum_attempts < 0:
         return "MaximumAttempts cannot be negative on retry policy."
+    for name in policy.non_retryable_error_types:
+        timeout = name.removeprefix(TIMEOUT_PREFIX)
+        if timeout != name and timeout not in _TIMEOUT_NAMES:
+            return f"Invalid timeout type value: {timeout}."
     return None
 
 
@@ -111,7 +124,11 @@ def is_retryable(failure: failures.Failure, policy: common.RetryPolicy) -> bool:
         case "terminated_failure_info" | "canceled_failure_info":
             return False
         case "timeout_failure_info":
-            return failure.timeout_failure_info.timeout_type in _RETRYABLE_TIMEOUTS
+            timeout = _RETRYABLE_TIMEOUTS.get(failure.timeout_failure_info.timeout_type)
+            return (
+                timeout is not None
+                and TIMEOUT_PREFIX + timeout not in policy.non_retryable_error_types
+            )
         case "server_failure_info":
             return not failure.server_failure_info.non_retryable
         case "application_failure_info":

@@ -1,0 +1,242 @@
+"""What a worker is told when a command is bad: nothing of its batch is applied."""
+
+from typing import Any
+
+import pytest
+from temporalio.api.command.v1 import Command
+from temporalio.api.failure.v1 import Failure
+
+from conformance.commands import (
+    cancel_activity,
+    cancel_timer,
+    command,
+    complete_workflow,
+    continue_as_new,
+    fail_workflow,
+    record_marker,
+    schedule_activity,
+    start_timer,
+    upsert_memo,
+)
+from perdure.core.errors import InvalidArgumentError
+from perdure.core.workflow.settings import WorkflowSettings
+from unit.core.driver import QUEUE, Driver, Taken
+
+LONG = "x" * 1001
+NEGATIVE = {"seconds": -1}
+BAD_STATE = "invalid history builder state for action: add-"
+SUFFIX = 'WorkflowType=Conformance TaskQueue=name:"queue"  kind:TASK_QUEUE_KIND_NORMAL'
+ACTIVITY, TIMER = "BadScheduleActivityAttributes: ", "BadStartTimerAttributes: "
+CONTINUE = "BadContinueAsNewAttributes: "
+
+
+def activity(name: str = "new", **fields: Any) -> Command:
+    return schedule_activity(name, QUEUE, **fields)
+
+
+@pytest.fixture
+def driver() -> Driver:
+    """A run with an activity of event 5 and the timer "t"; its next workflow task is pending."""
+    driver = Driver(WorkflowSettings(max_pending_activities=3))
+    driver.start()
+    driver.complete(
+        driver.take_workflow_task(), schedule_activity("a", QUEUE), start_timer("t", 60)
+    )
+    driver.signal("wake")
+    return driver
+
+
+@pytest.fixture
+def taken(driver: Driver) -> Taken:
+    return driver.take_workflow_task()
+
+
+BAD = {
+    "activity without queue": (
+        [activity(task_queue={})],
+        f"{ACTIVITY}missing task queue name",
+    ),
+    "activity on a reserved queue": (
+        [activity(task_queue={"name": "/_sys/x"})],
+        f"{ACTIVITY}task queue name cannot start with reserved prefix /_sys/",
+    ),
+    "activity without id": ([activity("")], f"{ACTIVITY}activityId is not set"),
+    "activity without type": (
+        [activity(activity_type={})],
+        f"{ACTIVITY}activityType is not set",
+    ),
+    "activity with a long id": (
+        [activity(LONG)],
+        f"{ACTIVITY}activityId exceeds length limit. Length=1001 Limit=1000",
+    ),
+    "activity without timeouts": (
+        [activity(start_to_close_timeout={})],
+        (
+            f"{ACTIVITY}a valid StartToCloseTimeout or ScheduleToCloseTimeout must be set on the "
+            "activity. ActivityId=new ActivityType=Work"
+        ),
+    ),
+    "activity with a negative timeout": (
+        [activity(heartbeat_timeout=NEGATIVE)],
+        f"{ACTIVITY}invalid HeartbeatTimeout: negative duration",
+    ),
+    "activity with a bad policy": (
+        [activity(retry_policy={"maximum_attempts": -1})],
+        f"{ACTIVITY}MaximumAttempts cannot be negative on retry policy.",
+    ),
+    "activity whose id is taken": (
+        [activity("a")],
+        f"ScheduleActivityDuplicateId: {BAD_STATE}activitytask-scheduled-event, ActivityID: a",
+    ),
+    "two activities of one id": (
+        [activity(), activity()],
+        f"ScheduleActivityDuplicateId: {BAD_STATE}activitytask-scheduled-event, ActivityID: new",
+    ),
+    "too many activities": (
+        [activity(name) for name in "bcd"],
+        (
+            "PendingActivitiesLimitExceeded: the number of pending activities, 1, has reached "
+            "the per-workflow limit of 3"
+        ),
+    ),
+    "cancel of no activity": (
+        [cancel_activity(0)],
+        (
+            "BadRequestCancelActivityAttributes: "
+            "ScheduledEventId is not set on RequestCancelActivityTaskCommand."
+        ),
+    ),
+    "cancel of an unknown activity": (
+        [cancel_activity(99)],
+        (
+            f"BadRequestCancelActivityAttributes: {BAD_STATE}activitytask-cancel-requested-event, "
+            "ScheduledEventID: 99"
+        ),
+    ),
+    "cancel of an activity twice": (
+        [cancel_activity(5), cancel_activity(5)],
+        (
+            f"BadRequestCancelActivityAttributes: {BAD_STATE}activitytask-cancel-requested-event, "
+            "ScheduledEventID: 5"
+        ),
+    ),
+    "timer without id": ([start_timer("", 1)], f"{TIMER}TimerId is not set on StartTimerCommand."),
+    "timer with a long id": (
+        [start_timer(LONG, 1)],
+        (
+            f"{TIMER}TimerId on StartTimerCommand exceeds length limit. "
+            f"TimerId={LONG} Length=1001 Limit=1000"
+        ),
+    ),
+    "timer of negative time": (
+        [start_timer("u", -1)],
+        (
+            f"{TIMER}An invalid StartToFireTimeout is set on StartTimerCommand: negative duration. "
+            "TimerId=u"
+        ),
+    ),
+    "timer whose id is taken": (
+        [start_timer("t", 1)],
+        f"StartTimerDuplicateId: {BAD_STATE}timer-started-event, TimerID: t",
+    ),
+    "cancel of a timer without id": (
+        [cancel_timer("")],
+        "BadCancelTimerAttributes: TimerId is not set on CancelTimerCommand.",
+    ),
+    "cancel of a timer twice": (
+        [cancel_timer("t"), cancel_timer("t")],
+        f"BadCancelTimerAttributes: {BAD_STATE}timer-canceled-event, TimerID: t",
+    ),
+    "failure without failure": (
+        [command("FAIL_WORKFLOW_EXECUTION", {})],
+        "BadFailWorkflowExecutionAttributes: Failure is not set on FailWorkflowExecutionCommand.",
+    ),
+    "continue-as-new in negative time": (
+        [continue_as_new(QUEUE, workflow_task_timeout=NEGATIVE)],
+        (
+            f"{CONTINUE}Invalid WorkflowTaskTimeout on ContinueAsNewWorkflowExecutionCommand: "
+            f"negative duration. {SUFFIX}"
+        ),
+    ),
+    "continue-as-new with a bad policy": (
+        [continue_as_new(QUEUE, retry_policy={"backoff_coefficient": 0.1})],
+        (
+            f"{CONTINUE}invalid WorkflowRetryPolicy on ContinueAsNewWorkflowExecutionCommand: "
+            f"BackoffCoefficient cannot be less than 1 on retry policy. {SUFFIX}"
+        ),
+    ),
+    "continue-as-new of a long type": (
+        [continue_as_new(QUEUE, workflow_type={"name": LONG})],
+        (
+            f"{CONTINUE}WorkflowType on ContinueAsNewWorkflowExecutionCommand exceeds length limit. "
+            f"WorkflowType={LONG} Length=1001 Limit=1000"
+        ),
+    ),
+    "marker without attributes": (
+        [Command(command_type="COMMAND_TYPE_RECORD_MARKER")],  # type: ignore[arg-type]
+        (
+            "BadRecordMarkerAttributes: RecordMarkerCommandAttributes is not set on "
+            "RecordMarkerCommand."
+        ),
+    ),
+    "marker without name": (
+        [record_marker("")],
+        "BadRecordMarkerAttributes: MarkerName is not set on RecordMarkerCommand.",
+    ),
+    "memo without fields": (
+        [upsert_memo()],
+        (
+            "BadModifyWorkflowPropertiesAttributes: "
+            "UpsertedMemo.Fields is not set on ModifyWorkflowPropertiesCommand."
+        ),
+    ),
+    "search attributes without fields": (
+        [command("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", {"search_attributes": {}})],
+        "BadSearchAttributes: IndexedFields is not set on UpsertWorkflowSearchAttributesCommand.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_command_fails_the_task(driver: Driver, taken: Taken, name: str) -> None:
+    bad, text = BAD[name]
+    before = len(driver.rows.history("run-1"))
+    assert driver.complete(taken, record_marker("first"), *bad) == text
+    (failed,) = driver.rows.history("run-1")[before:]
+    attributes = failed.workflow_task_failed_event_attributes
+    assert attributes.failure == Failure(message=text, server_failure_info={})
+    assert driver.run().state.workflow_task.attempt == 2
+
+
+GOOD = {
+    "ids are free again": [cancel_timer("t"), start_timer("t", 1), cancel_timer("t")],
+    "an activity of the same task": [activity(), cancel_activity(9)],
+    "a pending activity": [cancel_activity(5)],
+    "nothing but a close": [fail_workflow(Failure(message="broken"))],
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_command_may_build_on_those_before_it(driver: Driver, taken: Taken, name: str) -> None:
+    assert driver.complete(taken, *GOOD[name]) == ""
+
+
+def test_what_the_worker_has_not_seen_forbids_a_close(driver: Driver, taken: Taken) -> None:
+    driver.signal("unseen")
+    assert driver.complete(taken, complete_workflow()) == "UnhandledCommand"
+    assert driver.run().is_running
+
+
+@pytest.mark.parametrize("after", [start_timer("u", 1), complete_workflow()])
+def test_nothing_follows_a_close(driver: Driver, taken: Taken, after: Command) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"^invalid command sequence: "):
+        driver.complete(taken, complete_workflow(), after)
+    assert driver.complete(taken, complete_workflow()) == ""
+
+
+@pytest.mark.parametrize(("number", "name"), [(0, "Unspecified"), (99, "99")])
+def test_unknown_commands_are_refused(driver: Driver, taken: Taken, number: int, name: str) -> None:
+    unknown = Command(command_type=number)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgumentError, match=rf"^unknown command type: {name}$"):
+        driver.complete(taken, unknown)
+    assert driver.complete(taken) == ""
