@@ -20,7 +20,13 @@ _RETRYABLE_TIMEOUTS = {
     enums.TIMEOUT_TYPE_HEARTBEAT: "Heartbeat",
 }
 _TIMEOUT_NAMES = frozenset(
-    {"StartToClose", "ScheduleToStart", "ScheduleToClose", "Heartbeat", *enums.TimeoutType.keys()}
+    {
+        "StartToClose",
+        "ScheduleToStart",
+        "ScheduleToClose",
+        "Heartbeat",
+        *enums.TimeoutType.keys()[1:],
+    }
 )
 
 
@@ -101,8 +107,10 @@ def decide(
         return Decision(enums.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED)
     delay = next_interval(policy, attempt)
     if failure is not None and failure.application_failure_info.HasField("next_retry_delay"):
-        asked = duration_ns(failure.application_failure_info.next_retry_delay)
-        delay = min(max(asked, 0), LONGEST_DURATION)
+        delay = capped_ns(failure.application_failure_info.next_retry_delay)
+        if delay <= 0:
+            # As on the real server, which finds no time to wait for.
+            return Decision(enums.RETRY_STATE_TIMEOUT)
     if expiration and now + delay >= expiration:
         return Decision(enums.RETRY_STATE_TIMEOUT)
     return Decision(enums.RETRY_STATE_IN_PROGRESS, delay)

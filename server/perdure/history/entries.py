@@ -56,7 +56,10 @@ class WorkflowEntry:
         last = self.last_commit
         if last is None:
             return True
-        return is_committed(last.result() if last.done() else await asyncio.shield(last))
+        outcome = last.result() if last.done() else await asyncio.shield(last)
+        # Runs have versions of their own: the newest commit may have landed, on one run, after an
+        # earlier one, of another, was refused. That has dropped the entry.
+        return is_committed(outcome) and not self.dropped
 
     async def changed_since(self, change: int, timeout_seconds: float) -> None:
         """Waits until more has become durable than at a `change`, or the entry is dropped.

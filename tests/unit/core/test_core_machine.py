@@ -251,7 +251,8 @@ class CoreMachine(RuleBasedStateMachine):
     def an_activity(self, data: st.DataObject) -> Taken | str:
         newest = self.activities[-1:]
         ids = sorted(self.driver.run().activity_ids)
-        return data.draw(st.sampled_from([*newest, *newest, *newest, *self.activities, *ids]))
+        targets: list[Taken | str] = [*newest, *newest, *newest, *self.activities, *ids]
+        return data.draw(st.sampled_from(targets))
 
     def is_pending(self, target: Taken | str) -> bool:
         if isinstance(target, str):

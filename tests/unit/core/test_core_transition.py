@@ -55,7 +55,9 @@ def test_transition_must_end_where_it_says() -> None:
 
 def test_transition_says_what_it_is() -> None:
     assert isinstance(go, Transition)
-    assert (go.name, go.sources, go.target) == ("go", {Light.RED}, {Light.GREEN})
+    assert go.name == "go"
+    assert go.sources == frozenset({Light.RED})
+    assert go.target == frozenset({Light.GREEN})
 
 
 TRANSITIONS = {

@@ -168,8 +168,8 @@ BAD = {
     "continue-as-new of a long type": (
         [continue_as_new(QUEUE, workflow_type={"name": LONG})],
         (
-            f"{CONTINUE}WorkflowType on ContinueAsNewWorkflowExecutionCommand exceeds length limit. "
-            f"WorkflowType={LONG} Length=1001 Limit=1000"
+            f"{CONTINUE}WorkflowType on ContinueAsNewWorkflowExecutionCommand exceeds length "
+            f"limit. WorkflowType={LONG} Length=1001 Limit=1000"
         ),
     ),
     "marker without attributes": (
@@ -210,7 +210,7 @@ def test_a_bad_command_fails_the_task(driver: Driver, taken: Taken, name: str) -
 
 GOOD = {
     "ids are free again": [cancel_timer("t"), start_timer("t", 1), cancel_timer("t")],
-    "an activity of the same task": [activity(), cancel_activity(9)],
+    "an activity of the same task": [activity(), cancel_activity(11)],
     "a pending activity": [cancel_activity(5)],
     "nothing but a close": [fail_workflow(Failure(message="broken"))],
 }

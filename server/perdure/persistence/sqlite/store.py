@@ -3,7 +3,7 @@
 Theory of operation: rows are written on the event loop's thread, only the COMMIT with its sync
 runs in the writer thread. A thread that made the dozens of short calls itself would ask for the
 interpreter's lock at every one of them, and under a busy loop wait up to a switch interval (5 ms)
-each time; docs/decisions/0003-sqlite-writer.md has the numbers. For the same reason point reads
+each time (docs/decisions/0003-sqlite-writer.md). For the same reason point reads
 run on the loop's thread, on a connection of their own, and never wait for a commit; listings,
 which may look at every run, go to a reader thread.
 """
@@ -248,7 +248,7 @@ class SqliteStore:
         except BaseException as error:
             self._give_up(error)
             raise
-        await self._finish(len(commits))
+        await self._finish(commits)
         return outcomes
 
     async def _write_hopefully(self, commits: list[Commit]) -> list[Outcome]:
@@ -282,7 +282,7 @@ class SqliteStore:
         if isinstance(error, sqlite3.Error):
             raise StoreUnavailable(f"the database file cannot be written: {error}") from error
 
-    async def _finish(self, transitions: int) -> None:
+    async def _finish(self, commits: Sequence[Commit]) -> None:
         try:
             await settled(self._commit_worker.submit(self._writing.commit))
         except sqlite3.Error as error:
@@ -292,7 +292,7 @@ class SqliteStore:
                 raise StoreUnavailable(sentence) from error
             raise UnknownOutcome(sentence) from error
         self._writer.committed()
-        self._checkpointer.committed(transitions)
+        self._checkpointer.committed(commits)
 
     async def _change(
         self,
@@ -309,7 +309,7 @@ class SqliteStore:
                 except BaseException as error:
                     self._give_up(error)
                     raise
-                await self._finish(1)
+                await self._finish(())
                 self._writer.shards_changed()
                 return result
 
