@@ -71,6 +71,7 @@ class Executor:
         self._ids = ids
         self._settings = settings
         self._observer = observer
+        self._in_flight: dict[WorkflowKey, asyncio.Future[Outcome]] = {}
         self._loading: dict[WorkflowKey, asyncio.Task[WorkflowEntry | None]] = {}
 
     # Steps
@@ -222,12 +223,15 @@ class Executor:
             entry.current = step.new_current
         future = self._committer.submit(commit)
         entry.last_commit = future
+        self._in_flight[entry.key] = future
         entry.in_flight += 1
         self.cache.resize(entry)
 
         def landed(ended: asyncio.Future[Outcome]) -> None:
             # Runs whether or not the caller still waits: what is durable must take effect.
             entry.in_flight -= 1
+            if self._in_flight.get(entry.key) is ended:
+                del self._in_flight[entry.key]
             if ended.cancelled() or ended.exception() or not is_committed(ended.result()):
                 self._dispatcher.release(starts)
                 self.cache.drop(entry)
@@ -291,6 +295,9 @@ class Executor:
 
     async def _load_entry(self, key: WorkflowKey) -> WorkflowEntry | None:
         while True:
+            # A dropped entry may have commits under way, which a read now would not see.
+            while (pending := self._in_flight.get(key)) is not None:
+                await asyncio.wait([pending])
             epoch = self._shard.epoch
             stored = await self._store.load_current(*key)
             await self._shard.ready()

@@ -90,13 +90,17 @@ class Committer:
             await self._connection.close()
 
     async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            try:
-                self._connection = await connect(self._dsn)
-                await _configure(self._connection)
-            except psycopg.Error as error:
-                raise StoreUnavailable(f"the database cannot be reached: {error}") from error
-        return self._connection
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            if connection.info.transaction_status is TransactionStatus.IDLE:
+                return connection
+            await connection.close()
+        try:
+            self._connection = connection = await connect(self._dsn)
+            await _configure(connection)
+        except psycopg.Error as error:
+            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+        return connection
 
     async def _hopefully(self, connection: Connection, commits: Sequence[Commit]) -> list[Outcome]:
         return await _write(connection, BEGIN, [expect_epochs(commits)], commits, "COMMIT")

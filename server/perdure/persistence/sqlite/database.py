@@ -20,7 +20,10 @@ APPLICATION_ID = 0x50445552
 """Marks the file as Perdure's ("PDUR") in SQLite's header."""
 
 BUSY_TIMEOUT_SECONDS = 2.0
-"""How long to wait for a tool (a backup, a shell) that holds the file's lock."""
+"""How long to wait, at start and in threads, for a tool that holds the file's lock."""
+
+BUSY_TIMEOUT_ON_LOOP_MILLISECONDS = 50
+"""The same for connections whose statements run on the event loop, which stands still meanwhile."""
 
 _FOLDER = Path(__file__).parent
 STATEMENTS = load_statements(_FOLDER / "statements.sql")
@@ -125,6 +128,11 @@ def connect_reader(database: Path) -> sqlite3.Connection:
     connection = connect(database)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def spare_the_loop(connection: sqlite3.Connection) -> None:
+    """Lets a connection that is open now wait for locks only so long as the loop may stand."""
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_ON_LOOP_MILLISECONDS}")
 
 
 def _recognise(connection: sqlite3.Connection, database: Path) -> None:

@@ -46,6 +46,7 @@ from perdure.persistence.sqlite.database import (
     connect_reader,
     connect_writer,
     explained,
+    spare_the_loop,
 )
 from perdure.persistence.sqlite.worker import Worker
 from perdure.persistence.sqlite.writing import REFUSALS, ExpectationBroken, Writer
@@ -73,6 +74,8 @@ class SqliteStore:
         visibility.register_functions(self._scans)
         names = self._writing.execute(STATEMENTS["read_store"]).fetchone()
         self._cluster_id, self._incarnation = names[:2]
+        spare_the_loop(self._writing)
+        spare_the_loop(self._point_reads)
         self._meter = Meter(observer)
         self._lock = asyncio.Lock()
         self._closed = False
