@@ -158,6 +158,7 @@ def history_alone_says_the_same(driver: Driver, run: Run) -> None:
     assert told.activities == {
         event_id: info.activity_id for event_id, info in run.activities.items()
     }
+    assert len(told.activities) == len(set(told.activities.values()))
     assert {activity_id: event_id for event_id, activity_id in told.activities.items()} == (
         run.activity_ids
     )

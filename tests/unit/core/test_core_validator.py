@@ -20,6 +20,7 @@ from conformance.commands import (
 )
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.workflow.settings import WorkflowSettings
+from unit.core.checks import Checker
 from unit.core.driver import QUEUE, Driver, Taken
 
 LONG = "x" * 1001
@@ -210,6 +211,7 @@ def test_a_bad_command_fails_the_task(driver: Driver, taken: Taken, name: str) -
 
 GOOD = {
     "ids are free again": [cancel_timer("t"), start_timer("t", 1), cancel_timer("t")],
+    "a timer starts anew": [cancel_timer("t"), start_timer("t", 1)],
     "an activity of the same task": [activity(), cancel_activity(11)],
     "a pending activity": [cancel_activity(5)],
     "nothing but a close": [fail_workflow(Failure(message="broken"))],
@@ -219,6 +221,7 @@ GOOD = {
 @pytest.mark.parametrize("name", GOOD)
 def test_a_command_may_build_on_those_before_it(driver: Driver, taken: Taken, name: str) -> None:
     assert driver.complete(taken, *GOOD[name]) == ""
+    Checker(driver).check()
 
 
 def test_what_the_worker_has_not_seen_forbids_a_close(driver: Driver, taken: Taken) -> None:
