@@ -6,10 +6,9 @@ Rules that hold here: it listens on a Unix socket in its own folder only, and ne
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,7 +27,7 @@ class PostgresCluster:
     folder: Path
     binaries: Path
     user: str
-    databases: list[str] = field(default_factory=list)
+    settings: tuple[str, ...] = SETTINGS
 
     @classmethod
     def start(cls, *settings: str) -> "PostgresCluster":
@@ -40,18 +39,8 @@ class PostgresCluster:
             shutil.chown(folder, cluster.user)
         data = folder / "data"
         cluster.run("initdb", "-D", data, "-U", "perdure", "-A", "trust", "-E", "UTF8", "-N")
-        options = " ".join(f"-c {setting}" for setting in (*SETTINGS, *settings))
-        cluster.run(
-            "pg_ctl",
-            "-D",
-            data,
-            "-w",
-            "-l",
-            folder / "log",
-            "-o",
-            f"-k {folder} {options}",
-            "start",
-        )
+        cluster.settings = (*SETTINGS, *settings)
+        cluster.resume()
         return cluster
 
     def run(self, program: str, *arguments: object) -> str:
@@ -75,20 +64,25 @@ class PostgresCluster:
         """Returns the connection string of a database."""
         return f"postgresql://perdure@/{database}?host={self.folder}"
 
-    def create_database(self) -> str:
+    def create_database(self, *options: str) -> str:
         """Creates an empty database and returns its connection string."""
         name = f"d{uuid4().hex}"
-        self.run("createdb", "-h", self.folder, "-U", "perdure", name)
+        self.run("createdb", "-h", self.folder, "-U", "perdure", *options, name)
         return self.conninfo(name)
 
-    def signal_server(self, number: signal.Signals) -> None:
-        """Sends a signal to the postmaster."""
-        pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
-        os.kill(pid, number)
+    def halt(self) -> None:
+        """Stops the server, at once and without ceremony."""
+        self.run("pg_ctl", "-D", self.folder / "data", "-w", "-m", "immediate", "stop")
+
+    def resume(self) -> None:
+        """Starts the server."""
+        options = " ".join(f"-c {setting}" for setting in self.settings)
+        log = ("-l", self.folder / "log", "-o", f"-k {self.folder} {options}")
+        self.run("pg_ctl", "-D", self.folder / "data", "-w", *log, "start")
 
     def stop(self) -> None:
         """Stops the server and removes its files."""
-        self.run("pg_ctl", "-D", self.folder / "data", "-w", "-m", "immediate", "stop")
+        self.halt()
         shutil.rmtree(self.folder)
 
 

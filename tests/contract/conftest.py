@@ -34,6 +34,21 @@ def postgres_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postg
     cluster.stop()
 
 
+@pytest.fixture(scope="session")
+def shared_database(postgres_cluster: PostgresCluster) -> str:
+    """One database for the whole suite: making one for every test takes most of the time."""
+    return postgres_cluster.create_database()
+
+
+async def _empty(dsn: str) -> None:
+    import psycopg  # noqa: PLC0415 - the other stores are tested without it
+
+    async with await psycopg.AsyncConnection.connect(dsn) as connection:
+        await connection.execute("SET client_min_messages = warning")
+        await connection.execute("DROP SCHEMA public CASCADE")
+        await connection.execute("CREATE SCHEMA public")
+
+
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 async def store(request: pytest.FixtureRequest, tmp_path: Path, ids: Ids) -> AsyncIterator[Store]:
     opened: Store
@@ -45,8 +60,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, ids: Ids) -> Asy
         case _:
             from perdure.persistence.postgres import PostgresStore  # noqa: PLC0415
 
-            cluster: PostgresCluster = request.getfixturevalue("postgres_cluster")
-            opened = await PostgresStore.open(cluster.create_database(), ids=ids)
+            dsn = request.getfixturevalue("shared_database")
+            await _empty(dsn)
+            opened = await PostgresStore.open(dsn, ids=ids)
     yield opened
     await opened.close()
 

@@ -14,7 +14,7 @@ from contract.rows import (
     timer,
     transition,
 )
-from perdure.core.commit import HistoryBatch, TaskQueueKey, TaskType
+from perdure.core.commit import DispatchTask, HistoryBatch, TaskQueueKey, TaskType, TimerRow
 from perdure.persistence.ports import Shard, Store
 
 LAST_SLOT = 16_383
@@ -135,7 +135,7 @@ async def test_tasks_of_a_range_of_slots_in_key_order(store: Store, shard: Shard
     assert await store.read_tasks(0, LAST_SLOT, None, 100) == rows
     inside = [row for row in rows if row.slot in {7, 8}]
     assert await store.read_tasks(7, 8, None, 100) == inside
-    found = []
+    found: list[DispatchTask] = []
     while page := await store.read_tasks(7, 8, found[-1].key if found else None, 5):
         found += page
     assert found == inside
@@ -153,7 +153,7 @@ async def test_timers_of_a_range_of_slots_in_row_order(store: Store, shard: Shar
     assert await store.read_timers(0, LAST_SLOT, 10, None, 100) == sorted(rows)[:8]
     inside = [row for row in sorted(rows) if row.slot in {7, 8} and row.due < 20]
     assert await store.read_timers(7, 8, 20, None, 100) == inside
-    found = []
+    found: list[TimerRow] = []
     while page := await store.read_timers(7, 8, 20, found[-1] if found else None, 3):
         found += page
     assert found == inside

@@ -273,3 +273,16 @@ def _describe(where: VisibilityFilter) -> str:
 async def test_a_filter_without_meaning_is_an_error(listed: Store, where: VisibilityFilter) -> None:
     with pytest.raises(ValueError, match=r"does not apply|has no column"):
         await listed.list_workflows(NAMESPACE, where, None, 10)
+
+
+async def test_times_beyond_64_bits_are_compared_as_the_last_or_first(
+    store: Store, shard: Shard
+) -> None:
+    never, zero = datetime(9999, 12, 31, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC)
+    times = {"now": DAY, "never": never, "zero": zero}
+    rows = [visible(name, workflow_id=name, values={"Da": times[name]}) for name in times]
+    await commit_all(store, *(transition(shard, visibility=[row]) for row in rows))
+    assert await found(store, is_(WHEN, O.GREATER, DAY)) == ["never"]
+    assert await found(store, is_(WHEN, O.LESS_EQUAL, DAY)) == ["now", "zero"]
+    assert await found(store, is_(WHEN, O.EQUAL, never)) == ["never"]
+    assert await found(store, is_(WHEN, O.BETWEEN, zero, never)) == ["never", "now", "zero"]

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from perdure.core.commit import SearchValue
 from perdure.core.visibility.query import ValueType
+from perdure.core.visibility.values import clamped
 
 TAGS = {
     ValueType.TEXT: "s",
@@ -38,8 +39,12 @@ def member_name(name: str, tag: str) -> str:
 
 
 def nanoseconds(moment: datetime) -> int:
-    """Returns nanoseconds since the Unix epoch; exact to the datetime's microsecond."""
-    return (moment - _EPOCH) // _MICROSECOND * 1000
+    """Returns nanoseconds since the Unix epoch; exact to the datetime's microsecond.
+
+    A time that 64 bits do not reach (before 1677, after 2262) is the nearest that they do, as in
+    queries: one run with the year 9999 must not make a column that no database can compare.
+    """
+    return clamped((moment - _EPOCH) // _MICROSECOND * 1000)
 
 
 def encode_values(values: Mapping[str, SearchValue]) -> str | None:

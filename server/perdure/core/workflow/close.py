@@ -142,6 +142,22 @@ def time_out_and_retry(step: RunStep, failure: failures.Failure, new_run_id: str
     _close(step, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, event.event_id)
 
 
+def continued_timeouts(
+    step: RunStep, attributes: commands.ContinueAsNewWorkflowExecutionCommandAttributes
+) -> tuple[int, int]:
+    """Returns the run timeout and the workflow task timeout of the run that follows.
+
+    As at a start, a run may not outlast the execution, nor a workflow task its run.
+    """
+    start = step.run.start
+    run_timeout = capped_ns(attributes.workflow_run_timeout) or start.run_timeout
+    if start.execution_timeout:
+        run_timeout = min(run_timeout or start.execution_timeout, start.execution_timeout)
+    task_timeout = capped_ns(attributes.workflow_task_timeout) or start.task_timeout
+    task_timeout = min(task_timeout, step.context.settings.max_workflow_task_timeout)
+    return run_timeout, min(task_timeout, run_timeout or task_timeout)
+
+
 @transition(status_of, sources={RUNNING}, target={CLOSED})
 def continue_as_new(
     step: RunStep,
@@ -156,14 +172,9 @@ def continue_as_new(
     written.workflow_type.name = attributes.workflow_type.name or step.run.start.workflow_type
     written.task_queue.name = attributes.task_queue.name or step.run.start.task_queue
     written.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
-    set_duration(
-        written.workflow_run_timeout,
-        capped_ns(attributes.workflow_run_timeout) or step.run.start.run_timeout,
-    )
-    set_duration(
-        written.workflow_task_timeout,
-        capped_ns(attributes.workflow_task_timeout) or step.run.start.task_timeout,
-    )
+    run_timeout, task_timeout = continued_timeouts(step, attributes)
+    set_duration(written.workflow_run_timeout, run_timeout)
+    set_duration(written.workflow_task_timeout, task_timeout)
     if attributes.HasField("backoff_start_interval"):
         set_duration(written.backoff_start_interval, capped_ns(attributes.backoff_start_interval))
     written.workflow_task_completed_event_id = completed_event_id

@@ -12,6 +12,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 
 from perdure.core import retry
 from perdure.core.protobuf import capped_ns, set_duration, set_limit, set_timestamp
+from perdure.core.workflow.close import continued_timeouts
 from perdure.core.workflow.start import NewRun, begin
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import NeedsStartEvent, RunStep, Step
@@ -88,9 +89,8 @@ def begin_continued(
         start.execution_timeout,
         given=start.HasField("execution_timeout"),
     )
-    run_timeout = capped_ns(command.workflow_run_timeout) or start.run_timeout
+    run_timeout, task_timeout = continued_timeouts(change, command)
     set_duration(attributes.workflow_run_timeout, run_timeout)
-    task_timeout = capped_ns(command.workflow_task_timeout) or start.task_timeout
     set_duration(attributes.workflow_task_timeout, task_timeout)
     _begin(step, change, run_id, attributes, capped_ns(command.backoff_start_interval))
 

@@ -25,6 +25,7 @@ class WorkflowSettings:
         max_auto_reset_points: Binary checksums remembered with their first workflow task.
         workflow_task_heartbeat_timeout: How long workflow tasks may do nothing but heartbeat.
         critical_workflow_task_attempt: From this attempt on, the task's timeout grows.
+        max_workflow_task_timeout: The longest start-to-close timeout of a workflow task.
         max_workflow_task_backoff: The most that it grows by.
         suggest_continue_as_new_events: History length from which a new run is suggested.
         suggest_continue_as_new_bytes: History size from which a new run is suggested.
@@ -44,6 +45,7 @@ class WorkflowSettings:
     max_auto_reset_points: int = 20
     workflow_task_heartbeat_timeout: int = seconds(30 * 60)
     critical_workflow_task_attempt: int = 10
+    max_workflow_task_timeout: int = seconds(120)
     max_workflow_task_backoff: int = seconds(10 * 60)
     suggest_continue_as_new_events: int = 4096
     suggest_continue_as_new_bytes: int = 4 * MEBIBYTE

@@ -12,6 +12,7 @@ from temporalio.api.enums.v1 import command_type_pb2 as types
 from temporalio.api.enums.v1 import failed_cause_pb2 as causes
 
 from perdure.core import retry
+from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.activity.validator import schedule_problem
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.protobuf import duration_ns
@@ -62,7 +63,9 @@ class _Seen:
     step: RunStep
     next_event_id: int
     cancelable: set[int]
+    scheduled: dict[int, str] = field(default_factory=dict)
     activity_ids: set[str] = field(default_factory=set)
+    activity_ids_freed: set[str] = field(default_factory=set)
     timers_started: set[str] = field(default_factory=set)
     timers_canceled: set[str] = field(default_factory=set)
     pending_activities: int = 0
@@ -144,12 +147,16 @@ def _check_schedule_activity(seen: _Seen, command: commands.Command) -> CommandP
             f"the per-workflow limit of {settings.max_pending_activities}",
         )
     activity_id = attributes.activity_id
-    if activity_id in seen.step.run.activity_ids or activity_id in seen.activity_ids:
+    pending = activity_id in seen.step.run.activity_ids
+    if (pending and activity_id not in seen.activity_ids_freed) or (
+        activity_id in seen.activity_ids
+    ):
         return CommandProblem(
             Cause.WORKFLOW_TASK_FAILED_CAUSE_SCHEDULE_ACTIVITY_DUPLICATE_ID,
             _bad_state("add-activitytask-scheduled-event", f"ActivityID: {activity_id}"),
         )
     seen.activity_ids.add(activity_id)
+    seen.scheduled[seen.next_event_id] = activity_id
     seen.cancelable.add(seen.next_event_id)
     return None
 
@@ -167,7 +174,19 @@ def _check_cancel_activity(seen: _Seen, command: commands.Command) -> CommandPro
             _bad_state("add-activitytask-cancel-requested-event", f"ScheduledEventID: {event_id}"),
         )
     seen.cancelable.discard(event_id)
+    _free_activity_id(seen, event_id)
     return None
+
+
+def _free_activity_id(seen: _Seen, event_id: int) -> None:
+    # What no worker has started is over as soon as it is cancelled.
+    activity = seen.step.run.activities.get(event_id)
+    if activity is not None and status(activity) is not ActivityStatus.STARTED:
+        seen.activity_ids_freed.add(activity.activity_id)
+        seen.pending_activities -= 1
+    elif event_id in seen.scheduled:
+        seen.activity_ids.discard(seen.scheduled[event_id])
+        seen.pending_activities -= 1
 
 
 def _check_start_timer(seen: _Seen, command: commands.Command) -> CommandProblem | None:

@@ -118,7 +118,8 @@ class Committer:
 
 
 async def _configure(connection: Connection) -> None:
-    """Makes commits durable, and arrays of numbers of one type whatever the numbers."""
+    """Makes commits durable, takeovers see each other, and arrays of numbers of one type."""
+    await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
     connection.adapters.register_dumper(int, Int8BinaryDumper)
     row = await (await connection.execute(STATEMENTS["inspect"])).fetchone()
     if row is not None and row[3] == "off":

@@ -225,7 +225,7 @@ class SqliteStore:
         self._commit_worker.close()
         self._point_reads.close()
         self._scans.close()
-        self._writing.close()
+        self._writer.close()
         self._file_lock.release()
 
     async def _commit(self, batch: Sequence[Commit]) -> list[Outcome]:
@@ -286,16 +286,27 @@ class SqliteStore:
             raise StoreUnavailable(f"the database file cannot be written: {error}") from error
 
     async def _finish(self, commits: Sequence[Commit]) -> None:
+        syncing = self._commit_worker.submit(self._writing.commit)
         try:
-            await settled(self._commit_worker.submit(self._writing.commit))
+            await settled(syncing)
         except sqlite3.Error as error:
             self._writer.rollback()
             sentence = f"the database file could not be synced: {error}"
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
                 raise StoreUnavailable(sentence) from error
             raise UnknownOutcome(sentence) from error
+        except asyncio.CancelledError:
+            # What is durable counts though nobody waits for it: a takeover fences all the same.
+            if syncing.exception() is None:
+                self._keep(commits)
+            raise
+        self._keep(commits)
+
+    def _keep(self, commits: Sequence[Commit]) -> None:
         self._writer.committed()
         self._checkpointer.committed(commits)
+        if not commits:  # not transitions, then: perhaps a takeover
+            self._writer.shards_changed()
 
     async def _change(
         self,
@@ -313,7 +324,6 @@ class SqliteStore:
                     self._give_up(error)
                     raise
                 await self._finish(())
-                self._writer.shards_changed()
                 return result
 
     def _point(

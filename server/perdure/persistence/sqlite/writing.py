@@ -50,6 +50,11 @@ class Writer:
         (self._last_number,) = self._cursor.execute(STATEMENTS["last_run_number"]).fetchone()
         self._shards = self._read_shards()
 
+    def close(self) -> None:
+        """Closes the connection; nothing of it may linger, or SQLite keeps the log."""
+        self._cursor.close()
+        self._connection.close()
+
     def begin(self) -> None:
         """Begins a write transaction, ending one whose commit failed."""
         self.rollback()
