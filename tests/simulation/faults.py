@@ -17,7 +17,7 @@ class FaultPlan:
         request_loss: An RPC does not reach the server.
         reply_loss: The server's answer does not reach the caller.
         silent_loss: Of lost messages, those that the caller learns of only by its deadline.
-        duplicate_request: An RPC that is safe to repeat arrives twice.
+        duplicate_request: A signal or request to cancel arrives twice.
         slow_message: A message takes up to a second.
         store_unavailable: A commit or read fails, nothing being written.
         unknown_outcome: A commit's outcome is unknown; whether it was applied is another toss.

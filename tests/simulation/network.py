@@ -23,6 +23,15 @@ from simulation.trace import Trace
 TYPICAL_SECONDS = 0.000_3
 SLOWEST_SECONDS = 1.0
 
+REPEATABLE = frozenset(
+    {
+        "signal_workflow_execution",
+        "signal_with_start_workflow_execution",
+        "request_cancel_workflow_execution",
+    }
+)
+"""What carries a request id by which the server knows it again."""
+
 
 class Server(Protocol):
     """A running server, as the network sees it."""
@@ -83,6 +92,8 @@ class Network:
             context=server.process.context(),
         )
         task.add_done_callback(functools.partial(_pass_on, reply), context=Context())
+        if method in REPEATABLE and self._chance(self._faults.duplicate_request):
+            self._repeat(server, role, method, arguments)
         try:
             result = await reply
         except asyncio.CancelledError:
@@ -110,6 +121,21 @@ class Network:
                 f"{role}.{method} raised {type(error).__name__}: {error}\n{trace}"
             )
             raise UnavailableError("simulated: internal error") from error
+
+    def _repeat(
+        self, server: Server, role: str, method: str, arguments: tuple[object, ...]
+    ) -> None:
+        """Lets a request arrive a second time, a little later."""
+
+        async def again() -> None:
+            await self._transit()
+            await self._serve(server, role, method, arguments)
+
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(again(), name="duplicate", context=server.process.context())
+        nobody: asyncio.Future[Any] = loop.create_future()
+        nobody.cancel()
+        task.add_done_callback(functools.partial(_pass_on, nobody), context=Context())
 
     def _tell_gone(self, task: asyncio.Task[Any]) -> None:
         """Lets the server learn, some time later or never, that the caller has given up."""

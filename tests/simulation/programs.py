@@ -8,6 +8,7 @@ faults, which only add attempts. Where it would (attempts are bounded), the resu
 
 import json
 import random
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -190,10 +191,10 @@ class ProgramMaker:
         self._activities = 0
         self._signals = 0
 
-    def program(self, *, length: int, signals: bool = True, **flags: Any) -> Program:
-        """Returns a program of about `length` steps; without `signals` it waits for none."""
+    def program(self, *, length: int, without: Collection[Kind] = (), **flags: Any) -> Program:
+        """Returns a program of `length` steps, with none of some kinds."""
         self._activities = self._signals = 0
-        kinds = [kind for kind in Kind if signals or kind is not Kind.SIGNALS]
+        kinds = [kind for kind in Kind if kind not in without]
         weights = [4 if kind is Kind.ACTIVITIES else 1 for kind in kinds]
         drawn = self._generator.choices(kinds, weights, k=length)
         return Program(steps=tuple(self._draw(kind) for kind in drawn), **flags)

@@ -147,7 +147,9 @@ def test_programs_come_to_their_result_from_memory_and_from_history(seed: int) -
     generator = random.Random(seed)
     failing = generator.choice((0, 0, 2))
     program = ProgramMaker(generator).program(
-        length=generator.randint(1, 6), signals=not failing, failing_attempts=failing
+        length=generator.randint(1, 6),
+        without=(Kind.SIGNALS,) if failing else (),
+        failing_attempts=failing,
     )
     scripted = Scripted(program, seed)
     assert scripted.run() == program.result

@@ -126,3 +126,14 @@ def test_the_callers_of_a_killed_server_get_an_error(
 
     loop.run_until_complete(main())
     assert server.cancelled == 0
+
+
+def test_a_signal_may_arrive_twice(loop: SimulatedLoop, server: EchoServer) -> None:
+    async def main() -> None:
+        network = _network(loop, server, FaultPlan(duplicate_request=1.0))
+        await Remote(network, "echo").signal_workflow_execution("hello")
+        await asyncio.sleep(5)
+
+    server.signal_workflow_execution = server.echo  # type: ignore[attr-defined]
+    loop.run_until_complete(main())
+    assert server.served == 2

@@ -116,18 +116,32 @@ class Executor:
         assumption = [assume_new]
 
         async def once() -> T:
-            await self._shard.ready()
-            entry = self.cache.get(key)
-            if entry is None and not assumption[0]:
-                entry = await self._load(key)
+            entry = await self._find_or_begin(key, assume_new=assumption[0])
             assumption[0] = False
-            if entry is None:
-                entry = WorkflowEntry(key, None)
-                self.cache.add(entry)
             step = self._step(entry)
             return await self._run(entry, step, lambda: action(step), _nothing, entry.current)
 
         return await self._retrying(once)
+
+    async def _find_or_begin(self, key: WorkflowKey, *, assume_new: bool) -> WorkflowEntry:
+        """Returns the entry in memory, loaded if need be; an empty one where there is no run.
+
+        Nothing may be awaited between this and a step: while a load was awaited, another step may
+        have begun the workflow, or the loaded entry may have been dropped.
+        """
+        known_absent = assume_new
+        while True:
+            if not self._shard.is_ready:
+                await self._shard.ready()
+                continue
+            entry = self.cache.get(key)
+            if entry is not None:
+                return entry
+            if known_absent:
+                entry = WorkflowEntry(key, None)
+                self.cache.add(entry)
+                return entry
+            known_absent = await self._load(key) is None
 
     async def observe(self, key: RunKey, look: Callable[[WorkflowEntry, Run], T]) -> T:
         """Returns what a look at a run sees, once all of that is durable.

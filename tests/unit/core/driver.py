@@ -18,6 +18,7 @@ from conformance.rpc import build
 from perdure.core.activity import outcomes
 from perdure.core.activity import state as activity_state
 from perdure.core.activity import transitions as activity
+from perdure.core.activity.tasks import dispatch_task
 from perdure.core.commit import Commit, DispatchTask, TaskType, TimerRow
 from perdure.core.errors import NotFoundError, ServiceError
 from perdure.core.protobuf import seconds
@@ -305,7 +306,7 @@ class Driver:
             return Completed(done.problem.text())
         completed = Completed()
         for info in done.eager if change.run.is_running else ():
-            row = activity.dispatch_task(change.run, info)
+            row = dispatch_task(change.run, info)
             activity.start(info, change, request_id="eager", identity="worker")
             completed.eager.append(Taken(row, "eager", activity_token(change.run, info)))
         if request.return_new_workflow_task and change.state.HasField("workflow_task"):
@@ -319,7 +320,8 @@ class Driver:
 
     def fail(self, taken: Taken, failure: Failure | None = None) -> None:
         """Fails a workflow task."""
-        request = wf.RespondWorkflowTaskFailedRequest(
+        request = build(
+            wf.RespondWorkflowTaskFailedRequest,
             cause="WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR",
             identity="worker",
             failure=failure,

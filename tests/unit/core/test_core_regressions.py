@@ -180,3 +180,27 @@ def test_an_activity_that_never_started_may_be_cancelled_and_the_run_closed_at_o
         "WORKFLOW_EXECUTION_COMPLETED",
     ]
     assert not driver.rows.tasks
+
+
+@pytest.mark.parametrize(
+    ("asked", "limits", "timeouts"),
+    [
+        ({}, {}, (0, 10)),
+        ({"workflow_task_timeout": {"seconds": 400}}, {}, (0, 120)),
+        ({"workflow_run_timeout": {"seconds": 5}}, {}, (5, 5)),
+        ({"workflow_run_timeout": {"seconds": 500}}, {"seconds": 100}, (100, 10)),
+        ({"workflow_task_timeout": {"seconds": 400}}, {"seconds": 100}, (100, 100)),
+    ],
+)
+def test_timeouts_of_the_next_run_fit_into_each_other(
+    asked: dict[str, Any], limits: dict[str, int], timeouts: tuple[int, int]
+) -> None:
+    driver = Driver()
+    driver.start(workflow_execution_timeout=limits)
+    driver.complete(driver.take_workflow_task(), continue_as_new(QUEUE, **asked))
+    closed = driver.rows.history("run-1")[-1]
+    begun = driver.rows.history("run-2")[0].workflow_execution_started_event_attributes
+    for said in (closed.workflow_execution_continued_as_new_event_attributes, begun):
+        run, task = said.workflow_run_timeout.seconds, said.workflow_task_timeout.seconds
+        assert (run, task) == timeouts
+    Checker(driver).check()

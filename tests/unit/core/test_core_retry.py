@@ -131,7 +131,9 @@ def test_other_failures_are_tried_again(info: dict[str, Any]) -> None:
     ("kind", "name"), [("START_TO_CLOSE", "StartToClose"), ("HEARTBEAT", "Heartbeat")]
 )
 def test_a_policy_may_make_timeouts_final(kind: str, name: str) -> None:
-    info = {"timeout_failure_info": {"timeout_type": TimeoutType.Value(f"TIMEOUT_TYPE_{kind}")}}
+    info: dict[str, Any] = {
+        "timeout_failure_info": {"timeout_type": TimeoutType.Value(f"TIMEOUT_TYPE_{kind}")}
+    }
     given = policy(non_retryable_error_types=[f"TemporalTimeout:{name}"])
     assert decide(given, **info).state == GIVEN_UP["non retryable"]
     assert decide(policy(non_retryable_error_types=[name]), **info).retries

@@ -18,6 +18,7 @@ from conformance.commands import (
     start_timer,
     upsert_memo,
 )
+from conformance.rpc import build
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.workflow.settings import WorkflowSettings
 from unit.core.checks import Checker
@@ -205,7 +206,7 @@ def test_a_bad_command_fails_the_task(driver: Driver, taken: Taken, name: str) -
     assert driver.complete(taken, record_marker("first"), *bad) == text
     (failed,) = driver.rows.history("run-1")[before:]
     attributes = failed.workflow_task_failed_event_attributes
-    assert attributes.failure == Failure(message=text, server_failure_info={})
+    assert attributes.failure == build(Failure, message=text, server_failure_info={})
     assert driver.run().state.workflow_task.attempt == 2
 
 
@@ -213,7 +214,20 @@ GOOD = {
     "ids are free again": [cancel_timer("t"), start_timer("t", 1), cancel_timer("t")],
     "a timer starts anew": [cancel_timer("t"), start_timer("t", 1)],
     "an activity of the same task": [activity(), cancel_activity(11)],
+    "one after other commands": [
+        record_marker("m"),
+        activity("b"),
+        activity(),
+        cancel_activity(13),
+    ],
+    "an activity starts anew": [cancel_activity(5), activity("a")],
+    "an activity of the same task starts anew": [activity(), cancel_activity(11), activity()],
+    "the limit does not count what is over": [
+        cancel_activity(5),
+        *(activity(name) for name in "bcd"),
+    ],
     "a pending activity": [cancel_activity(5)],
+    "a close after all of it is over": [cancel_activity(5), cancel_timer("t"), complete_workflow()],
     "nothing but a close": [fail_workflow(Failure(message="broken"))],
 }
 
@@ -222,6 +236,12 @@ GOOD = {
 def test_a_command_may_build_on_those_before_it(driver: Driver, taken: Taken, name: str) -> None:
     assert driver.complete(taken, *GOOD[name]) == ""
     Checker(driver).check()
+
+
+def test_the_id_of_a_started_activity_stays_taken(driver: Driver, taken: Taken) -> None:
+    driver.take_activity()
+    answer = driver.complete(taken, cancel_activity(5), activity("a"))
+    assert answer.startswith("ScheduleActivityDuplicateId: ")
 
 
 def test_what_the_worker_has_not_seen_forbids_a_close(driver: Driver, taken: Taken) -> None:

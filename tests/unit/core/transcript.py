@@ -6,11 +6,10 @@ timers that come and go, `buffered` for events that wait, and what a caller was 
 hold here: nothing in a transcript depends on a clock or on chance; a line `# as recorded:
 SCENARIO/STEP` says that the events of the last run are those that the real server wrote there.
 
-After a change that is meant: `python -m unit.core.transcript --rewrite`, then read the diff.
+After a change that is meant: `pytest tests/unit/core --rewrite`, then read the diff.
 """
 
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -272,15 +271,3 @@ def _with_policy(fields: dict[str, Any]) -> dict[str, Any]:
     policy = {name: fields[name] for name in RETRY_POLICY if name in fields}
     others = {name: value for name, value in fields.items() if name not in RETRY_POLICY}
     return others | ({"retry_policy": policy} if policy else {})
-
-
-def main() -> None:
-    """Prints how the transcripts are replayed, or writes down what comes of them now."""
-    if sys.argv[1:] != ["--rewrite"]:
-        raise SystemExit(__doc__)
-    for path in sorted(FOLDER.glob("*.txt")):
-        path.write_text(play(path.read_text("utf-8"))[0], "utf-8")
-
-
-if __name__ == "__main__":
-    main()
