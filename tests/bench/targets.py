@@ -53,7 +53,10 @@ def _floor(place: Place) -> list[str]:
 
 
 def _devserver(place: Place) -> list[str]:
-    return [find_temporal(), *_start_dev(place)]
+    # Its default limits would refuse requests of the load, rather than show what they cost.
+    limits = [f"{role}.{limit}" for role in ROLES for limit in ("rps", "namespaceRPS")]
+    flags = [f"--dynamic-config-value={key}={NO_LIMIT}" for key in limits]
+    return [find_temporal(), *_start_dev(place), *flags]
 
 
 def _perdure(place: Place) -> list[str]:
@@ -66,6 +69,10 @@ def _start_dev(place: Place) -> list[str]:
     where = ["--ip", "127.0.0.1", "--port", str(place.port)]
     return ["server", "start-dev", "--headless", *where, "--log-level", "error"]
 
+
+ROLES = ("frontend", "history", "matching")
+NO_LIMIT = 1_000_000
+"""Requests per second that no load of the bench reaches."""
 
 _COMMANDS: dict[Target, Callable[[Place], list[str]]] = {
     Target.PERDURE: _perdure,
