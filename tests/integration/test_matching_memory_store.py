@@ -50,7 +50,7 @@ class Owner:
     record_activity_task_started = record_workflow_task_started
 
     async def undo_task_started(self, task: DispatchTask, request_id: str) -> None:
-        raise NotImplementedError
+        raise AssertionError("no poller vanishes here")
 
     async def _commit(
         self, task: DispatchTask, *, added: list[DispatchTask], deleted: list[DispatchKey]

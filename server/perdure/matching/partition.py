@@ -113,11 +113,6 @@ class Partition:
         )
 
     @property
-    def waiting_polls(self) -> int:
-        """How many pollers stand in the line."""
-        return len(self._line)
-
-    @property
     def busy(self) -> bool:
         """Whether dropping the partition would lose more than memory of rows."""
         backlog = self.backlog

@@ -52,10 +52,7 @@ class RunStart(_message.Message):
     EXECUTION_EXPIRATION_TIME_FIELD_NUMBER: _builtins.int
     RUN_EXPIRATION_TIME_FIELD_NUMBER: _builtins.int
     FIRST_WORKFLOW_TASK_BACKOFF_FIELD_NUMBER: _builtins.int
-    PARENT_NAMESPACE_FIELD_NUMBER: _builtins.int
-    PARENT_NAMESPACE_ID_FIELD_NUMBER: _builtins.int
     PARENT_FIELD_NUMBER: _builtins.int
-    PARENT_INITIATED_EVENT_ID_FIELD_NUMBER: _builtins.int
     ROOT_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     USER_METADATA_FIELD_NUMBER: _builtins.int
@@ -63,7 +60,6 @@ class RunStart(_message.Message):
     COMPLETION_CALLBACKS_FIELD_NUMBER: _builtins.int
     VERSIONING_OVERRIDE_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
-    EAGER_EXECUTION_ACCEPTED_FIELD_NUMBER: _builtins.int
     workflow_type: _builtins.str
     task_queue: _builtins.str
     execution_timeout: _builtins.int
@@ -80,11 +76,7 @@ class RunStart(_message.Message):
     execution_expiration_time: _builtins.int
     run_expiration_time: _builtins.int
     first_workflow_task_backoff: _builtins.int
-    parent_namespace: _builtins.str
-    parent_namespace_id: _builtins.str
-    parent_initiated_event_id: _builtins.int
     identity: _builtins.str
-    eager_execution_accepted: _builtins.bool
     @_builtins.property
     def retry_policy(self) -> _message_pb2.RetryPolicy: ...
     @_builtins.property
@@ -121,10 +113,7 @@ class RunStart(_message.Message):
         execution_expiration_time: _builtins.int = ...,
         run_expiration_time: _builtins.int = ...,
         first_workflow_task_backoff: _builtins.int = ...,
-        parent_namespace: _builtins.str = ...,
-        parent_namespace_id: _builtins.str = ...,
         parent: _message_pb2.WorkflowExecution | None = ...,
-        parent_initiated_event_id: _builtins.int = ...,
         root: _message_pb2.WorkflowExecution | None = ...,
         priority: _message_pb2.Priority | None = ...,
         user_metadata: _user_metadata_pb2.UserMetadata | None = ...,
@@ -132,11 +121,10 @@ class RunStart(_message.Message):
         completion_callbacks: _abc.Iterable[_message_pb2.Callback] | None = ...,
         versioning_override: _message_pb2_1.VersioningOverride | None = ...,
         identity: _builtins.str = ...,
-        eager_execution_accepted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "execution_timeout", b"execution_timeout", "parent", b"parent", "priority", b"priority", "retry_policy", b"retry_policy", "root", b"root", "run_timeout", b"run_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "eager_execution_accepted", b"eager_execution_accepted", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "parent", b"parent", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__execution_timeout: _TypeAlias = _typing.Literal["execution_timeout"]  # noqa: Y015
     _WhichOneofArgType__execution_timeout: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout"]  # noqa: Y015
@@ -235,7 +223,6 @@ class RunState(_message.Message):
     STICKY_TASK_QUEUE_FIELD_NUMBER: _builtins.int
     STICKY_TIMEOUT_FIELD_NUMBER: _builtins.int
     CANCEL_REQUESTED_FIELD_NUMBER: _builtins.int
-    CANCEL_REQUEST_ID_FIELD_NUMBER: _builtins.int
     SIGNAL_COUNT_FIELD_NUMBER: _builtins.int
     CLOSE_TIME_FIELD_NUMBER: _builtins.int
     CLOSE_EVENT_ID_FIELD_NUMBER: _builtins.int
@@ -249,9 +236,7 @@ class RunState(_message.Message):
     BUILD_ID_FIELD_NUMBER: _builtins.int
     FIRST_WORKFLOW_TASK_DUE_FIELD_NUMBER: _builtins.int
     WORKFLOW_TASK_ATTEMPT_FIELD_NUMBER: _builtins.int
-    WORKFLOW_TASK_HEARTBEAT_SINCE_FIELD_NUMBER: _builtins.int
     AUTO_RESET_POINTS_FIELD_NUMBER: _builtins.int
-    FIRST_WORKFLOW_TASK_COMPLETED_EVENT_ID_FIELD_NUMBER: _builtins.int
     status: _workflow_pb2.WorkflowExecutionStatus.ValueType
     next_event_id: _builtins.int
     last_event_time: _builtins.int
@@ -262,7 +247,6 @@ class RunState(_message.Message):
     sticky_task_queue: _builtins.str
     sticky_timeout: _builtins.int
     cancel_requested: _builtins.bool
-    cancel_request_id: _builtins.str
     signal_count: _builtins.int
     close_time: _builtins.int
     close_event_id: _builtins.int
@@ -278,9 +262,6 @@ class RunState(_message.Message):
     first_workflow_task_due: _builtins.int
     """First workflow task waits for start delay, cron or retry backoff until then."""
     workflow_task_attempt: _builtins.int
-    workflow_task_heartbeat_since: _builtins.int
-    """Since when workflow tasks have only been heartbeats of local activities."""
-    first_workflow_task_completed_event_id: _builtins.int
     @_builtins.property
     def workflow_task(self) -> Global___WorkflowTask: ...
     @_builtins.property
@@ -299,7 +280,6 @@ class RunState(_message.Message):
         sticky_task_queue: _builtins.str = ...,
         sticky_timeout: _builtins.int = ...,
         cancel_requested: _builtins.bool = ...,
-        cancel_request_id: _builtins.str = ...,
         signal_count: _builtins.int = ...,
         close_time: _builtins.int = ...,
         close_event_id: _builtins.int = ...,
@@ -313,13 +293,11 @@ class RunState(_message.Message):
         build_id: _builtins.str = ...,
         first_workflow_task_due: _builtins.int = ...,
         workflow_task_attempt: _builtins.int = ...,
-        workflow_task_heartbeat_since: _builtins.int = ...,
         auto_reset_points: _abc.Iterable[_message_pb2_1.ResetPointInfo] | None = ...,
-        first_workflow_task_completed_event_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["workflow_task", b"workflow_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_reset_points", b"auto_reset_points", "buffered_event_bytes", b"buffered_event_bytes", "buffered_event_count", b"buffered_event_count", "build_id", b"build_id", "cancel_request_id", b"cancel_request_id", "cancel_requested", b"cancel_requested", "close_event_id", b"close_event_id", "close_time", b"close_time", "first_workflow_task_completed_event_id", b"first_workflow_task_completed_event_id", "first_workflow_task_due", b"first_workflow_task_due", "history_size_bytes", b"history_size_bytes", "last_completed_event_id", b"last_completed_event_id", "last_event_time", b"last_event_time", "last_started_event_id", b"last_started_event_id", "new_run_id", b"new_run_id", "next_buffer_key", b"next_buffer_key", "next_event_id", b"next_event_id", "sdk_name", b"sdk_name", "sdk_version", b"sdk_version", "signal_count", b"signal_count", "state_transition_count", b"state_transition_count", "status", b"status", "sticky_task_queue", b"sticky_task_queue", "sticky_timeout", b"sticky_timeout", "timer_due", b"timer_due", "workflow_task", b"workflow_task", "workflow_task_attempt", b"workflow_task_attempt", "workflow_task_heartbeat_since", b"workflow_task_heartbeat_since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_reset_points", b"auto_reset_points", "buffered_event_bytes", b"buffered_event_bytes", "buffered_event_count", b"buffered_event_count", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "close_event_id", b"close_event_id", "close_time", b"close_time", "first_workflow_task_due", b"first_workflow_task_due", "history_size_bytes", b"history_size_bytes", "last_completed_event_id", b"last_completed_event_id", "last_event_time", b"last_event_time", "last_started_event_id", b"last_started_event_id", "new_run_id", b"new_run_id", "next_buffer_key", b"next_buffer_key", "next_event_id", b"next_event_id", "sdk_name", b"sdk_name", "sdk_version", b"sdk_version", "signal_count", b"signal_count", "state_transition_count", b"state_transition_count", "status", b"status", "sticky_task_queue", b"sticky_task_queue", "sticky_timeout", b"sticky_timeout", "timer_due", b"timer_due", "workflow_task", b"workflow_task", "workflow_task_attempt", b"workflow_task_attempt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -570,7 +548,6 @@ class HistoryPageToken(_message.Message):
     WAIT_NEW_EVENT_FIELD_NUMBER: _builtins.int
     CLOSE_EVENT_ID_FIELD_NUMBER: _builtins.int
     TRANSIENT_EVENTS_FIELD_NUMBER: _builtins.int
-    CLOSE_EVENT_ONLY_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     next_event_id: _builtins.int
     end_event_id: _builtins.int
@@ -579,7 +556,6 @@ class HistoryPageToken(_message.Message):
     close_event_id: _builtins.int
     transient_events: _builtins.bytes
     """Serialised History of events that no worker has completed yet, to end the last page with."""
-    close_event_only: _builtins.bool
     def __init__(
         self,
         *,
@@ -589,11 +565,10 @@ class HistoryPageToken(_message.Message):
         wait_new_event: _builtins.bool = ...,
         close_event_id: _builtins.int = ...,
         transient_events: _builtins.bytes = ...,
-        close_event_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_event_id", b"close_event_id", "close_event_only", b"close_event_only", "end_event_id", b"end_event_id", "next_event_id", b"next_event_id", "run_id", b"run_id", "transient_events", b"transient_events", "wait_new_event", b"wait_new_event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_event_id", b"close_event_id", "end_event_id", b"end_event_id", "next_event_id", b"next_event_id", "run_id", b"run_id", "transient_events", b"transient_events", "wait_new_event", b"wait_new_event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -96,11 +96,6 @@ def builtin_types() -> dict[str, ValueType]:
     return {**columns, **DERIVED, **PREDEFINED}
 
 
-def settable_types(custom: Mapping[str, ValueType]) -> dict[str, ValueType]:
-    """Returns the types of the attributes that workflows may set, given a namespace's own."""
-    return {**custom, **PREDEFINED}
-
-
 def find(name: str, custom: Mapping[str, ValueType]) -> Attribute | None:
     """Returns the attribute of a name in a namespace whose own attributes are `custom`."""
     if (system := SYSTEM.get(name)) is not None:

@@ -93,7 +93,6 @@ def request_cancel(change: RunStep, request: wf.RequestCancelWorkflowExecutionRe
     if change.state.cancel_requested or not change.run.is_running:
         return
     change.state.cancel_requested = True
-    change.state.cancel_request_id = request.request_id
 
     def fill(event: history.HistoryEvent) -> None:
         attributes = event.workflow_execution_cancel_requested_event_attributes

@@ -226,8 +226,6 @@ def complete(step: RunStep, completion: Completion) -> int:
     attributes.MergeFrom(completion.extra)
     state.last_started_event_id = task.started_event_id
     state.last_completed_event_id = event.event_id
-    if not state.first_workflow_task_completed_event_id:
-        state.first_workflow_task_completed_event_id = event.event_id
     state.workflow_task_attempt = 1
     _end(step)
     return event.event_id
