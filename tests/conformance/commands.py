@@ -3,7 +3,7 @@
 from typing import Any
 
 from temporalio.api.command.v1 import Command
-from temporalio.api.common.v1 import Payload
+from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.enums.v1 import CommandType
 from temporalio.api.failure.v1 import Failure
 
@@ -103,3 +103,19 @@ def search_value(kind: str, json_text: str) -> Payload:
     return Payload(
         metadata={"encoding": b"json/plain", "type": kind.encode()}, data=json_text.encode()
     )
+
+
+def signal_external(
+    execution: WorkflowExecution | None, *, name: str = "signal", **fields: Any
+) -> Command:
+    """SignalExternalWorkflowExecution."""
+    attributes = {"execution": execution, "signal_name": name, **fields}
+    return command("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION", attributes)
+
+
+def cancel_external(execution: WorkflowExecution | None, **fields: Any) -> Command:
+    """RequestCancelExternalWorkflowExecution."""
+    names = {} if execution is None else {"workflow_id": execution.workflow_id}
+    if execution is not None and execution.run_id:
+        names["run_id"] = execution.run_id
+    return command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", {**names, **fields})

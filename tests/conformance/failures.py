@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
-from google.rpc.status_pb2 import Status
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from temporalio.service import RPCError
 
 _DETAILS_KEY = "grpc-status-details-bin"

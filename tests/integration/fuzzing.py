@@ -7,13 +7,18 @@ polled, and completed with tokens that were valid once.
 
 import random
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 
 from perdure.rpc.methods import Method, public_methods
 from unit.frontend.invalid_requests import FAMILIES
+
+if TYPE_CHECKING:
+    from google._upb import _message as upb
+
+    Field = FieldDescriptor | upb.FieldDescriptor
 
 _DEEPEST = 4
 _FIELD_CHANCE = 0.35
@@ -90,7 +95,7 @@ class Fuzzer:
             else:
                 setattr(message, field.name, self._scalar(field))
 
-    def _fill_repeated(self, message: Message, field: FieldDescriptor, depth: int) -> None:
+    def _fill_repeated(self, message: Message, field: "Field", depth: int) -> None:
         if depth >= _DEEPEST:
             return
         entry = field.message_type
@@ -103,17 +108,15 @@ class Fuzzer:
             else:
                 self._fill(target.add(), depth + 1)
 
-    def _fill_map(self, target: object, entry: Descriptor, depth: int) -> None:
+    def _fill_map(self, target: Any, entry: "Descriptor | upb.Descriptor", depth: int) -> None:
         key = self._scalar(entry.fields_by_name["key"])
         value = entry.fields_by_name["value"]
         if value.message_type is None:
-            target[key] = self._scalar(value)  # type: ignore[index]
+            target[key] = self._scalar(value)
             return
-        made = GetMessageClass(value.message_type)()
-        self._fill(made, depth + 1)
-        target[key].CopyFrom(made)  # type: ignore[index]
+        self._fill(target[key], depth + 1)
 
-    def _scalar(self, field: FieldDescriptor) -> object:
+    def _scalar(self, field: "Field") -> object:
         choose = self._random.choice
         if field.type == FieldDescriptor.TYPE_BYTES:
             return self._token() if "token" in field.name else choose(_BYTES)
@@ -134,7 +137,7 @@ class Fuzzer:
         return self._damaged(token) if self._random.random() < 0.1 else token
 
     @staticmethod
-    def _in_range(field: FieldDescriptor, number: int) -> int:
+    def _in_range(field: "Field", number: int) -> int:
         unsigned = field.cpp_type in (
             FieldDescriptor.CPPTYPE_UINT32,
             FieldDescriptor.CPPTYPE_UINT64,

@@ -44,16 +44,19 @@ class Client:
 
     def send(self, path: str, data: bytes) -> tuple[grpc.StatusCode, str]:
         """Returns the status of a call."""
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary(path)
         try:
-            self.channel.unary_unary(path)(data, timeout=SECONDS)
+            call(data, timeout=SECONDS)
         except grpc.RpcError as error:
-            return error.code(), error.details() or ""  # type: ignore[attr-defined]
+            return error.code(), error.details() or ""
         return grpc.StatusCode.OK, ""
 
     def call(self, rpc: str, request: object, *, timeout: float = 30.0) -> object:
         """Returns the response of a call that must succeed."""
         response = getattr(wf, f"{rpc}Response")
-        call = self.channel.unary_unary(path(rpc), response_deserializer=response.FromString)
+        call: grpc.UnaryUnaryMultiCallable[bytes, object] = self.channel.unary_unary(
+            path(rpc), response_deserializer=response.FromString
+        )
         return call(request.SerializeToString(), timeout=timeout)  # type: ignore[attr-defined]
 
     def check_works(self, name: str) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from perdure.config.errors import ConfigError
+from perdure.config.keys import section_of
 from perdure.config.names import suggestion
 from perdure.config.static import ServerConfig
 
@@ -75,13 +75,15 @@ def _words(expected: str) -> list[str]:
 
 
 def _fields_at(model: type[BaseModel], location: Location) -> list[str]:
-    for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        candidates = (annotation, *get_args(annotation))
-        model = next(
-            item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)
-        )
+    for part in filter(_is_name, location):
+        section = section_of(model.model_fields[str(part)].annotation)
+        assert section is not None, f"{part} is no section"
+        model = section
     return list(model.model_fields)
+
+
+def _is_name(part: str | int) -> bool:
+    return isinstance(part, str)
 
 
 def _where(path: Path, node: yaml.Node | None, location: Location) -> str:

@@ -1,14 +1,15 @@
-"""What a step asks the store to make durable: rows, and nothing but rows.
+"""What a step asks the store to make durable: rows, and nothing else that a store looks at.
 
 A `Commit` is one atomic transition of one workflow id: it may touch several runs of it. The core
-builds it, the committer batches it, a store applies it. Rules that hold here: plain data, no
+builds it, the committer batches it, a store applies it; beside its rows it carries what observers
+count once it is durable. Rules that hold here: plain data, no
 behaviour that needs a store; times are nanoseconds since the Unix epoch, 0 meaning "none".
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import NamedTuple
 
 
@@ -87,6 +88,49 @@ class TimerRow(NamedTuple):
     due: int
     slot: int
     run: RunKey
+
+
+class MessageKey(NamedTuple):
+    """Names one undelivered message. `slot` is its sender's; `due` is when it may be sent."""
+
+    due: int
+    slot: int
+    id: str
+
+
+@dataclass(slots=True, frozen=True)
+class MessageRow:
+    """What a run has to tell another workflow id: delivered at least once, until it is deleted.
+
+    `run` is the sender. `data` is a serialised `perdure.stored.v1.Message`; the receiver tells
+    repeated deliveries apart by `key.id`.
+    """
+
+    key: MessageKey
+    run: RunKey
+    data: bytes
+
+
+class ReceiptKey(NamedTuple):
+    """Names a message, or a request, that a workflow id has taken in."""
+
+    namespace_id: str
+    workflow_id: str
+    request_id: str
+
+
+@dataclass(slots=True, frozen=True)
+class ReceiptRow:
+    """Proof that a workflow id has taken a message in, and what it answered.
+
+    It belongs to the workflow id, not to a run: it outlives close, continue-as-new and reuse of
+    the id, until `expiry`.
+    """
+
+    key: ReceiptKey
+    slot: int
+    expiry: int
+    data: bytes = b""
 
 
 @dataclass(slots=True, frozen=True)
@@ -168,12 +212,40 @@ class CurrentWrite:
     run_id: str
 
 
+class ActivityEnding(Enum):
+    """How an attempt of an activity ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    TIMED_OUT = "timed_out"
+
+
+class ActivityOutcome(NamedTuple):
+    """The end of one attempt of an activity. Told to observers, never stored.
+
+    `closed` says that no other attempt comes. Latencies are nanoseconds: since a worker took this
+    attempt (None when none had), and since the activity was scheduled. `timeout` is the real
+    server's name of the timeout that ended the attempt, such as "StartToClose".
+    """
+
+    ending: ActivityEnding
+    activity_type: str
+    task_queue: str
+    workflow_type: str
+    closed: bool
+    start_to_close: int | None
+    schedule_to_close: int
+    timeout: str = ""
+
+
 @dataclass(slots=True)
 class Commit:
     """One atomic transition of one workflow id.
 
     It is applied whole or not at all: the fence (`epoch` of the shard that holds `slot`), the
-    current-run expectation and every run's version must hold.
+    current-run expectation and every run's version must hold. `outcomes` is for observers: a store
+    ignores it, so that only what is durable is counted.
     """
 
     namespace_id: str
@@ -186,4 +258,8 @@ class Commit:
     tasks_deleted: list[DispatchKey] = field(default_factory=list)
     timers_added: list[TimerRow] = field(default_factory=list)
     timers_deleted: list[TimerRow] = field(default_factory=list)
+    messages_added: list[MessageRow] = field(default_factory=list)
+    messages_deleted: list[MessageKey] = field(default_factory=list)
+    receipts_added: list[ReceiptRow] = field(default_factory=list)
     visibility: list[VisibilityRow] = field(default_factory=list)
+    outcomes: list[ActivityOutcome] = field(default_factory=list)

@@ -103,15 +103,6 @@ class WorkflowExecutionAlreadyStartedError(ServiceError):
         )
 
 
-class CancellationAlreadyRequestedError(ServiceError):
-    """The run has a cancel request already."""
-
-    code = Code.ALREADY_EXISTS
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, details.CancellationAlreadyRequestedFailure())
-
-
 class QueryFailedError(ServiceError):
     """The workflow's query handler failed."""
 
@@ -141,8 +132,8 @@ class PermissionDeniedError(ServiceError):
 
     code = Code.PERMISSION_DENIED
 
-    def __init__(self, message: str, reason: str = "") -> None:
-        super().__init__(message, details.PermissionDeniedFailure(reason=reason))
+    def __init__(self, message: str) -> None:
+        super().__init__(message, details.PermissionDeniedFailure())
 
 
 class ResourceExhaustedError(ServiceError):

@@ -38,6 +38,15 @@ def duration_ns(source: Duration) -> int:
     return source.seconds * NANOSECONDS_PER_SECOND + source.nanos
 
 
+def duration_problem(source: Duration) -> str | None:
+    """Returns why a duration is not one, in the real server's words; None when it is sound."""
+    if source.seconds * source.nanos < 0:
+        return "duration has seconds and nanos with different signs"
+    if duration_ns(source) < 0:
+        return "negative duration"
+    return None
+
+
 def capped_ns(source: Duration) -> int:
     """Returns a duration in nanoseconds, cut to a hundred years."""
     return min(duration_ns(source), LONGEST_DURATION)

@@ -6,7 +6,14 @@ from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 from temporalio.api.failure.v1 import message_pb2 as failures
 
-from perdure.core.protobuf import LONGEST_DURATION, capped_ns, duration_ns, seconds, set_duration
+from perdure.core.protobuf import (
+    LONGEST_DURATION,
+    capped_ns,
+    duration_ns,
+    duration_problem,
+    seconds,
+    set_duration,
+)
 
 DEFAULT_INITIAL_INTERVAL = seconds(1)
 DEFAULT_BACKOFF_COEFFICIENT = 2.0
@@ -66,14 +73,14 @@ def problem(policy: common.RetryPolicy) -> str | None:
     if policy.maximum_attempts == 1:
         # No retries: the other fields are not looked at.
         return None
-    initial, maximum = duration_ns(policy.initial_interval), duration_ns(policy.maximum_interval)
-    if initial < 0:
-        return "invalid InitialInterval set on retry policy: negative duration."
+    if found := duration_problem(policy.initial_interval):
+        return f"invalid InitialInterval set on retry policy: {found}"
     if policy.backoff_coefficient and policy.backoff_coefficient < 1:
         return "BackoffCoefficient cannot be less than 1 on retry policy."
-    if maximum < 0:
-        return "invalid MaximumInterval set on retry policy: negative duration."
-    if maximum and maximum < initial:
+    if found := duration_problem(policy.maximum_interval):
+        return f"invalid MaximumInterval set on retry policy: {found}"
+    maximum = duration_ns(policy.maximum_interval)
+    if maximum and maximum < duration_ns(policy.initial_interval):
         return "MaximumInterval cannot be less than InitialInterval on retry policy."
     if policy.maximum_attempts < 0:
         return "MaximumAttempts cannot be negative on retry policy."

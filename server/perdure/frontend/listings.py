@@ -14,7 +14,12 @@ from perdure.core.commit import SearchValue, VisibilityRow
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.protobuf import set_duration, set_timestamp, timestamp_ns
 from perdure.core.visibility import catalogue
-from perdure.core.visibility.parser import STATUS_NAMES, ParsedQuery, parse_query
+from perdure.core.visibility.parser import (
+    STATUS_NAMES,
+    ParsedQuery,
+    outside_divisions,
+    parse_query,
+)
 from perdure.core.visibility.query import (
     And,
     Attribute,
@@ -70,7 +75,7 @@ class Listings:
         namespace = await self._namespaces.enter(request.namespace)
         query = await self._parse(namespace, request.query)
         infos, token = await self._page(
-            namespace, query.where, request.page_size, request.next_page_token
+            namespace, query.visible, request.page_size, request.next_page_token
         )
         return wf.ListWorkflowExecutionsResponse(executions=infos, next_page_token=token)
 
@@ -81,7 +86,7 @@ class Listings:
         namespace = await self._namespaces.enter(request.namespace)
         query = await self._parse(namespace, request.query)
         infos, token = await self._page(
-            namespace, query.where, request.page_size, request.next_page_token
+            namespace, query.visible, request.page_size, request.next_page_token
         )
         return wf.ScanWorkflowExecutionsResponse(executions=infos, next_page_token=token)
 
@@ -92,9 +97,9 @@ class Listings:
         namespace = await self._namespaces.enter(request.namespace)
         query = await self._parse(namespace, request.query)
         if query.group_by is None:
-            count = await self._visibility.count_workflows(namespace.id, query.where)
+            count = await self._visibility.count_workflows(namespace.id, query.visible)
             return wf.CountWorkflowExecutionsResponse(count=count)
-        by_status = await self._visibility.count_workflows_by_status(namespace.id, query.where)
+        by_status = await self._visibility.count_workflows_by_status(namespace.id, query.visible)
         response = wf.CountWorkflowExecutionsResponse(count=sum(by_status.values()))
         for status, count in sorted(by_status.items()):
             group = response.groups.add(count=count)
@@ -111,7 +116,7 @@ class Listings:
         )
         infos, token = await self._page(
             namespace,
-            And((running, *_old_filters(request))),
+            outside_divisions(And((running, *_old_filters(request)))),
             request.maximum_page_size,
             request.next_page_token,
         )
@@ -134,7 +139,7 @@ class Listings:
             closed = Comparison(catalogue.STATUS, Operator.EQUAL, (status,))
         infos, token = await self._page(
             namespace,
-            And((closed, *filters)),
+            outside_divisions(And((closed, *filters))),
             request.maximum_page_size,
             request.next_page_token,
         )

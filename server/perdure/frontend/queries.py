@@ -58,5 +58,5 @@ class Queries:
         _, token = await self._tokens.enter(request.namespace, request.task_token)
         if token.kind != TaskToken.KIND_QUERY:
             raise NotFoundError("query task not found, or already expired")
-        self._matching.respond_query_task_completed(token.query_task_id, request)
+        await self._matching.respond_query_task_completed(token.query_task_id, request)
         return wf.RespondQueryTaskCompletedResponse()

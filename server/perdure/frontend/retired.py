@@ -1,11 +1,9 @@
 """RPCs that the real server has retired or switched off: they answer as it does."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from temporalio.api.errordetails.v1.message_pb2 import PermissionDeniedFailure
-
-from perdure.core.errors import Code, ServiceError
+from perdure.core.errors import PermissionDeniedError, ServiceError, UnimplementedError
 from perdure.frontend.gates import NamespaceGate
 from perdure.rpc.clients import Encoded
 from perdure.rpc.handler import Handler, RequestContext
@@ -43,15 +41,6 @@ _UNIMPLEMENTED: Final = {
 }
 
 
-class _Refusal(ServiceError):
-    """An answer that is always the same."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        detail = PermissionDeniedFailure() if code is Code.PERMISSION_DENIED else None
-        super().__init__(message, detail)
-        self.code = code
-
-
 class Retired:
     """Handles what is refused for good."""
 
@@ -60,17 +49,15 @@ class Retired:
 
     def handlers(self) -> Mapping[str, Handler]:
         """Returns the handlers by RPC name."""
-        denied = {
-            name: self._refuse(Code.PERMISSION_DENIED, text) for name, text in _DENIED.items()
-        }
+        denied = {name: self._refuse(PermissionDeniedError, text) for name, text in _DENIED.items()}
         unimplemented = {
-            name: self._refuse(Code.UNIMPLEMENTED, text) for name, text in _UNIMPLEMENTED.items()
+            name: self._refuse(UnimplementedError, text) for name, text in _UNIMPLEMENTED.items()
         }
         return {**denied, **unimplemented}
 
-    def _refuse(self, code: Code, message: str) -> Handler:
+    def _refuse(self, kind: Callable[[str], ServiceError], message: str) -> Handler:
         async def refuse(request: Any, _context: RequestContext) -> Encoded:
             await self._namespaces.enter(request.namespace)
-            raise _Refusal(code, message)
+            raise kind(message)
 
         return refuse

@@ -101,9 +101,9 @@ class WorkflowTasks:
         namespace = await self._namespaces.enter(request.namespace)
         for queue in (request.task_queue, request.sticky_task_queue):
             if queue and request.worker_instance_key:
-                self._matching.cancel_polls(namespace.id, queue, request.worker_instance_key)
+                await self._matching.cancel_polls(namespace.id, queue, request.worker_instance_key)
         if request.sticky_task_queue:
-            self._matching.abandon_queue(namespace.id, request.sticky_task_queue)
+            await self._matching.abandon_queue(namespace.id, request.sticky_task_queue)
         return wf.ShutdownWorkerResponse()
 
     async def _enter(self, name: str, token: bytes) -> Namespace:

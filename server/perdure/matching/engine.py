@@ -5,9 +5,10 @@ Wiring: history and matching know each other, so matching is made first, history
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from temporalio.api.enums.v1 import task_queue_pb2 as enums
+from temporalio.api.taskqueue.v1.message_pb2 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import DispatchTask, TaskQueueKey, TaskType
@@ -104,7 +105,8 @@ class MatchingEngine:
     def add_tasks(self, tasks: Sequence[DispatchTask]) -> None:
         """Hands over committed tasks as hints; what does not fit is dropped and read later."""
         for task in tasks:
-            self._partitions.load(task.key.queue).offer(task)
+            sticky_of = "" if task.sticky else None
+            self._partitions.load(task.key.queue, sticky_of).offer(task)
 
     async def poll_workflow_task_queue(
         self, namespace: Namespace, request: wf.PollWorkflowTaskQueueRequest, timeout: float
@@ -134,7 +136,7 @@ class MatchingEngine:
         self._refuse_when_closing()
         return await self._queries.ask(self._partitions.load(queue), task, timeout)
 
-    def respond_query_task_completed(
+    async def respond_query_task_completed(
         self, query_task_id: str, request: wf.RespondQueryTaskCompletedRequest
     ) -> None:
         """Passes a worker's answer on; NotFoundError when nobody waits for it any more."""
@@ -170,12 +172,14 @@ class MatchingEngine:
         }
         return describe.enhanced(request, reports)
 
-    def abandon_queue(self, namespace_id: str, task_queue: str) -> None:
+    async def abandon_queue(self, namespace_id: str, task_queue: str) -> None:
         """Notes that the worker of a sticky queue is going away: nobody will poll it again."""
         for partition in self._partitions.named(namespace_id, task_queue):
             partition.abandoned = True
 
-    def cancel_polls(self, namespace_id: str, task_queue: str, worker_instance_key: str) -> int:
+    async def cancel_polls(
+        self, namespace_id: str, task_queue: str, worker_instance_key: str
+    ) -> int:
         """Ends a worker's outstanding polls with an empty response; returns how many."""
         if not worker_instance_key:
             return 0
@@ -187,6 +191,16 @@ class MatchingEngine:
         for partition in self._partitions.named(namespace_id, task_queue):
             ended += partition.end_polls(polled_by_worker)
         return ended
+
+    def release_queues(self, moved: Callable[[TaskQueueKey], bool]) -> int:
+        """Lets go of queues that another node serves from now on; returns how many.
+
+        Their polls end with an empty response, so that workers poll at the new owner; their queries
+        fail with NotOwnerError, so that they are asked there.
+        """
+        released = self._partitions.release(moved)
+        self._queries.release(released)
+        return len(released)
 
     def statistics(self) -> list[QueueStatistics]:
         """Returns the state of every loaded queue, for gauges."""
@@ -220,7 +234,8 @@ class MatchingEngine:
     ) -> Encoded:
         self._refuse_when_closing()
         poller = Poller(self._ids.request_id(), request.identity, request)
-        return await self._polls.poll(self._partitions.load(queue), poller, wait_seconds)
+        partition = self._partitions.load(queue, _sticky_of(request.task_queue))
+        return await self._polls.poll(partition, poller, wait_seconds)
 
     def _refuse_when_closing(self) -> None:
         if self._closing:
@@ -249,6 +264,11 @@ class MatchingEngine:
             dispatch_rate=partition.dispatched.per_second(loop_time),
             now=now,
         )
+
+
+def _sticky_of(task_queue: TaskQueue) -> str | None:
+    """Returns the normal queue of a sticky one; None for a normal queue."""
+    return task_queue.normal_name if task_queue.kind == enums.TASK_QUEUE_KIND_STICKY else None
 
 
 def _task_type(number: int) -> TaskType:

@@ -29,8 +29,14 @@ class QueueObserver(Protocol):
 class MatchingObserver(Protocol):
     """Hands out observers of queues. Gauges are taken from `MatchingEngine.statistics`."""
 
-    def queue_loaded(self, queue: TaskQueueKey) -> QueueObserver:
-        """A queue came into memory."""
+    def queue_loaded(self, queue: TaskQueueKey, sticky_of: str | None) -> QueueObserver:
+        """A queue came into memory.
+
+        Args:
+            queue: Which one.
+            sticky_of: For a sticky queue, the normal queue of its workers, "" where that is not
+                known yet; None for a normal queue.
+        """
         ...
 
     def queue_unloaded(self, queue: TaskQueueKey) -> None:
@@ -61,9 +67,9 @@ class SilentObserver:
 
     __slots__ = ()
 
-    def queue_loaded(self, queue: TaskQueueKey) -> QueueObserver:
+    def queue_loaded(self, queue: TaskQueueKey, sticky_of: str | None) -> QueueObserver:
         """Returns itself."""
-        del queue
+        del queue, sticky_of
         return self
 
     def queue_unloaded(self, queue: TaskQueueKey) -> None:

@@ -20,6 +20,7 @@ from perdure.core.matching.position import Position, position_of
 from perdure.core.matching.rate_limit import DispatchLimit
 from perdure.core.matching.rates import RateWindow
 from perdure.core.matching.reading import LowWaterMark, ReadSchedule
+from perdure.core.matching.scaling import PollerScaling, ScalingRules
 from perdure.matching.observer import QueueObserver
 from perdure.matching.reader import BacklogReader, QueueRows
 from perdure.matching.settings import MatchingSettings
@@ -39,12 +40,14 @@ class Partition:
 
     Attributes:
         queue: Which one.
+        sticky_of: The normal queue of the workers that poll a sticky one; None for a normal queue.
         observer: Where it counts.
         polls: How many polls have not been answered, wherever they are.
         pollers: Who polled lately.
         added: Counts tasks that came.
         dispatched: Counts tasks that were started.
         abandoned: Whether the last workers that polled have said that they are going away.
+        scaling: Suggests how many polls workers should make.
         last_poll: When a poll last came or ended, by the loop's clock in seconds; None for never.
     """
 
@@ -68,12 +71,15 @@ class Partition:
         "pollers",
         "polls",
         "queue",
+        "scaling",
+        "sticky_of",
     )
 
     def __init__(
         self,
         *,
         queue: TaskQueueKey,
+        sticky_of: str | None,
         settings: MatchingSettings,
         observer: QueueObserver,
         rows: QueueRows,
@@ -83,6 +89,7 @@ class Partition:
         self._loop = asyncio.get_running_loop()
         now = self._loop.time()
         self.queue = queue
+        self.sticky_of = sticky_of
         self.observer = observer
         self.polls = 0
         self._idle_unload = settings.idle_unload
@@ -94,6 +101,7 @@ class Partition:
         )
         self.added = RateWindow(now=now, window=settings.rate_window)
         self.dispatched = RateWindow(now=now, window=settings.rate_window)
+        self.scaling = PollerScaling(_scaling_rules(settings), now=now)
         self.backlog = _new_backlog(settings)
         self._line: WaitingLine[WaitingPoller] = WaitingLine()
         self._queries: WaitingLine[PendingQuery] = WaitingLine()
@@ -125,6 +133,12 @@ class Partition:
         if self.abandoned:
             return False
         return self.last_poll is not None and self._loop.time() - self.last_poll <= seconds
+
+    def rates(self, now: float) -> tuple[float, float] | None:
+        """Returns how many tasks came and went per second; None for a sticky queue."""
+        if self.sticky_of is not None:
+            return None
+        return self.added.per_second(now), self.dispatched.per_second(now)
 
     def take(self) -> Match | None:
         """Returns what a poller shall do now, if there is anything."""
@@ -331,6 +345,14 @@ class Partition:
                 self._line.join(waiter)
                 return
             waiter.match.set_result(match)
+
+
+def _scaling_rules(settings: MatchingSettings) -> ScalingRules:
+    return ScalingRules(
+        idle_wait=settings.scaling_idle_wait,
+        backlog_age=settings.scaling_backlog_age,
+        decisions_per_second=settings.scaling_decisions_per_second,
+    )
 
 
 def _new_backlog(settings: MatchingSettings) -> Backlog:

@@ -57,15 +57,32 @@ class Partitions:
         """Returns a partition that is in memory."""
         return self._loaded.get(queue)
 
-    def load(self, queue: TaskQueueKey) -> Partition:
-        """Returns a partition, with an empty memory if it was not loaded."""
+    def load(self, queue: TaskQueueKey, sticky_of: str | None = None) -> Partition:
+        """Returns a partition, with an empty memory if it was not loaded.
+
+        `sticky_of` is the normal queue of a sticky one, "" where that is not known.
+        """
         partition = self._loaded.get(queue)
-        return self._new(queue) if partition is None else partition
+        if partition is None:
+            return self._new(queue, sticky_of)
+        if sticky_of and partition.sticky_of != sticky_of:
+            # A task had come before the first poll, and did not say.
+            self._observer.queue_unloaded(queue)
+            partition.sticky_of = sticky_of
+            partition.observer = self._observer.queue_loaded(queue, sticky_of)
+        return partition
 
     def named(self, namespace_id: str, name: str) -> list[Partition]:
         """Returns the loaded partitions of all task types of a name."""
         queues = [TaskQueueKey(namespace_id, name, task_type) for task_type in TaskType]
         return [self._loaded[queue] for queue in queues if queue in self._loaded]
+
+    def release(self, moved: Callable[[TaskQueueKey], bool]) -> list[Partition]:
+        """Unloads the partitions of some queues and ends their polls; returns them."""
+        released = [each for each in self._loaded.values() if moved(each.queue)]
+        for partition in released:
+            self._unload(partition)
+        return released
 
     def close(self) -> None:
         """Ends all polls; partitions that are loaded from now on end theirs at once."""
@@ -76,11 +93,12 @@ class Partitions:
         for partition in self._loaded.values():
             partition.close()
 
-    def _new(self, queue: TaskQueueKey) -> Partition:
+    def _new(self, queue: TaskQueueKey, sticky_of: str | None) -> Partition:
         partition = Partition(
             queue=queue,
+            sticky_of=sticky_of,
             settings=self._settings,
-            observer=self._observer.queue_loaded(queue),
+            observer=self._observer.queue_loaded(queue, sticky_of),
             rows=self._rows,
             tasks=self._tasks,
             jitter=self._jitter,
@@ -92,6 +110,11 @@ class Partitions:
             self._look_later()
         return partition
 
+    def _unload(self, partition: Partition) -> None:
+        partition.close()
+        del self._loaded[partition.queue]
+        self._observer.queue_unloaded(partition.queue)
+
     def _look_later(self) -> None:
         pause = self._settings.rate_window / _LOOKS_PER_RATE_WINDOW
         self._timer = asyncio.get_running_loop().call_later(pause, self._look)
@@ -101,9 +124,7 @@ class Partitions:
         now = asyncio.get_running_loop().time()
         idle = [each for each in self._loaded.values() if each.look(now)]
         for partition in idle:
-            partition.close()
-            del self._loaded[partition.queue]
-            self._observer.queue_unloaded(partition.queue)
+            self._unload(partition)
         self._timer = None
         if self._loaded:
             self._look_later()

@@ -20,6 +20,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import DispatchTask, TaskType
 from perdure.core.errors import ServiceError
+from perdure.matching.advice import advice
 from perdure.matching.partition import Partition
 from perdure.matching.settings import MatchingSettings
 from perdure.matching.waiting import Match, PendingQuery, WaitingPoller
@@ -111,7 +112,7 @@ class Polls:
                     failures += 1
                     await self._pause(failures, deadline)
                     continue
-                return response
+                return self._advised(partition, match, response, began)
         finally:
             partition.polls -= 1
             partition.last_poll = loop.time()
@@ -144,7 +145,24 @@ class Polls:
         if isinstance(match, DispatchTask):
             return await self._start(partition, match, poller)
         partition.observer.poll_succeeded(sync=True)
-        return match if isinstance(match, Encoded) else self._pass_on(match, partition)
+        if isinstance(match, Encoded):
+            # A fused start: scheduled and started at one moment.
+            partition.observer.task_dispatched(0.0, sync=True)
+            return match
+        return self._pass_on(match, partition)
+
+    def _advised(
+        self, partition: Partition, match: Match, response: Encoded, began: float
+    ) -> Encoded:
+        loop_time = asyncio.get_running_loop().time()
+        tail = advice(
+            partition,
+            match,
+            waited=loop_time - began,
+            now=self._clock.now() * 1e-9,
+            loop_time=loop_time,
+        )
+        return Encoded(response + tail) if tail else response
 
     async def _start(self, partition: Partition, task: DispatchTask, poller: Poller) -> Encoded:
         assert self.history is not None, "history is attached before the first poll"

@@ -1,6 +1,7 @@
 """Queries: held in memory while they wait for a poller and then for the worker's answer."""
 
 import asyncio
+from collections.abc import Collection
 
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
@@ -12,7 +13,7 @@ from perdure.core.errors import (
 )
 from perdure.matching.partition import Partition
 from perdure.matching.waiting import PendingQuery
-from perdure.rpc.clients import QueryOutcome, QueryTask
+from perdure.rpc.clients import NotOwnerError, QueryOutcome, QueryTask
 
 
 class Queries:
@@ -26,7 +27,7 @@ class Queries:
         Args:
             poller_window: How long after a poll, in seconds, a queue counts as having a worker.
         """
-        self._pending: dict[str, PendingQuery] = {}
+        self._pending: dict[str, tuple[PendingQuery, Partition]] = {}
         self._poller_window = poller_window
 
     async def ask(self, partition: Partition, task: QueryTask, wait_seconds: float) -> QueryOutcome:
@@ -38,11 +39,12 @@ class Queries:
         Raises:
             FailedPreconditionError: Nobody answered, and nobody polled lately.
             DeadlineExceededError: Nobody answered within `wait_seconds`.
+            NotOwnerError: Another node serves the queue now.
             UnavailableError: The server is shutting down.
         """
         loop = asyncio.get_running_loop()
         query = PendingQuery(task, loop.create_future())
-        self._pending[task.query_task_id] = query
+        self._pending[task.query_task_id] = query, partition
         timer = loop.call_later(wait_seconds, self._expire, query, partition)
         try:
             partition.offer_query(query)
@@ -58,14 +60,20 @@ class Queries:
         Raises:
             NotFoundError: Nobody waits for it.
         """
-        query = self._pending.pop(query_task_id, None)
+        query, _ = self._pending.pop(query_task_id, (None, None))
         if query is None or query.outcome.done():
             raise NotFoundError("query task not found, or already expired")
         query.outcome.set_result(QueryOutcome(request))
 
+    def release(self, partitions: Collection[Partition]) -> None:
+        """Ends the queries of partitions that another node serves now."""
+        for query, partition in self._pending.values():
+            if partition in partitions and not query.outcome.done():
+                query.outcome.set_exception(NotOwnerError())
+
     def close(self) -> None:
         """Ends all queries that have no answer."""
-        for query in self._pending.values():
+        for query, _ in self._pending.values():
             if not query.outcome.done():
                 query.outcome.set_exception(UnavailableError("the server is shutting down"))
 

@@ -26,6 +26,9 @@ class MatchingSettings:
         poller_history: How long a poll is reported by DescribeTaskQueue.
         poller_identities_per_queue: Of how many identities the last poll is remembered.
         rate_window: Over how long add and dispatch rates are taken.
+        scaling_idle_wait: How long a poll waited for its answer to suggest that workers poll less.
+        scaling_backlog_age: How old a task must be for an answer to suggest that they poll more.
+        scaling_decisions_per_second: How often more polls are suggested, for each poll.
         describe_rows: Rows that DescribeTaskQueue reads at most to count a backlog.
         drain: How long closing waits for undoing starts whose poller is gone.
     """
@@ -44,5 +47,8 @@ class MatchingSettings:
     poller_history: float = 300.0
     poller_identities_per_queue: int = 1_000
     rate_window: float = 30.0
+    scaling_idle_wait: float = 1.0
+    scaling_backlog_age: float = 0.2
+    scaling_decisions_per_second: int = 10
     describe_rows: int = 1_000
     drain: float = 5.0

@@ -24,6 +24,11 @@ _MOST_ATTEMPTS: Final = 10
 CLUSTER_NAME: Final = "active"
 """What clusters without a name of their own are called, as on the real server."""
 
+SYSTEM_NAMESPACE: Final = "temporal-system"
+"""Holds the server's own workflows; every cluster has it, under one id."""
+SYSTEM_NAMESPACE_ID: Final = "32049b68-7872-4094-8e63-d0dd59896a83"
+SYSTEM_RETENTION_SECONDS: Final = 7 * 24 * 3600
+
 Change = Callable[[wf.DescribeNamespaceResponse], None]
 
 
@@ -119,26 +124,23 @@ class NamespaceRegistry:
                 return description
         raise UnavailableError(f"namespace {namespace.name} is being changed by others, try again")
 
-    async def ensure(
-        self, name: str, *, retention_seconds: int, namespace_id: str = "", description: str = ""
-    ) -> Namespace:
+    async def ensure(self, name: str, *, retention_seconds: int) -> Namespace:
         """Returns a namespace, which is made first when it does not exist.
 
         Args:
             name: Its name.
             retention_seconds: How long closed workflows are kept, if it is made.
-            namespace_id: Its id, if it is made; empty for a new one.
-            description: What it is for, if it is made.
         """
-        await self.refresh()
-        if (namespace := self._by_name.get(name)) is not None:
-            return namespace
-        wanted = new_description(Duration(seconds=retention_seconds))
-        wanted.namespace_info.id = namespace_id
-        wanted.namespace_info.description = description
-        if not await self.create(name, wanted):
-            await self.refresh()
-        return self._by_name[name]
+        return await self._ensure(name, new_description(Duration(seconds=retention_seconds)))
+
+    async def ensure_system(self) -> Namespace:
+        """Returns the system's own namespace, which is made first when it does not exist."""
+        wanted = new_description(Duration(seconds=SYSTEM_RETENTION_SECONDS))
+        info = wanted.namespace_info
+        info.id = SYSTEM_NAMESPACE_ID
+        info.description = "Temporal internal system namespace"
+        info.owner_email = "temporal-core@temporal.io"
+        return await self._ensure(SYSTEM_NAMESPACE, wanted)
 
     async def refresh(self) -> None:
         """Reads all namespaces from the store."""
@@ -149,6 +151,16 @@ class NamespaceRegistry:
         for row in rows:
             self._remember(row)
         self._refreshed_at = self._clock.monotonic()
+
+    async def _ensure(self, name: str, wanted: wf.DescribeNamespaceResponse) -> Namespace:
+        await self.refresh()
+        if (namespace := self._by_name.get(name)) is not None:
+            return namespace
+        # Only namespaces that a client registered have a state of replication.
+        wanted.replication_config.ClearField("state")
+        if not await self.create(name, wanted):
+            await self.refresh()
+        return self._by_name[name]
 
     async def _refresh_on_miss(self) -> None:
         if self._refreshing is None:

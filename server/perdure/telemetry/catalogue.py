@@ -18,6 +18,8 @@ _VERSION = ("worker_build_id", "worker_deployment_name", "worker_version")
 _QUEUE = (*_RUN, "partition", "task_type", "taskqueue", *_VERSION)
 _BACKLOG = (*_QUEUE, "task_priority")
 _WORKFLOW = (*_RUN, "taskqueue", "workflowType")
+_ACTIVITY = ("activityType", *_RPC, "taskqueue", "versioning_behavior", "workflowType")
+_ACTIVITY_TIMEOUT = (*_ACTIVITY, "timeout_type")
 
 SERVICE_REQUESTS = counter("service_requests", _RPC, "RPCs received.")
 SERVICE_LATENCY = histogram(
@@ -39,6 +41,43 @@ WORKFLOW_CANCEL = counter("workflow_cancel", _WORKFLOW, "Runs cancelled.")
 WORKFLOW_CONTINUED_AS_NEW = counter(
     "workflow_continued_as_new", _WORKFLOW, "Runs that continued as a new run."
 )
+WORKFLOW_SCHEDULE_TO_CLOSE_LATENCY = histogram(
+    "workflow_schedule_to_close_latency", _WORKFLOW, "Time from a run's start to its end."
+)
+ACTIVITY_SUCCESS = counter("activity_success", _ACTIVITY, "Activities completed.")
+ACTIVITY_FAIL = counter(
+    "activity_fail", _ACTIVITY, "Activities failed for good, their retries included."
+)
+ACTIVITY_TASK_FAIL = counter("activity_task_fail", _ACTIVITY, "Attempts of activities failed.")
+ACTIVITY_TIMEOUT = counter(
+    "activity_timeout", _ACTIVITY_TIMEOUT, "Activities timed out for good, by what ran out."
+)
+ACTIVITY_TASK_TIMEOUT = counter(
+    "activity_task_timeout", _ACTIVITY_TIMEOUT, "Attempts of activities timed out."
+)
+ACTIVITY_CANCEL = counter(
+    "activity_cancel", _ACTIVITY, "Activities that their workers reported as cancelled."
+)
+ACTIVITY_START_TO_CLOSE_LATENCY = histogram(
+    "activity_start_to_close_latency",
+    _ACTIVITY,
+    "Time from an attempt's start to a worker's answer.",
+)
+ACTIVITY_SCHEDULE_TO_CLOSE_LATENCY = histogram(
+    "activity_schedule_to_close_latency",
+    _ACTIVITY,
+    "Time from an activity's being scheduled to its end, all attempts included.",
+)
+ACTIVITY_END_TO_END_LATENCY = histogram(
+    "activity_end_to_end_latency",
+    _ACTIVITY,
+    "The same as activity_start_to_close_latency: Temporal's older name of it.",
+)
+TASK_SCHEDULE_TO_START_LATENCY = histogram(
+    "task_schedule_to_start_latency",
+    (*_RPC, "partition", "task_type", "taskqueue"),
+    "Time from a task's being scheduled to a worker's having it.",
+)
 POLL_SUCCESS = counter("poll_success", _QUEUE, "Polls answered with a task.")
 POLL_SUCCESS_SYNC = counter(
     "poll_success_sync", _QUEUE, "Polls that were waiting when their task was made."
@@ -47,6 +86,12 @@ POLL_TIMEOUTS = counter("poll_timeouts", _QUEUE, "Polls answered without a task.
 PENDING_POLLS = gauge("pending_polls", _QUEUE, "Polls waiting now.")
 APPROXIMATE_BACKLOG_COUNT = gauge(
     "approximate_backlog_count", _BACKLOG, "Tasks waiting for a poller, roughly."
+)
+APPROXIMATE_BACKLOG_AGE_SECONDS = gauge(
+    "approximate_backlog_age_seconds",
+    _QUEUE,
+    "For how long the oldest of them has waited, roughly.",
+    Unit.SECONDS,
 )
 
 PERSISTENCE_REQUESTS = counter("persistence_requests", _RPC, "Operations asked of the store.")

@@ -5,6 +5,7 @@ longer than the interpreter's switch interval.
 """
 
 import errno
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -74,7 +75,11 @@ def serve_metrics(
 
     try:
         server = make_server(
-            host, port, application, server_class=ThreadingWSGIServer, handler_class=_QuietHandler
+            host,
+            port,
+            application,
+            server_class=_Ipv6Server if ":" in host else ThreadingWSGIServer,
+            handler_class=_QuietHandler,
         )
     except OSError as error:
         raise ConfigError(_bind_sentence(host, port, error)) from error
@@ -85,6 +90,10 @@ def _bind_sentence(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"metrics port {port} on {host} is in use: stop what uses it or give another port"
     return f"metrics cannot be served at {host}:{port}: {error.strerror or error}"
+
+
+class _Ipv6Server(ThreadingWSGIServer):
+    address_family = socket.AF_INET6
 
 
 class _QuietHandler(WSGIRequestHandler):

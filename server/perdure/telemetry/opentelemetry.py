@@ -1,11 +1,20 @@
-"""The tracer that is on: OpenTelemetry's SDK. Only `tracing.connect` imports this module."""
+"""The tracer that is on: OpenTelemetry's SDK. Only `tracing.connect` imports this module.
+
+The SDK reads the standard variables: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+OTEL_TRACES_SAMPLER, OTEL_SDK_DISABLED, OTEL_EXPORTER_OTLP_*, OTEL_BSP_*.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import (
+    SERVICE_NAME,
+    SERVICE_VERSION,
+    OTELResourceDetector,
+    Resource,
+)
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -20,12 +29,23 @@ _KINDS = {
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
-def otlp_provider(endpoint: str, service_version: str) -> TracerProvider:
-    """Returns a provider that sends batches of spans by OTLP over gRPC, from its own thread."""
-    resource = Resource.create({"service.name": "perdure", "service.version": service_version})
-    provider = TracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
-    return provider
+def otlp_tracer(endpoint: str, service_version: str) -> "OpenTelemetryTracer | None":
+    """Returns a tracer that sends batches of spans by OTLP over gRPC, from its own thread.
+
+    An empty endpoint leaves it to the environment. None when the environment disables the SDK.
+    """
+    provider = TracerProvider(resource=resource(service_version))
+    if isinstance(provider.get_tracer("perdure"), trace.NoOpTracer):
+        return None
+    exporter = OTLPSpanExporter(endpoint=endpoint or None)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return OpenTelemetryTracer(provider)
+
+
+def resource(service_version: str) -> Resource:
+    """Returns what every span says of this server; the environment has the last word."""
+    ours = Resource.create({SERVICE_NAME: "perdure", SERVICE_VERSION: service_version})
+    return ours.merge(OTELResourceDetector().detect())
 
 
 class OpenTelemetryTracer:
@@ -47,6 +67,25 @@ class OpenTelemetryTracer:
     ) -> AbstractContextManager[Span]:
         """Opens a span; without a parent it is a child of the span around it, if there is one."""
         return self._open(name, kind, parent, attributes)
+
+    def record(
+        self,
+        name: str,
+        *,
+        began: int,
+        ended: int,
+        attributes: Mapping[str, str | int] | None = None,
+        error: str = "",
+    ) -> None:
+        """Makes a span of what is over, below the span around the caller; without one, nothing."""
+        if not trace.get_current_span().get_span_context().is_valid:
+            return
+        span = self._tracer.start_span(
+            name, kind=trace.SpanKind.CLIENT, attributes=attributes, start_time=began
+        )
+        if error:
+            span.set_status(trace.StatusCode.ERROR, error)
+        span.end(end_time=ended)
 
     def close(self) -> None:
         """Sends what has not been sent."""

@@ -8,10 +8,10 @@ from temporalio.api.operatorservice import v1 as op
 from temporalio.api.workflowservice import v1 as wf
 
 from conformance.commands import complete_workflow, fail_workflow, search_value
-from conformance.driver import WORKER, Driver, application_failure, until
+from conformance.driver import WORKER, Driver, application_failure, code_of, until
 from conformance.recording import Recording
 from conformance.rpc import build, call
-from conformance.scenario import NAMESPACE, ScenarioEnv, scenario
+from conformance.scenario import IDENTITY, NAMESPACE, ScenarioEnv, scenario
 
 _DAY = {"seconds": 86_400}
 
@@ -102,6 +102,50 @@ async def namespaces_refused(env: ScenarioEnv) -> Recording:
 
 
 @scenario
+async def namespace_of_the_system(env: ScenarioEnv) -> Recording:
+    """The system's own namespace is listed, described and changed, and runs workflows."""
+    record, space = env.recording(), "temporal-system"
+    describe = build(wf.DescribeNamespaceRequest, namespace=space)
+    described = await record.call("describe", call(env, describe, wf.DescribeNamespaceResponse))
+    assert described is not None
+    record.note("id", described.namespace_info.id.split("-"))
+    listed = await call(
+        env, build(wf.ListNamespacesRequest, page_size=100), wf.ListNamespacesResponse
+    )
+    record.note("listed", sum(item.namespace_info.name == space for item in listed.namespaces))
+    day = build(wf.RegisterNamespaceRequest, namespace=space)
+    day.workflow_execution_retention_period.seconds = 86_400
+    await record.call("register", call(env, day, wf.RegisterNamespaceResponse))
+    for description in ("changed", described.namespace_info.description):
+        update = build(
+            wf.UpdateNamespaceRequest, namespace=space, update_info={"description": description}
+        )
+        await record.call(f"update: {description}", call(env, update, wf.UpdateNamespaceResponse))
+    attributes = build(op.ListSearchAttributesRequest, namespace=space)
+    answer = await call(env, attributes, op.ListSearchAttributesResponse)
+    record.note("custom search attributes", dict(answer.custom_attributes))
+    start = build(
+        wf.StartWorkflowExecutionRequest,
+        namespace=space,
+        workflow_id=env.name("wf"),
+        workflow_type={"name": "Conformance"},
+        task_queue={"name": env.name("queue")},
+        request_id=env.name("request"),
+        identity=IDENTITY,
+    )
+    started = await record.call("start", call(env, start, wf.StartWorkflowExecutionResponse))
+    assert started is not None
+    terminate = build(
+        wf.TerminateWorkflowExecutionRequest,
+        namespace=space,
+        workflow_execution={"workflow_id": start.workflow_id},
+        identity=IDENTITY,
+    )
+    await record.call("terminate", call(env, terminate, wf.TerminateWorkflowExecutionResponse))
+    return record
+
+
+@scenario
 async def search_attribute_registry(env: ScenarioEnv) -> Recording:
     """Search attributes of a namespace are listed; adding known and reserved ones."""
     record = env.recording()
@@ -119,6 +163,75 @@ async def search_attribute_registry(env: ScenarioEnv) -> Recording:
             search_attributes={name: kind},
         )
         await record.call(f"add {name!r} as {kind}", call(env, add, op.AddSearchAttributesResponse))
+    return record
+
+
+@scenario
+async def search_attribute_limits(env: ScenarioEnv) -> Recording:
+    """A namespace with blanks in its name takes three search attributes of a type, then no more."""
+    record, space = env.recording(), env.name("with blanks in it")
+    register = build(
+        wf.RegisterNamespaceRequest, namespace=space, workflow_execution_retention_period=_DAY
+    )
+    await record.call("register", call(env, register, wf.RegisterNamespaceResponse))
+
+    async def add(step: str, **types: int) -> None:
+        request = build(
+            op.AddSearchAttributesRequest, namespace=space, search_attributes=dict(types)
+        )
+        await record.call(step, call(env, request, op.AddSearchAttributesResponse))
+
+    await add("three", BoolA=5, BoolB=5, BoolC=5)
+    await add("a fourth", BoolD=5)
+    await add("one of them again", BoolA=5)
+    await add("one of another type", TextA=1)
+    await add("a known one, as another type", TextA=5)
+    await add("nothing")
+    await add("of no type", Untyped=0)
+    await add("of an unknown type", Unknown=99)
+    await add("reserved", ExecutionStatus=2)
+    await add("with the reserved prefix", TemporalMine=2)
+    remove = build(op.RemoveSearchAttributesRequest, namespace=space)
+    for name in ("BoolC", "Nope", "WorkflowId"):
+        remove.search_attributes[:] = [name]
+        await record.call(f"remove {name}", call(env, remove, op.RemoveSearchAttributesResponse))
+    listing = build(op.ListSearchAttributesRequest, namespace=space)
+    listed = await call(env, listing, op.ListSearchAttributesResponse)
+    record.note("listed", dict(sorted(listed.custom_attributes.items())))
+    return record
+
+
+@scenario
+async def listing_bounds(env: ScenarioEnv) -> Recording:
+    """Page sizes out of range are put right; a page token that is none is refused."""
+    record, driver = env.recording(), Driver(env)
+    started = await driver.start(request_id="")
+    record.note("started without a request id", started.started)
+    query = f"WorkflowId = '{driver.workflow_id}'"
+
+    async def visible() -> bool:
+        count = build(wf.CountWorkflowExecutionsRequest, namespace=NAMESPACE, query=query)
+        return bool((await call(env, count, wf.CountWorkflowExecutionsResponse)).count)
+
+    await until(visible, what="the workflow in visibility")
+    request = build(wf.ListWorkflowExecutionsRequest, namespace=NAMESPACE, query=query)
+    for size in (0, 1, 1_000, 1_001, -1):
+        request.page_size = size
+        listed = await call(env, request, wf.ListWorkflowExecutionsResponse)
+        record.note(f"page of {size}", len(listed.executions))
+    request.next_page_token = b"zz"
+    token = call(env, request, wf.ListWorkflowExecutionsResponse)
+    record.note("bad page token", await code_of(token))
+    for text in (
+        "ExecutionStatus = 1 AND ExecutionDuration > '1s'",
+        "GROUP BY ExecutionStatus, WorkflowType",
+        "WorkflowId = 'a' limit 3",
+    ):
+        count = build(wf.CountWorkflowExecutionsRequest, namespace=NAMESPACE, query=text)
+        await record.call(
+            text, call(env, count, wf.CountWorkflowExecutionsResponse), show=lambda _: "OK"
+        )
+    await driver.terminate()
     return record
 
 
@@ -174,6 +287,68 @@ async def list_and_count(env: ScenarioEnv) -> Recording:
     )
     await record.call("count by status", call(env, count, wf.CountWorkflowExecutionsResponse))
     await last.terminate()
+    return record
+
+
+@scenario
+async def namespace_divisions(env: ScenarioEnv) -> Recording:
+    """Runs of a namespace division are shown only to queries that name divisions."""
+    record = env.recording()
+    color = env.name("color")
+    for division in ("", "Mine", "Other"):
+        driver = Driver(env, workflow=f"wf-{division or 'plain'}")
+        fields = {"ConformanceKeyword": search_value("Keyword", f'"{color}"')}
+        if division:
+            fields["TemporalNamespaceDivision"] = search_value("Keyword", f'"{division}"')
+        await driver.start(search_attributes={"indexed_fields": fields})
+    count = build(wf.CountWorkflowExecutionsRequest, namespace=NAMESPACE)
+    all_of_them = "(NamespaceDivision IS NULL OR NamespaceDivision IS NOT NULL)"
+
+    async def three() -> bool:
+        count.query = f"ConformanceKeyword = '{color}' AND {all_of_them}"
+        return (await call(env, count, wf.CountWorkflowExecutionsResponse)).count == 3
+
+    await until(three, what="all three workflows in visibility")
+    for condition in (
+        "RunId != 'x'",
+        "TemporalNamespaceDivision = 'Mine'",
+        "TemporalNamespaceDivision != 'Mine'",
+        "NOT TemporalNamespaceDivision = 'Mine'",
+        "TemporalNamespaceDivision IN ('Mine', 'Other')",
+        "TemporalNamespaceDivision STARTS_WITH 'M'",
+        "TemporalNamespaceDivision IS NOT NULL",
+        "TemporalNamespaceDivision IS NULL",
+        "NamespaceDivision = 'Mine'",
+        all_of_them,
+    ):
+        query = f"ConformanceKeyword = '{color}' AND {condition}"
+        listing = build(wf.ListWorkflowExecutionsRequest, namespace=NAMESPACE, query=query)
+        listed = await call(env, listing, wf.ListWorkflowExecutionsResponse)
+        record.note(condition, [item.execution.workflow_id for item in listed.executions])
+        count.query = f"{query} GROUP BY ExecutionStatus"
+        counted = await call(env, count, wf.CountWorkflowExecutionsResponse)
+        record.note(f"count {condition}", counted)
+    count.query = f"ConformanceKeyword = '{color}' GROUP BY TemporalNamespaceDivision"
+    await record.call("by division", call(env, count, wf.CountWorkflowExecutionsResponse))
+    mine = env.name("wf-Mine")
+    by_id = build(
+        wf.ListOpenWorkflowExecutionsRequest,
+        namespace=NAMESPACE,
+        start_time_filter={},
+        execution_filter={"workflow_id": mine},
+    )
+    opened = await call(env, by_id, wf.ListOpenWorkflowExecutionsResponse)
+    record.note("open by id", len(opened.executions))
+    for division in ("plain", "Mine", "Other"):
+        await Driver(env, workflow=f"wf-{division}").terminate()
+    closed = build(
+        wf.ListClosedWorkflowExecutionsRequest,
+        namespace=NAMESPACE,
+        start_time_filter={},
+        execution_filter={"workflow_id": mine},
+    )
+    found = await call(env, closed, wf.ListClosedWorkflowExecutionsResponse)
+    record.note("closed by id", len(found.executions))
     return record
 
 

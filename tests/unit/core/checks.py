@@ -72,6 +72,8 @@ def event_ids_are_contiguous(driver: Driver, run: Run) -> None:
 def rows_say_what_memory_says(driver: Driver, run: Run) -> None:
     loaded = driver.rows.load(run.key.run_id)
     assert contents(loaded) == contents(run)
+    assert list(loaded.activities) == list(run.activities)
+    assert list(loaded.timers) == list(run.timers)
     assert _still_due(loaded) == _still_due(run)
     assert loaded.next_deadline() == run.next_deadline()
     kinds = Counter(item.kind for item in driver.rows.runs[run.key.run_id].items)

@@ -22,6 +22,7 @@ from perdure.core.activity.tasks import dispatch_task
 from perdure.core.commit import Commit, DispatchTask, TaskType, TimerRow
 from perdure.core.errors import NotFoundError, ServiceError
 from perdure.core.protobuf import seconds
+from perdure.core.visibility.query import ValueType
 from perdure.core.workflow import close, completion, signals
 from perdure.core.workflow.deadlines import fire_due
 from perdure.core.workflow.settings import WorkflowSettings
@@ -94,6 +95,7 @@ class Driver:
         self.ids = CountingIds()
         self.settings = settings or WorkflowSettings()
         self.sticky_pollers = {STICKY_QUEUE}
+        self.search_attributes: dict[str, ValueType] = {}
         self.runs: dict[str, Run] = {}
         self.commits: list[Commit] = []
         self.fused: list[Taken] = []
@@ -134,10 +136,9 @@ class Driver:
         before = self._snapshot()
         try:
             result = act(step)
-        except NeedsStartEvent:
+        except NeedsStartEvent as needed:
             assert self._snapshot() == before, "changed, then needed the start event"
-            run = self.current if not step.runs else next(iter(step.runs.values())).run
-            assert run is not None
+            run = needed.run
             run.start_event = self.rows.history(run.key.run_id)[0]
             return self._step(act)
         except ServiceError:
@@ -167,7 +168,7 @@ class Driver:
             settings=self.settings,
             namespace="default",
             retention=seconds(86_400),
-            search_attributes={},
+            search_attributes=self.search_attributes,
             has_poller=self.sticky_pollers.__contains__,
             tail_budget=1 << 20,
         )

@@ -87,10 +87,15 @@ class Rows:
             rows.events += history.History.FromString(batch.blob).events
 
     def load(self, run_id: str) -> Run:
-        """Returns a run as a restarted server would see it."""
+        """Returns a run as a restarted server would see it.
+
+        A store has an order of its own, which is nobody's to rely on: here the items come by their
+        keys' text, the last one first.
+        """
         rows = self.runs[run_id]
         key = RunKey(self.namespace_id, self.workflow_id, run_id)
-        return load_run(key, rows.version, rows.start, rows.state, rows.items)
+        items = dict(sorted(rows.items.items(), reverse=True))
+        return load_run(key, rows.version, rows.start, rows.state, items)
 
     def history(self, run_id: str) -> list[history.HistoryEvent]:
         """Returns a run's events."""

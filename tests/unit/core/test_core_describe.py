@@ -104,6 +104,23 @@ def test_an_activity_through_its_states() -> None:
     assert not activity().HasField("next_attempt_schedule_time")
 
 
+def test_activities_are_shown_in_the_order_of_their_schedules_also_after_a_restart() -> None:
+    driver = Driver()
+    driver.start()
+    names = [f"activity {number}" for number in range(12)]
+    driver.complete(
+        driver.take_workflow_task(), *(schedule_activity(name, QUEUE) for name in names)
+    )
+    driver.fail_activity(driver.take_activity(), application_failure("broken"))
+
+    def shown() -> list[str]:
+        return [pending.activity_id for pending in describe(driver.run()).pending_activities]
+
+    assert shown() == names
+    driver.forget()
+    assert shown() == names
+
+
 def test_a_closed_run_has_nothing_pending() -> None:
     driver = Driver()
     driver.start(memo={"fields": {"old": payload("1")}})

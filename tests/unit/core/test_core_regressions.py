@@ -11,11 +11,12 @@ from conformance.commands import (
     cancel_timer,
     complete_workflow,
     continue_as_new,
+    fail_workflow,
     schedule_activity,
     start_timer,
 )
 from conformance.driver import application_failure
-from perdure.core.protobuf import LONGEST_DURATION, seconds
+from perdure.core.protobuf import LONGEST_DURATION, seconds, timestamp_ns
 from perdure.core.workflow.state import RUNNING
 from unit.core.checks import Checker
 from unit.core.driver import EPOCH_START, QUEUE, Driver
@@ -204,3 +205,42 @@ def test_timeouts_of_the_next_run_fit_into_each_other(
         run, task = said.workflow_run_timeout.seconds, said.workflow_task_timeout.seconds
         assert (run, task) == timeouts
     Checker(driver).check()
+
+
+def last_event_time(driver: Driver, run_id: str) -> int:
+    return timestamp_ns(driver.rows.history(run_id)[-1].event_time)
+
+
+def test_a_run_that_continues_another_does_not_begin_before_its_end() -> None:
+    driver = Driver()
+    driver.start(workflow_execution_timeout={"seconds": 100})
+    driver.advance(seconds(5))
+    taken = driver.take_workflow_task()
+    driver.now -= seconds(60)
+    driver.complete(taken, continue_as_new(QUEUE))
+    start = driver.run().start
+    assert start.start_time == last_event_time(driver, "run-1") == EPOCH_START + seconds(5)
+    assert timestamp_ns(driver.rows.history("run-2")[0].event_time) == start.start_time
+    Checker(driver).check()
+
+
+def test_a_retried_run_does_not_begin_before_the_end_of_the_failed_one() -> None:
+    driver = Driver()
+    driver.start(retry_policy={"maximum_attempts": 2})
+    driver.advance(seconds(5))
+    taken = driver.take_workflow_task()
+    driver.now -= seconds(60)
+    driver.complete(taken, fail_workflow(application_failure("broken")))
+    start = driver.run().start
+    assert start.start_time == last_event_time(driver, "run-1") == EPOCH_START + seconds(5)
+    assert start.execution_time == start.start_time + seconds(1)
+    assert driver.run().state.first_workflow_task_due == start.execution_time
+
+
+def test_a_new_run_of_a_workflow_id_does_not_begin_before_the_end_of_the_last_one() -> None:
+    driver = running(complete_workflow())
+    driver.now -= seconds(60)
+    driver.start(request_id="again", workflow_execution_timeout={"seconds": 10})
+    start = driver.run().start
+    assert start.start_time == last_event_time(driver, "run-1")
+    assert start.execution_expiration_time == start.start_time + seconds(10)

@@ -156,7 +156,14 @@ def test_defaults_leave_alone_what_is_given() -> None:
         ({"initial_interval": {"seconds": -1}, "maximum_attempts": 1}, None),
         (
             {"initial_interval": {"seconds": -1}},
-            "invalid InitialInterval set on retry policy: negative duration.",
+            "invalid InitialInterval set on retry policy: negative duration",
+        ),
+        (
+            {"maximum_interval": {"seconds": 1, "nanos": -1}},
+            (
+                "invalid MaximumInterval set on retry policy: "
+                "duration has seconds and nanos with different signs"
+            ),
         ),
         (
             {"backoff_coefficient": 0.5},
@@ -164,7 +171,7 @@ def test_defaults_leave_alone_what_is_given() -> None:
         ),
         (
             {"maximum_interval": {"seconds": -1}},
-            "invalid MaximumInterval set on retry policy: negative duration.",
+            "invalid MaximumInterval set on retry policy: negative duration",
         ),
         (
             {"initial_interval": {"seconds": 2}, "maximum_interval": {"seconds": 1}},

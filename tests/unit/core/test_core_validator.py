@@ -15,17 +15,23 @@ from conformance.commands import (
     fail_workflow,
     record_marker,
     schedule_activity,
+    search_value,
     start_timer,
     upsert_memo,
 )
 from conformance.rpc import build
+from perdure.core.commit import TaskType
 from perdure.core.errors import InvalidArgumentError
+from perdure.core.protobuf import seconds
+from perdure.core.visibility.query import ValueType
 from perdure.core.workflow.settings import WorkflowSettings
 from unit.core.checks import Checker
 from unit.core.driver import QUEUE, Driver, Taken
 
 LONG = "x" * 1001
 NEGATIVE = {"seconds": -1}
+MIXED = {"seconds": 1, "nanos": -1}
+SIGNS = "duration has seconds and nanos with different signs"
 BAD_STATE = "invalid history builder state for action: add-"
 SUFFIX = 'WorkflowType=Conformance TaskQueue=name:"queue"  kind:TASK_QUEUE_KIND_NORMAL'
 ACTIVITY, TIMER = "BadScheduleActivityAttributes: ", "BadStartTimerAttributes: "
@@ -36,10 +42,16 @@ def activity(name: str = "new", **fields: Any) -> Command:
     return schedule_activity(name, QUEUE, **fields)
 
 
+def attributes(**values: str) -> dict[str, Any]:
+    fields = {name: search_value("Int", value) for name, value in values.items()}
+    return {"search_attributes": {"indexed_fields": fields}}
+
+
 @pytest.fixture
 def driver() -> Driver:
     """A run with an activity of event 5 and the timer "t"; its next workflow task is pending."""
     driver = Driver(WorkflowSettings(max_pending_activities=3))
+    driver.search_attributes = {"Number": ValueType.INT}
     driver.start()
     driver.complete(
         driver.take_workflow_task(), schedule_activity("a", QUEUE), start_timer("t", 60)
@@ -81,6 +93,32 @@ BAD = {
     "activity with a negative timeout": (
         [activity(heartbeat_timeout=NEGATIVE)],
         f"{ACTIVITY}invalid HeartbeatTimeout: negative duration",
+    ),
+    "activity with a timeout of two signs": (
+        [activity(start_to_close_timeout=MIXED)],
+        f"{ACTIVITY}invalid StartToCloseTimeout: {SIGNS}",
+    ),
+    "activity with a policy of two signs": (
+        [activity(retry_policy={"initial_interval": {"seconds": -1, "nanos": 1}})],
+        f"{ACTIVITY}invalid InitialInterval set on retry policy: {SIGNS}",
+    ),
+    "timer of two signs": (
+        [command("START_TIMER", {"timer_id": "u", "start_to_fire_timeout": MIXED})],
+        (f"{TIMER}An invalid StartToFireTimeout is set on StartTimerCommand: {SIGNS}. TimerId=u"),
+    ),
+    "continue-as-new with a backoff of two signs": (
+        [continue_as_new(QUEUE, backoff_start_interval=MIXED)],
+        (
+            f"{CONTINUE}Invalid BackoffStartInterval on ContinueAsNewWorkflowExecutionCommand: "
+            f"{SIGNS}. {SUFFIX}"
+        ),
+    ),
+    "continue-as-new with a policy of two signs": (
+        [continue_as_new(QUEUE, retry_policy={"initial_interval": MIXED})],
+        (
+            f"{CONTINUE}invalid WorkflowRetryPolicy on ContinueAsNewWorkflowExecutionCommand: "
+            f"invalid InitialInterval set on retry policy: {SIGNS}. {SUFFIX}"
+        ),
     ),
     "activity with a bad policy": (
         [activity(retry_policy={"maximum_attempts": -1})],
@@ -164,7 +202,7 @@ BAD = {
         [continue_as_new(QUEUE, retry_policy={"backoff_coefficient": 0.1})],
         (
             f"{CONTINUE}invalid WorkflowRetryPolicy on ContinueAsNewWorkflowExecutionCommand: "
-            f"BackoffCoefficient cannot be less than 1 on retry policy. {SUFFIX}"
+            f"BackoffCoefficient cannot be less than 1 on retry policy.. {SUFFIX}"
         ),
     ),
     "continue-as-new of a long type": (
@@ -172,6 +210,18 @@ BAD = {
         (
             f"{CONTINUE}WorkflowType on ContinueAsNewWorkflowExecutionCommand exceeds length "
             f"limit. WorkflowType={LONG} Length=1001 Limit=1000"
+        ),
+    ),
+    "continue-as-new with an unknown attribute": (
+        [continue_as_new(QUEUE, **attributes(Nope="1"), workflow_run_timeout=NEGATIVE)],
+        "BadSearchAttributes: Namespace default has no mapping defined for search attribute Nope",
+    ),
+    "continue-as-new with an attribute of another type": (
+        [continue_as_new(QUEUE, **attributes(Number='"a"'))],
+        (
+            "BadSearchAttributes: invalid SearchAttributes on "
+            "ContinueAsNewWorkflowExecutionCommand: invalid value for search attribute Number of "
+            f"type Int: a. {SUFFIX}"
         ),
     ),
     "marker without attributes": (
@@ -263,3 +313,20 @@ def test_unknown_commands_are_refused(driver: Driver, taken: Taken, number: int,
     with pytest.raises(InvalidArgumentError, match=rf"^unknown command type: {name}$"):
         driver.complete(taken, unknown)
     assert driver.complete(taken) == ""
+
+
+def test_a_worker_that_errs_again_waits_for_its_next_attempt(driver: Driver, taken: Taken) -> None:
+    assert driver.complete(taken, start_timer("", 1)) != ""
+    second = driver.take_workflow_task()
+    before = driver.rows.history("run-1")
+    assert (
+        driver.complete(second, start_timer("", 1))
+        == f"{TIMER}TimerId is not set on StartTimerCommand."
+    )
+    assert not driver.pending(TaskType.WORKFLOW)
+    assert driver.rows.history("run-1") == before
+    driver.advance(seconds(10))
+    third = driver.take_workflow_task()
+    assert driver.run().state.workflow_task.attempt == 3
+    assert driver.complete(third, complete_workflow()) == ""
+    Checker(driver).check()

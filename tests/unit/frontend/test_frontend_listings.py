@@ -1,5 +1,6 @@
 """Listing and counting workflows over a store with rows in it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,12 +48,15 @@ def row(world: World, number: int, status: int) -> VisibilityRow:
     )
 
 
-async def fill(world: World, statuses: list[int]) -> None:
-    """Commits a run for each status."""
+async def fill(world: World, statuses: list[int], *, division: str = "") -> None:
+    """Commits a run for each status, in a division of the namespace if one is given."""
     shard = await world.store.acquire_shard(0, SLOT_COUNT - 1, "test")
     commits = []
     for number, status in enumerate(statuses):
         shown = row(world, number, status)
+        if division:
+            values = {**shown.search_values, "TemporalNamespaceDivision": division}
+            shown = replace(shown, search_values=values)
         commits.append(
             Commit(
                 namespace_id=world.default.id,
@@ -199,3 +203,22 @@ async def test_old_listings_filter_by_fields(
         await fill(world, [COMPLETED, RUNNING, FAILED, RUNNING])
         found = await ids(client, rpc, **fields)
     assert found == [f"workflow-{number}" for number in expected]
+
+
+async def test_runs_of_a_division_are_listed_only_where_it_is_named() -> None:
+    async with serving_frontend() as (world, client):
+        await fill(world, [RUNNING, COMPLETED], division="Mine")
+        assert await ids(client) == []
+        assert await ids(client, query="WorkflowId = 'workflow-0'") == []
+        assert await ids(client, "ListOpenWorkflowExecutions") == []
+        assert await ids(client, "ListClosedWorkflowExecutions") == []
+        named = "TemporalNamespaceDivision = 'Mine'"
+        assert await ids(client, query=named) == ["workflow-0", "workflow-1"]
+        counts = [
+            (await client.call("CountWorkflowExecutions", request)).count
+            for request in (
+                wf.CountWorkflowExecutionsRequest(namespace="default"),
+                wf.CountWorkflowExecutionsRequest(namespace="default", query=named),
+            )
+        ]
+    assert counts == [0, 2]

@@ -18,6 +18,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import Code, NamespaceNotFoundError, UnavailableError
 from perdure.persistence.ports import NamespaceRow
+from perdure.rpc.clients import Namespace
 from perdure.rpc.namespaces import MISS_INTERVAL_SECONDS, NamespaceRegistry
 from unit.frontend.world import Client, World, serving_frontend
 
@@ -269,9 +270,8 @@ async def test_ensuring_a_namespace_twice_makes_it_once() -> None:
     first = await world.namespaces.ensure("mine", retention_seconds=DAY)
     other = NamespaceRegistry(metadata=world.store, clock=world.clock, ids=world.ids)
     assert await other.ensure("mine", retention_seconds=DAY) == first
-    system = await other.ensure("sys", retention_seconds=DAY, namespace_id="id", description="d")
-    assert system.id == "id"
-    assert other.describe(system).namespace_info.description == "d"
-    assert [row.name for row in other.rows()] == sorted(
-        ("mine", "sys"), key=lambda name: {"mine": first.id, "sys": "id"}[name]
-    )
+    system = await other.ensure_system()
+    assert system == Namespace("32049b68-7872-4094-8e63-d0dd59896a83", "temporal-system")
+    assert await world.namespaces.ensure_system() == system
+    ids = {row.name: row.id for row in other.rows()}
+    assert ids == {"mine": first.id, "temporal-system": system.id}

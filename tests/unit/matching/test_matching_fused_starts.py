@@ -3,10 +3,18 @@
 import asyncio
 
 from perdure.matching.polling import EMPTY
-from perdure.rpc.clients import Encoded
-from unit.matching.world import ACTIVITIES, WORKFLOWS, World, response_to, run, settle, task_of
+from unit.matching.world import (
+    ACTIVITIES,
+    WORKFLOWS,
+    World,
+    response_to,
+    response_with,
+    run,
+    settle,
+    task_of,
+)
 
-FUSED = Encoded(b"fused")
+FUSED = response_with("fused")
 
 
 def test_without_a_waiting_poller_there_is_none_to_reserve() -> None:

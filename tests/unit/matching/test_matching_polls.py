@@ -276,8 +276,8 @@ def test_a_worker_that_shuts_down_has_its_own_polls_ended() -> None:
         workflow = await world.waiting_poll(key="leaves")
         activity = await world.waiting_poll(ACTIVITIES, key="leaves")
         other, anonymous = await world.waiting_poll(key="stays"), await world.waiting_poll()
-        assert world.engine.cancel_polls(WORKFLOWS.namespace_id, "queue", "leaves") == 2
-        assert world.engine.cancel_polls(WORKFLOWS.namespace_id, "queue", "") == 0
+        assert await world.engine.cancel_polls(WORKFLOWS.namespace_id, "queue", "leaves") == 2
+        assert await world.engine.cancel_polls(WORKFLOWS.namespace_id, "queue", "") == 0
         assert await workflow == EMPTY
         assert await activity == EMPTY
         assert world.loop.time() == 0

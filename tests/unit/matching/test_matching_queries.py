@@ -38,10 +38,10 @@ def test_a_waiting_poller_gets_a_query_and_its_answer_is_passed_on() -> None:
             task_queue="queue",
             query_task_id="query",
         )
-        world.engine.respond_query_task_completed("query", ANSWER)
+        await world.engine.respond_query_task_completed("query", ANSWER)
         assert await query == QueryOutcome(ANSWER)
         with pytest.raises(NotFoundError, match="query task not found, or already expired"):
-            world.engine.respond_query_task_completed("query", ANSWER)
+            await world.engine.respond_query_task_completed("query", ANSWER)
 
     run(scenario)
 
@@ -53,7 +53,7 @@ def test_a_query_waits_for_a_poller_and_goes_before_tasks() -> None:
         world.commit(task_of(1))
         assert token_of(await world.poll()).query_task_id == "query"
         assert await world.poll() == response_to(task_of(1))
-        world.engine.respond_query_task_completed("query", ANSWER)
+        await world.engine.respond_query_task_completed("query", ANSWER)
         await query
 
     run(scenario)
@@ -66,7 +66,7 @@ def test_a_query_of_a_poller_that_vanished_goes_to_another() -> None:
         await asyncio.sleep(0)
         gone.cancel()
         assert token_of(await stays).query_task_id == "query"
-        world.engine.respond_query_task_completed("query", ANSWER)
+        await world.engine.respond_query_task_completed("query", ANSWER)
         await query
 
     run(scenario)
@@ -89,7 +89,7 @@ def test_a_query_that_a_worker_does_not_answer_in_time_is_late() -> None:
         with pytest.raises(DeadlineExceededError):
             await query
         with pytest.raises(NotFoundError):
-            world.engine.respond_query_task_completed("query", ANSWER)
+            await world.engine.respond_query_task_completed("query", ANSWER)
 
     run(scenario)
 
@@ -102,7 +102,7 @@ def test_a_query_whose_caller_is_gone_is_not_passed_on() -> None:
         world.commit(task_of(1))
         assert await world.poll() == response_to(task_of(1))
         with pytest.raises(NotFoundError):
-            world.engine.respond_query_task_completed("query", ANSWER)
+            await world.engine.respond_query_task_completed("query", ANSWER)
 
     run(scenario)
 

@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+from temporalio.api.enums.v1 import task_queue_pb2 as enums
 from temporalio.api.taskqueue.v1.message_pb2 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
@@ -33,6 +34,11 @@ from simulation.loop import SimulatedLoop
 NAMESPACE = Namespace("11111111-2222-3333-4444-555555555555", "default")
 WORKFLOWS = TaskQueueKey(NAMESPACE.id, "queue", TaskType.WORKFLOW)
 ACTIVITIES = TaskQueueKey(NAMESPACE.id, "queue", TaskType.ACTIVITY)
+
+_RESPONSES = {
+    TaskType.WORKFLOW: wf.PollWorkflowTaskQueueResponse,
+    TaskType.ACTIVITY: wf.PollActivityTaskQueueResponse,
+}
 
 T = TypeVar("T")
 
@@ -113,6 +119,9 @@ class History:
         self.rows.write(task)
         self.hint(task)
 
+    async def sticky_queue_unpolled(self, task: DispatchTask) -> None:
+        raise AssertionError("matching does not ask for that")
+
 
 class World:
     """An engine, its rows, its history, and pollers."""
@@ -149,21 +158,49 @@ class World:
         seconds: float = 60.0,
         tasks_per_second: float | None = None,
     ) -> asyncio.Task[Encoded]:
-        """Starts a poll."""
+        """Starts a poll; its answer lacks what `advised_poll` tells apart."""
+
+        async def answer() -> Encoded:
+            response = await self._poll(queue, identity, key, seconds, tasks_per_second)
+            return without_advice(queue, response)
+
+        return self.loop.create_task(answer())
+
+    async def advised_poll(
+        self, queue: TaskQueueKey = WORKFLOWS, *, sticky_of: str = ""
+    ) -> tuple[int, int]:
+        """Polls; returns the answer's backlog count, and by how many polls to change (0: none)."""
+        response = await self._poll(queue, "worker", "", 60.0, None, sticky_of=sticky_of)
+        message = _RESPONSES[queue.task_type].FromString(response)
+        assert message.task_token, "it got a task"
+        count = getattr(message, "backlog_count_hint", 0)
+        return count, message.poller_scaling_decision.poll_request_delta_suggestion
+
+    async def _poll(
+        self,
+        queue: TaskQueueKey,
+        identity: str,
+        key: str,
+        seconds: float,
+        tasks_per_second: float | None,
+        *,
+        sticky_of: str = "",
+    ) -> Encoded:
         named = TaskQueue(name=queue.name)
+        if sticky_of:
+            named.kind = enums.TASK_QUEUE_KIND_STICKY
+            named.normal_name = sticky_of
         if queue.task_type is TaskType.ACTIVITY:
             activity = wf.PollActivityTaskQueueRequest(
                 task_queue=named, identity=identity, worker_instance_key=key
             )
             if tasks_per_second is not None:
                 activity.task_queue_metadata.max_tasks_per_second.value = tasks_per_second
-            coroutine = self.engine.poll_activity_task_queue(NAMESPACE, activity, seconds)
-        else:
-            workflow = wf.PollWorkflowTaskQueueRequest(
-                task_queue=named, identity=identity, worker_instance_key=key
-            )
-            coroutine = self.engine.poll_workflow_task_queue(NAMESPACE, workflow, seconds)
-        return self.loop.create_task(coroutine)
+            return await self.engine.poll_activity_task_queue(NAMESPACE, activity, seconds)
+        workflow = wf.PollWorkflowTaskQueueRequest(
+            task_queue=named, identity=identity, worker_instance_key=key
+        )
+        return await self.engine.poll_workflow_task_queue(NAMESPACE, workflow, seconds)
 
     async def waiting_poll(
         self, queue: TaskQueueKey = WORKFLOWS, *, identity: str = "worker", key: str = ""
@@ -184,7 +221,20 @@ class World:
 
 
 def response_to(task: DispatchTask) -> Encoded:
-    return Encoded(task.run.workflow_id.encode())
+    return response_with(task.run.workflow_id)
+
+
+def response_with(token: str) -> Encoded:
+    response = wf.PollWorkflowTaskQueueResponse(task_token=token.encode())
+    return Encoded(response.SerializeToString())
+
+
+def without_advice(queue: TaskQueueKey, response: Encoded) -> Encoded:
+    message = _RESPONSES[queue.task_type].FromString(response)
+    message.ClearField("poller_scaling_decision")
+    if isinstance(message, wf.PollWorkflowTaskQueueResponse):
+        message.ClearField("backlog_count_hint")
+    return Encoded(message.SerializeToString())
 
 
 async def settle() -> None:

@@ -119,3 +119,12 @@ def test_a_busy_port_is_a_sentence(endpoint: MetricsEndpoint, metrics: Metrics) 
 def test_a_foreign_address_is_a_sentence(metrics: Metrics) -> None:
     with pytest.raises(ConfigError, match="cannot be served at"):
         serve_metrics(metrics, host="198.51.100.1", port=0)
+
+
+def test_an_ipv6_address(metrics: Metrics) -> None:
+    opened = serve_metrics(metrics, host="::1", port=0)
+    try:
+        with urllib.request.urlopen(f"http://[::1]:{opened.port}/metrics") as response:  # noqa: S310
+            assert response.status == 200
+    finally:
+        opened.close()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.visibility import catalogue
 from perdure.core.visibility.lexer import MAX_QUERY_BYTES, MAX_TOKENS
-from perdure.core.visibility.parser import MAX_NESTING, parse_query
+from perdure.core.visibility.parser import MAX_NESTING, outside_divisions, parse_query
 from perdure.core.visibility.query import (
     And,
     Attribute,
@@ -175,3 +175,45 @@ _WORDS = st.sampled_from(
 @given(st.lists(_WORDS, max_size=30).map(" ".join) | st.text(max_size=60))
 def test_any_text_is_taken_or_refused(query: str) -> None:
     assert answer(query)
+
+
+def test_runs_of_a_division_are_hidden_from_queries_that_name_none() -> None:
+    ordinary = Comparison(catalogue.NAMESPACE_DIVISION, Operator.IS_NULL)
+    assert parse_query("", TYPES).visible == ordinary
+    assert parse_query("GROUP BY ExecutionStatus", TYPES).visible == ordinary
+    either = "MyKeyword = 'a' OR MyKeyword = 'b'"
+    assert parse_query(either, TYPES).visible == And((where(either), ordinary))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "TemporalNamespaceDivision = 'x'",
+        "NamespaceDivision IS NULL",
+        "MyKeyword = 'a' AND NOT (MyInt = 1 OR TemporalNamespaceDivision != 'x')",
+    ],
+)
+def test_a_query_that_names_a_division_sees_what_it_says(query: str) -> None:
+    parsed = parse_query(query, TYPES)
+    assert parsed.visible == parsed.where != outside_divisions(parsed.where)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ScheduledById", Attribute("TemporalScheduledById", ValueType.KEYWORD)),
+        ("TemporalBuildIds", Attribute("BuildIds", ValueType.KEYWORD_LIST)),
+        ("TemporalExecutionStatus", catalogue.STATUS),
+        ("WorkerDeployment", Attribute("TemporalWorkerDeployment", ValueType.KEYWORD)),
+    ],
+)
+def test_a_built_in_attribute_is_found_with_the_prefix_and_without(
+    name: str, expected: Attribute
+) -> None:
+    assert catalogue.find(name, TYPES) == expected
+
+
+def test_a_custom_attribute_comes_before_another_name_of_a_built_in_one() -> None:
+    custom = {"PauseInfo": ValueType.INT}
+    assert catalogue.find("PauseInfo", custom) == Attribute("PauseInfo", ValueType.INT)
+    assert catalogue.find("TemporalMyInt", TYPES) is None

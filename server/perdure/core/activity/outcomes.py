@@ -1,7 +1,8 @@
 """What a worker's answer about an activity does to the run, and what its timeouts do.
 
 A task token names the attempt that it was given with; an answer to any other attempt is refused.
-Answers by activity id speak of whatever attempt there is.
+Answers by activity id speak of whatever attempt there is. How each attempt ended is noted for
+whoever counts, when and as the real server counts it.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 from perdure.core import retry
 from perdure.core.activity import transitions
 from perdure.core.activity.state import ActivityStatus, next_timeout, status
+from perdure.core.commit import ActivityEnding, ActivityOutcome
 from perdure.core.errors import InvalidArgumentError, NotFoundError
 from perdure.core.workflow.signals import after_external_event, require_open
 from perdure.core.workflow.step import RunStep
@@ -78,7 +80,7 @@ def complete(
 ) -> stored.ActivityInfo:
     """Completes an activity."""
     activity = find(change)
-    _ensure_started(change, activity, identity)
+    started_time = _ensure_started(change, activity, identity)
     activity.build_id = build_id
 
     def fill(event: history.HistoryEvent, started_event_id: int) -> None:
@@ -90,16 +92,42 @@ def complete(
             attributes.result.CopyFrom(result)
 
     transitions.close(activity, change, events.EVENT_TYPE_ACTIVITY_TASK_COMPLETED, fill)
+    _note(change, activity, ActivityEnding.COMPLETED, started_time)
     after_external_event(change)
     return activity
 
 
-def _ensure_started(change: RunStep, activity: stored.ActivityInfo, identity: str) -> None:
+def _ensure_started(change: RunStep, activity: stored.ActivityInfo, identity: str) -> int:
+    """Returns when a worker took the attempt, 0 when none had."""
+    taken = activity.started_time
     # Answered by id before any worker took it: the history shows it as started by who answered.
     if status(activity) is ActivityStatus.BACKING_OFF:
         transitions.retry_comes(activity, change)
     if status(activity) is ActivityStatus.SCHEDULED:
         transitions.start(activity, change, request_id="", identity=identity)
+    return taken
+
+
+def _note(
+    change: RunStep,
+    activity: stored.ActivityInfo,
+    ending: ActivityEnding,
+    started_time: int,
+    timeout: str = "",
+) -> None:
+    """Notes how an attempt ended, after the transition that ended it."""
+    change.outcomes.append(
+        ActivityOutcome(
+            ending=ending,
+            activity_type=activity.activity_type,
+            task_queue=activity.task_queue,
+            workflow_type=change.run.start.workflow_type,
+            closed=status(activity) is ActivityStatus.CLOSED,
+            start_to_close=change.now - started_time if started_time else None,
+            schedule_to_close=change.now - activity.scheduled_time,
+            timeout=timeout,
+        )
+    )
 
 
 def fail(
@@ -113,13 +141,14 @@ def fail(
 ) -> retry.Decision:
     """Ends an attempt with a failure; the activity backs off, or fails for good."""
     activity = find(change)
-    _ensure_started(change, activity, identity)
+    started_time = _ensure_started(change, activity, identity)
     activity.build_id = build_id
     if heartbeat_details is not None:
         activity.heartbeat_details.CopyFrom(heartbeat_details)
     decision = _decide(change, activity, failure)
     if decision.retries:
         transitions.back_off(activity, change, failure, decision.delay)
+        _note(change, activity, ActivityEnding.FAILED, started_time)
         return decision
 
     def fill(event: history.HistoryEvent, started_event_id: int) -> None:
@@ -131,6 +160,7 @@ def fail(
         attributes.retry_state = decision.state
 
     transitions.close(activity, change, events.EVENT_TYPE_ACTIVITY_TASK_FAILED, fill)
+    _note(change, activity, ActivityEnding.FAILED, started_time)
     after_external_event(change)
     return decision
 
@@ -164,7 +194,7 @@ def cancel(
             "unable to mark activity as canceled without activity being request canceled first"
         )
     requested = activity.cancel_requested_event_id
-    _ensure_started(change, activity, identity)
+    started_time = _ensure_started(change, activity, identity)
 
     def fill(event: history.HistoryEvent, started_event_id: int) -> None:
         attributes = event.activity_task_canceled_event_attributes
@@ -176,6 +206,7 @@ def cancel(
             attributes.details.CopyFrom(details)
 
     transitions.close(activity, change, events.EVENT_TYPE_ACTIVITY_TASK_CANCELED, fill)
+    _note(change, activity, ActivityEnding.CANCELED, started_time)
     after_external_event(change)
     return activity
 
@@ -201,6 +232,7 @@ def time_passed(change: RunStep, activity: stored.ActivityInfo) -> None:
 def _time_out(
     change: RunStep, activity: stored.ActivityInfo, timeout_type: enums.TimeoutType.ValueType
 ) -> None:
+    started_time, name = activity.started_time, _TIMEOUT_NAMES[timeout_type]
     failure = timeout_failure(timeout_type)
     if timeout_type in (
         enums.TIMEOUT_TYPE_SCHEDULE_TO_START,
@@ -211,6 +243,7 @@ def _time_out(
         decision = _decide(change, activity, failure)
     if decision.retries:
         transitions.back_off(activity, change, failure, decision.delay)
+        _note(change, activity, ActivityEnding.TIMED_OUT, started_time, name)
         return
     if (
         decision.state == enums.RETRY_STATE_TIMEOUT
@@ -231,6 +264,7 @@ def _time_out(
         attributes.retry_state = decision.state
 
     transitions.close(activity, change, events.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT, fill)
+    _note(change, activity, ActivityEnding.TIMED_OUT, started_time, name)
     after_external_event(change)
 
 

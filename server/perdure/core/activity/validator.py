@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from temporalio.api.command.v1 import message_pb2 as commands
 
 from perdure.core import retry
-from perdure.core.protobuf import capped_ns, duration_ns
+from perdure.core.protobuf import capped_ns, duration_ns, duration_problem
 from perdure.core.workflow.settings import WorkflowSettings
 
 RESERVED_PREFIX = "/_sys/"
@@ -53,8 +53,8 @@ def _timeout_problem(
         ("StartToCloseTimeout", attributes.start_to_close_timeout),
         ("HeartbeatTimeout", attributes.heartbeat_timeout),
     ):
-        if duration_ns(duration) < 0:
-            return f"invalid {name}: negative duration"
+        if found := duration_problem(duration):
+            return f"invalid {name}: {found}"
     if not duration_ns(attributes.schedule_to_close_timeout) and not duration_ns(
         attributes.start_to_close_timeout
     ):

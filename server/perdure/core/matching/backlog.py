@@ -112,9 +112,14 @@ class Backlog:
         return self.unread and 2 * len(self._order) <= self._page_size
 
     @property
+    def waiting(self) -> int:
+        """About how many tasks no poller has."""
+        return len(self._order) + self._unheld
+
+    @property
     def approximate_count(self) -> int:
         """About how many tasks the queue has."""
-        return len(self._order) + len(self._in_flight) + self._unheld
+        return self.waiting + len(self._in_flight)
 
     @property
     def approximate_oldest(self) -> int:

@@ -67,31 +67,6 @@ def decode(payload: Payload, value_type: ValueType) -> SearchValue | None:
         raise ValueError(go_format(wrong.value)) from None
 
 
-def decode_search_attributes(
-    attributes: SearchAttributes, types: Mapping[str, ValueType]
-) -> dict[str, SearchValue]:
-    """Returns the values that queries compare with, by name.
-
-    What has no type, because it was removed from the namespace since, is left out.
-
-    Args:
-        attributes: What `validate` has let pass.
-        types: The types of the namespace's own attributes, the predefined ones need not be there.
-
-    Raises:
-        InvalidArgumentError: A value is not of its attribute's type.
-    """
-    values = {}
-    for name, payload in attributes.indexed_fields.items():
-        value_type = PREDEFINED.get(name) or types.get(name)
-        if value_type is None:
-            continue
-        value = _decode_named(name, payload, value_type)
-        if value is not None:
-            values[name] = value
-    return values
-
-
 def searchable_values(
     attributes: SearchAttributes, types: Mapping[str, ValueType]
 ) -> dict[str, SearchValue]:
@@ -130,36 +105,56 @@ def validate(
         InvalidArgumentError: A name is unknown or the system's, a value is of another type or
             too large, or there are too many.
     """
-    fields = attributes.indexed_fields
-    if not fields:
+    if not attributes.indexed_fields:
         return
-    names = sorted(fields)
-    for name in names:
+    check_names(attributes, types, namespace=namespace)
+    check_values(attributes, types, limits)
+    check_sizes(attributes, limits)
+
+
+def check_names(
+    attributes: SearchAttributes, types: Mapping[str, ValueType], *, namespace: str
+) -> None:
+    """Raises InvalidArgumentError for a name that the namespace does not know."""
+    for name in sorted(attributes.indexed_fields):
         if not (name in types or name in PREDEFINED or is_system(name)):
             raise InvalidArgumentError(
                 f"Namespace {namespace} has no mapping defined for search attribute {name}"
             )
-    if len(names) > limits.max_keys:
+
+
+def check_values(
+    attributes: SearchAttributes, types: Mapping[str, ValueType], limits: SearchAttributeLimits
+) -> None:
+    """Checks attributes whose names are known.
+
+    Raises:
+        InvalidArgumentError: There are too many, one is the system's, or a value is of another
+            type.
+    """
+    fields = attributes.indexed_fields
+    if len(fields) > limits.max_keys:
         raise InvalidArgumentError(
-            f"number of search attributes {len(names)} exceeds limit {limits.max_keys}"
+            f"number of search attributes {len(fields)} exceeds limit {limits.max_keys}"
         )
-    for name in names:
-        _validate_field(name, fields[name], types, limits)
-    if (size := attributes.ByteSize()) > limits.max_total_bytes:
+    for name in sorted(fields):
+        if is_system(name):
+            raise InvalidArgumentError(f"{name} attribute can't be set in SearchAttributes")
+        _decode_named(name, fields[name], PREDEFINED.get(name) or types[name])
+
+
+def check_sizes(attributes: SearchAttributes, limits: SearchAttributeLimits) -> None:
+    """Raises InvalidArgumentError when a value, or all together, are too large."""
+    fields = attributes.indexed_fields
+    for name in sorted(fields):
+        if (size := len(fields[name].data)) > limits.max_value_bytes:
+            raise InvalidArgumentError(
+                f"search attribute {name} value size {size} "
+                f"exceeds size limit {limits.max_value_bytes}"
+            )
+    if fields and (size := attributes.ByteSize()) > limits.max_total_bytes:
         raise InvalidArgumentError(
             f"total size of search attributes {size} exceeds size limit {limits.max_total_bytes}"
-        )
-
-
-def _validate_field(
-    name: str, payload: Payload, types: Mapping[str, ValueType], limits: SearchAttributeLimits
-) -> None:
-    if is_system(name):
-        raise InvalidArgumentError(f"{name} attribute can't be set in SearchAttributes")
-    _decode_named(name, payload, PREDEFINED.get(name) or types[name])
-    if (size := len(payload.data)) > limits.max_value_bytes:
-        raise InvalidArgumentError(
-            f"search attribute {name} value size {size} exceeds size limit {limits.max_value_bytes}"
         )
 
 

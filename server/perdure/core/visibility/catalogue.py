@@ -5,6 +5,7 @@ set by workflows like custom ones, but exist in every namespace.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from perdure.core.visibility.query import Attribute, ValueType
@@ -17,6 +18,8 @@ START_TIME: Final = Attribute("StartTime", _DATETIME, "start_time")
 WORKFLOW_ID: Final = Attribute("WorkflowId", _KEYWORD, "workflow_id")
 RUN_ID: Final = Attribute("RunId", _KEYWORD, "run_id")
 WORKFLOW_TYPE: Final = Attribute("WorkflowType", _KEYWORD, "workflow_type")
+NAMESPACE_DIVISION: Final = Attribute("TemporalNamespaceDivision", _KEYWORD)
+"""Whose workflows a run belongs to that is not an ordinary one, such as the scheduler's."""
 
 SYSTEM: Final[Mapping[str, Attribute]] = {
     attribute.name: attribute
@@ -47,7 +50,7 @@ PREDEFINED: Final[Mapping[str, ValueType]] = {
     "BinaryChecksums": ValueType.KEYWORD_LIST,
     "BuildIds": ValueType.KEYWORD_LIST,
     "TemporalChangeVersion": ValueType.KEYWORD_LIST,
-    "TemporalNamespaceDivision": ValueType.KEYWORD,
+    NAMESPACE_DIVISION.name: NAMESPACE_DIVISION.value_type,
     "TemporalPauseInfo": ValueType.KEYWORD_LIST,
     "TemporalReportedProblems": ValueType.KEYWORD_LIST,
     "TemporalSchedulePaused": ValueType.BOOL,
@@ -97,8 +100,23 @@ def builtin_types() -> dict[str, ValueType]:
 
 
 def find(name: str, custom: Mapping[str, ValueType]) -> Attribute | None:
-    """Returns the attribute of a name in a namespace whose own attributes are `custom`."""
+    """Returns the attribute of a name in a namespace whose own attributes are `custom`.
+
+    Built-in ones may also be called with the prefix that they lack, or without the one they have.
+    """
+    if (builtin := _builtin(name)) is not None:
+        return builtin
+    if name in custom:
+        return Attribute(name, custom[name])
+    shorter, longer = name.removeprefix(RESERVED_PREFIX), RESERVED_PREFIX + name
+    aliased = _builtin(shorter) or _builtin(longer)
+    return None if aliased is None else replace(aliased, alias=name)
+
+
+def _builtin(name: str) -> Attribute | None:
+    if name == NAMESPACE_DIVISION.name:
+        return NAMESPACE_DIVISION
     if (system := SYSTEM.get(name)) is not None:
         return system
-    value_type = PREDEFINED.get(name) or DERIVED.get(name) or custom.get(name)
+    value_type = PREDEFINED.get(name) or DERIVED.get(name)
     return None if value_type is None else Attribute(name, value_type)

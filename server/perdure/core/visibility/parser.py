@@ -2,7 +2,8 @@
 
 Rules that hold here: every name is a search attribute of the namespace, every operand has the
 attribute's type, every operator is one that its type has; whatever else parses is refused in the
-real server's words. Nesting is bounded, since stores walk the tree recursively.
+real server's words. Nesting is bounded, since stores walk the tree recursively. Runs that belong
+to a namespace division are hidden from whoever does not name that attribute.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from temporalio.api.enums.v1.workflow_pb2 import WorkflowExecutionStatus
 from perdure.core.commit import SearchValue
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.visibility import catalogue
-from perdure.core.visibility.catalogue import DURATION, STATUS, TYPE_NAMES
+from perdure.core.visibility.catalogue import DURATION, NAMESPACE_DIVISION, STATUS, TYPE_NAMES
 from perdure.core.visibility.query import (
     And,
     Attribute,
@@ -93,10 +94,28 @@ STATUS_NAMES: Final = {
 
 @dataclass(slots=True, frozen=True)
 class ParsedQuery:
-    """A query with its types checked. `group_by` is an attribute that Count groups by."""
+    """A query with its types checked.
+
+    Attributes:
+        where: The condition as it was written.
+        group_by: An attribute that Count groups by.
+        names_division: Whether the condition says which divisions of the namespace it means.
+    """
 
     where: VisibilityFilter
     group_by: Attribute | None = None
+    names_division: bool = False
+
+    @property
+    def visible(self) -> VisibilityFilter:
+        """What stores shall filter by."""
+        return self.where if self.names_division else outside_divisions(self.where)
+
+
+def outside_divisions(where: VisibilityFilter) -> VisibilityFilter:
+    """Returns a filter that also leaves out the runs that belong to a division."""
+    ordinary = Comparison(NAMESPACE_DIVISION, Operator.IS_NULL)
+    return ordinary if isinstance(where, Everything) else And((where, ordinary))
 
 
 def parse_query(text: str, custom: Mapping[str, ValueType]) -> ParsedQuery:
@@ -118,7 +137,7 @@ def parse_query(text: str, custom: Mapping[str, ValueType]) -> ParsedQuery:
     where = Everything() if tree.condition is None else converter.condition(tree.condition)
     group_by = converter.group_by(tree)
     converter.refuse_order(tree)
-    return ParsedQuery(where, group_by)
+    return ParsedQuery(where, group_by, converter.names_division)
 
 
 class _Converter:
@@ -126,6 +145,7 @@ class _Converter:
 
     def __init__(self, custom: Mapping[str, ValueType]) -> None:
         self._custom = custom
+        self.names_division = False
 
     def condition(self, node: Node, depth: int = 0) -> VisibilityFilter:
         if depth > MAX_NESTING:
@@ -151,9 +171,9 @@ class _Converter:
         if len(tree.group_by) > 1:
             raise _unsupported("'GROUP BY' clause supports only a single field")
         attribute = self._attribute(tree.group_by[0])
-        if attribute is not STATUS:
+        if attribute != STATUS:
             raise _unsupported(
-                f"'GROUP BY' clause is not supported for search attribute {attribute.name}"
+                f"'GROUP BY' clause is not supported for search attribute {attribute.label}"
             )
         return attribute
 
@@ -168,6 +188,7 @@ class _Converter:
         attribute = catalogue.find(node.name, self._custom)
         if attribute is None:
             raise InvalidArgumentError(f"invalid query: invalid search attribute: {node.name}")
+        self.names_division |= attribute == NAMESPACE_DIVISION
         return attribute
 
     def _predicate(self, node: Predicate) -> Comparison:
@@ -180,7 +201,7 @@ class _Converter:
         if operator in (Operator.BETWEEN, Operator.NOT_BETWEEN):
             if attribute.value_type in _WITHOUT_RANGES:
                 raise _invalid(
-                    f"cannot do range condition on search attribute '{attribute.name}'"
+                    f"cannot do range condition on search attribute '{attribute.label}'"
                     f" of type {TYPE_NAMES[attribute.value_type]}"
                 )
             return Comparison(attribute, operator, _operands(attribute, node))
@@ -188,14 +209,14 @@ class _Converter:
         if operator not in _supported(attribute):
             raise _unsupported(
                 f"operator '{node.operator}' not supported for"
-                f" {TYPE_NAMES[attribute.value_type]} type search attribute '{attribute.name}'"
+                f" {TYPE_NAMES[attribute.value_type]} type search attribute '{attribute.label}'"
             )
         return Comparison(attribute, operator, operands)
 
 
 def _supported(attribute: Attribute) -> frozenset[Operator]:
     # A status is compared by its number, which has no prefix.
-    return _ORDER if attribute is STATUS else _SUPPORTED[attribute.value_type]
+    return _ORDER if attribute == STATUS else _SUPPORTED[attribute.value_type]
 
 
 def _operands(attribute: Attribute, node: Predicate) -> tuple[SearchValue, ...]:
@@ -236,9 +257,9 @@ def _number(text: str) -> int | float:
 
 
 def _operand(attribute: Attribute, value: str | float | bool) -> SearchValue:
-    if attribute is STATUS:
+    if attribute == STATUS:
         return _status(attribute, value)
-    if attribute is DURATION:
+    if attribute == DURATION:
         return _duration(attribute, value)
     match attribute.value_type, value:
         case (ValueType.BOOL, bool()):
@@ -307,7 +328,7 @@ def _wrong_type(attribute: Attribute, value: str | float | bool) -> InvalidArgum
         case _:
             shown = f"{go_float(value)} (type: float64)"
     return _invalid(
-        f"invalid value type for search attribute {attribute.name} of type"
+        f"invalid value type for search attribute {attribute.label} of type"
         f" {TYPE_NAMES[attribute.value_type]}: {shown}"
     )
 

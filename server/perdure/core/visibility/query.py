@@ -1,6 +1,6 @@
 """A visibility query as a typed tree: what List and Count filter by, free of any SQL dialect."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from perdure.core.commit import SearchValue
@@ -39,11 +39,20 @@ class ValueType(Enum):
 
 @dataclass(slots=True, frozen=True)
 class Attribute:
-    """A search attribute: a system one is a field of VisibilityRow, named `column`."""
+    """A search attribute: a system one is a field of VisibilityRow, named `column`.
+
+    `alias` is what a query calls it, where that is another name than its own.
+    """
 
     name: str
     value_type: ValueType
     column: str | None = None
+    alias: str = field(default="", compare=False)
+
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return self.alias or self.name
 
 
 @dataclass(slots=True, frozen=True)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from google.protobuf.internal.containers import MessageMap
 from temporalio.api.command.v1 import message_pb2 as commands
 from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import command_type_pb2 as types
@@ -18,10 +17,9 @@ from perdure.core.visibility.attributes import add_types
 from perdure.core.workflow import close
 from perdure.core.workflow.next_run import begin_continued, begin_retry, retry_decision, start_event
 from perdure.core.workflow.step import RunStep, Step
+from perdure.core.workflow.upserts import merge
 from perdure.core.workflow.validator import CLOSING
 from perdure.proto import stored_pb2 as stored
-
-NULL_PAYLOAD_DATA = b"null"
 
 
 @dataclass(slots=True)
@@ -210,7 +208,7 @@ def _upsert_search_attributes(application: _Application, command: commands.Comma
     written.workflow_task_completed_event_id = application.completed_event_id
     written.search_attributes.CopyFrom(attributes.search_attributes)
     add_types(written.search_attributes, change.context.search_attributes)
-    _merge(
+    merge(
         change.run.attributes.search_attributes.indexed_fields,
         written.search_attributes.indexed_fields,
     )
@@ -224,25 +222,8 @@ def _modify_properties(application: _Application, command: commands.Command) -> 
     written = event.workflow_properties_modified_event_attributes
     written.workflow_task_completed_event_id = application.completed_event_id
     written.upserted_memo.CopyFrom(attributes.upserted_memo)
-    _merge(change.run.attributes.memo.fields, attributes.upserted_memo.fields)
+    merge(change.run.attributes.memo.fields, attributes.upserted_memo.fields)
     change.put_attributes()
-
-
-def _merge(
-    fields: MessageMap[str, common.Payload], upserted: MessageMap[str, common.Payload]
-) -> None:
-    for name, payload in upserted.items():
-        if _is_null(payload):
-            fields.pop(name, None)
-        else:
-            fields[name].CopyFrom(payload)
-
-
-def _is_null(payload: common.Payload) -> bool:
-    encoding = payload.metadata.get("encoding", b"")
-    if encoding == b"binary/null":
-        return True
-    return encoding == b"json/plain" and payload.data in (NULL_PAYLOAD_DATA, b"[]", b"")
 
 
 _APPLY: dict[int, Callable[[_Application, commands.Command], None]] = {

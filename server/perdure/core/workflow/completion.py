@@ -10,14 +10,17 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.errors import NotFoundError
 from perdure.core.protobuf import capped_ns, set_timestamp
 from perdure.core.workflow import commands
+from perdure.core.workflow.close import Termination, terminate
+from perdure.core.workflow.problems import Cause, CommandProblem
 from perdure.core.workflow.signals import require_open
 from perdure.core.workflow.step import RunStep, Step
-from perdure.core.workflow.validator import CommandProblem, first_problem
+from perdure.core.workflow.validator import first_problem
 from perdure.core.workflow_task import transitions
 from perdure.core.workflow_task.state import is_started
 from perdure.proto import stored_pb2 as stored
 
 TASK_NOT_FOUND = "Workflow task not found."
+_UNHANDLED_COMMAND = Cause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
 
 
 @dataclass(slots=True)
@@ -65,7 +68,10 @@ def complete_task(
         original_scheduled_time = task.original_scheduled_time
     problem = first_problem(change, request.commands)
     if problem is not None:
-        _fail_for(change, problem, request)
+        if task.attempt == 1 or problem.cause == _UNHANDLED_COMMAND:
+            _fail_for(change, problem, request)
+        # A worker that errs again gets its next attempt when this one's time is up, and not at
+        # once: nothing else would slow it down.
         return CompletedTask(problem)
     completed_event_id = transitions.complete(change, _completion(request))
     _remember_worker(change, request, completed_event_id)
@@ -105,7 +111,10 @@ def _fail_for(
         change,
         transitions.Failure(problem.cause, request.identity, failure, build_id=build_id(request)),
     )
-    transitions.schedule(change)
+    if problem.terminates:
+        terminate(change, Termination(problem.text(), identity="history-service"))
+    else:
+        transitions.schedule(change)
 
 
 def _completion(request: wf.RespondWorkflowTaskCompletedRequest) -> transitions.Completion:

@@ -40,7 +40,7 @@ def start_event(run: Run) -> history.WorkflowExecutionStartedEventAttributes:
         NeedsStartEvent: The event is not in memory.
     """
     if run.start_event is None:
-        raise NeedsStartEvent
+        raise NeedsStartEvent(run)
     return run.start_event.workflow_execution_started_event_attributes
 
 

@@ -65,7 +65,7 @@ class StartResult:
 def begin(step: Step, key: RunKey, new: NewRun) -> RunStep:
     """Creates a run with its started event, and makes it the current one."""
     attributes = new.attributes
-    now = step.context.now
+    now = step.now
     start = _run_start(new, now)
     run = new_run(
         key,
@@ -282,7 +282,7 @@ def _set_timeouts(
     run = duration_ns(request.workflow_run_timeout) or execution
     if execution:
         run = min(run, execution)
-        set_timestamp(attributes.workflow_execution_expiration_time, step.context.now + execution)
+        set_timestamp(attributes.workflow_execution_expiration_time, step.now + execution)
     set_limit(
         attributes.workflow_execution_timeout,
         execution,

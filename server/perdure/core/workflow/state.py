@@ -173,9 +173,17 @@ def load_run(
     )
     for item, blob in items.items():
         _load_item(run, item, blob)
-    run.buffered = dict(sorted(run.buffered.items()))
+    _restore_order(run)
     _restore_deadlines(run)
     return run
+
+
+def _restore_order(run: Run) -> None:
+    """Puts pending items in the order in which they were added: a store has one of its own."""
+    run.buffered = dict(sorted(run.buffered.items()))
+    run.activities = dict(sorted(run.activities.items()))
+    run.activity_ids = {info.activity_id: event_id for event_id, info in run.activities.items()}
+    run.timers = dict(sorted(run.timers.items(), key=lambda item: item[1].started_event_id))
 
 
 def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
@@ -185,7 +193,6 @@ def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
         case ItemKind.ACTIVITY:
             activity = stored.ActivityInfo.FromString(blob)
             run.activities[activity.scheduled_event_id] = activity
-            run.activity_ids[activity.activity_id] = activity.scheduled_event_id
         case ItemKind.TIMER:
             run.timers[item.key] = stored.TimerInfo.FromString(blob)
         case ItemKind.SIGNAL_REQUEST:

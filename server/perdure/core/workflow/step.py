@@ -14,6 +14,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 
 from perdure.core.activity import state as activity_state
 from perdure.core.commit import (
+    ActivityOutcome,
     Commit,
     CurrentWrite,
     DispatchKey,
@@ -86,10 +87,17 @@ class StepContext:
 
 
 class NeedsStartEvent(Exception):
-    """The step must see the run's first event: load it into `Run.start_event` and step again.
+    """The step must see a run's first event: load it into `Run.start_event` and step again.
 
     Raised before anything is changed.
+
+    Attributes:
+        run: The run whose event is needed.
     """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run.key.run_id)
+        self.run = run
 
 
 @dataclass(slots=True, eq=False)
@@ -106,6 +114,7 @@ class RunStep:
     dirty_activities: set[int] = field(default_factory=set)
     tasks_added: dict[DispatchKey, DispatchTask] = field(default_factory=dict)
     tasks_deleted: list[DispatchKey] = field(default_factory=list)
+    outcomes: list[ActivityOutcome] = field(default_factory=list)
     visibility_changed: bool = False
     touched: bool = False
     holds_external: bool = False
@@ -271,6 +280,7 @@ class RunStep:
         commit.runs.append(write)
         commit.tasks_added.extend(self.tasks_added.values())
         commit.tasks_deleted.extend(self.tasks_deleted)
+        commit.outcomes.extend(self.outcomes)
         if self.visibility_changed:
             commit.visibility.append(visibility_row(run, self.context.search_attributes))
 
@@ -299,11 +309,21 @@ class Step:
     new_current: Run | None = None
     fired_timers: list[TimerRow] = field(default_factory=list)
 
+    @property
+    def now(self) -> int:
+        """The time: not before anything that has happened to the workflow id, whatever clock.
+
+        A run that follows another begins no earlier than that one's last event.
+        """
+        if self.current is None:
+            return self.context.now
+        return max(self.context.now, self.current.state.last_event_time)
+
     def edit(self, run: Run) -> RunStep:
         """Returns the collector for a run's changes."""
         collector = self.runs.get(run.key.run_id)
         if collector is None:
-            now = max(self.context.now, run.state.last_event_time)
+            now = max(self.now, run.state.last_event_time)
             collector = RunStep(run, self.context, now, run.version)
             self.runs[run.key.run_id] = collector
         return collector

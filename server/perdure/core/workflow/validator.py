@@ -8,22 +8,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from temporalio.api.command.v1 import message_pb2 as commands
+from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import command_type_pb2 as types
-from temporalio.api.enums.v1 import failed_cause_pb2 as causes
 
 from perdure.core import retry
 from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.activity.validator import schedule_problem
 from perdure.core.errors import InvalidArgumentError
-from perdure.core.protobuf import duration_ns
+from perdure.core.protobuf import duration_problem
 from perdure.core.timer.transitions import fires_from_buffer
-from perdure.core.visibility.attributes import validate
+from perdure.core.visibility.attributes import add_types, check_names, check_values
+from perdure.core.workflow import sizes
 from perdure.core.workflow.buffer import closed_in_buffer
+from perdure.core.workflow.problems import Cause, CommandProblem, camel_case
 from perdure.core.workflow.step import RunStep
+from perdure.core.workflow.upserts import merge
 from perdure.core.workflow_task.state import is_transient
+from perdure.proto import stored_pb2 as stored
 
 TRANSIENT_EVENTS = 2
-Cause = causes.WorkflowTaskFailedCause
 
 CLOSING = frozenset(
     {
@@ -33,23 +36,6 @@ CLOSING = frozenset(
         types.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION,
     }
 )
-
-
-@dataclass(slots=True, frozen=True)
-class CommandProblem:
-    """Why a workflow task fails: the public cause, and a sentence (may be empty)."""
-
-    cause: Cause.ValueType
-    message: str = ""
-
-    def text(self) -> str:
-        """Returns what the worker and the history read."""
-        name = Cause.Name(self.cause).removeprefix("WORKFLOW_TASK_FAILED_CAUSE_")
-        return f"{_camel(name)}: {self.message}" if self.message else _camel(name)
-
-
-def _camel(name: str) -> str:
-    return "".join(part.capitalize() for part in name.split("_"))
 
 
 @dataclass(slots=True)
@@ -71,6 +57,14 @@ class _Seen:
     pending_activities: int = 0
     unseen: int = 0
     """Buffered events that the worker has not seen and that no command has undone."""
+    upserted: stored.Attributes | None = None
+
+    def merged(self) -> stored.Attributes:
+        """Returns the run's memo and search attributes as earlier commands leave them."""
+        if self.upserted is None:
+            self.upserted = stored.Attributes()
+            self.upserted.CopyFrom(self.step.run.attributes)
+        return self.upserted
 
 
 def first_problem(step: RunStep, batch: Sequence[commands.Command]) -> CommandProblem | None:
@@ -120,7 +114,9 @@ def _cancelable(step: RunStep) -> set[int]:
 
 def _type_name(command: commands.Command) -> str:
     try:
-        return _camel(types.CommandType.Name(command.command_type).removeprefix("COMMAND_TYPE_"))
+        return camel_case(
+            types.CommandType.Name(command.command_type).removeprefix("COMMAND_TYPE_")
+        )
     except ValueError:
         return str(command.command_type)
 
@@ -139,6 +135,8 @@ def _check_schedule_activity(seen: _Seen, command: commands.Command) -> CommandP
         return CommandProblem(
             Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES, bad
         )
+    if found := sizes.activity_problem(attributes, settings):
+        return found
     seen.pending_activities += 1
     if seen.pending_activities > settings.max_pending_activities:
         return CommandProblem(
@@ -197,10 +195,10 @@ def _check_start_timer(seen: _Seen, command: commands.Command) -> CommandProblem
         return CommandProblem(cause, "TimerId is not set on StartTimerCommand.")
     if found := _too_long(seen, "StartTimerCommand", "TimerId", timer_id):
         return CommandProblem(cause, found)
-    if duration_ns(attributes.start_to_fire_timeout) < 0:
+    if found := duration_problem(attributes.start_to_fire_timeout):
         return CommandProblem(
             cause,
-            "An invalid StartToFireTimeout is set on StartTimerCommand: negative duration. "
+            f"An invalid StartToFireTimeout is set on StartTimerCommand: {found}. "
             f"TimerId={timer_id}",
         )
     known = seen.step.run.timers.keys() - seen.timers_canceled
@@ -243,9 +241,15 @@ def _too_long(seen: _Seen, command: str, name: str, value: str) -> str | None:
     return f"{name} on {command} exceeds length limit. {name}={value} Length={length} Limit={limit}"
 
 
+def _check_complete(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    attributes = command.complete_workflow_execution_command_attributes
+    return sizes.completion_problem(attributes, seen.step.context.settings)
+
+
 def _check_fail(seen: _Seen, command: commands.Command) -> CommandProblem | None:
-    if command.fail_workflow_execution_command_attributes.HasField("failure"):
-        return None
+    attributes = command.fail_workflow_execution_command_attributes
+    if attributes.HasField("failure"):
+        return sizes.failure_problem(attributes, seen.step.context.settings)
     return CommandProblem(
         Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_FAIL_WORKFLOW_EXECUTION_ATTRIBUTES,
         "Failure is not set on FailWorkflowExecutionCommand.",
@@ -254,47 +258,75 @@ def _check_fail(seen: _Seen, command: commands.Command) -> CommandProblem | None
 
 def _check_continue_as_new(seen: _Seen, command: commands.Command) -> CommandProblem | None:
     attributes = command.continue_as_new_workflow_execution_command_attributes
-    cause = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CONTINUE_AS_NEW_ATTRIBUTES
     name = "ContinueAsNewWorkflowExecutionCommand"
-    start = seen.step.run.start
-    workflow_type = attributes.workflow_type.name or start.workflow_type
+    if found := _unknown_attribute(seen, attributes):
+        return CommandProblem(Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES, found)
+    if found := _continuation_problem(seen, attributes, name):
+        return CommandProblem(
+            Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CONTINUE_AS_NEW_ATTRIBUTES, found
+        )
+    if found := _attribute_problem(seen, attributes):
+        return CommandProblem(
+            Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SEARCH_ATTRIBUTES,
+            f"invalid SearchAttributes on {name}: {found}. {_continued_as(seen, attributes)}",
+        )
+    return sizes.continuation_problem(attributes, seen.step.context.settings)
+
+
+def _continuation_problem(
+    seen: _Seen, attributes: commands.ContinueAsNewWorkflowExecutionCommandAttributes, name: str
+) -> str | None:
+    workflow_type = attributes.workflow_type.name or seen.step.run.start.workflow_type
     if found := _too_long(seen, name, "WorkflowType", workflow_type):
-        return CommandProblem(cause, found)
-    queue = attributes.task_queue.name or start.task_queue
-    suffix = f'WorkflowType={workflow_type} TaskQueue=name:"{queue}"  kind:TASK_QUEUE_KIND_NORMAL'
+        return found
+    suffix = _continued_as(seen, attributes)
     for field_name, value in (
         ("WorkflowRunTimeout", attributes.workflow_run_timeout),
         ("WorkflowTaskTimeout", attributes.workflow_task_timeout),
         ("BackoffStartInterval", attributes.backoff_start_interval),
     ):
-        if duration_ns(value) < 0:
-            return CommandProblem(
-                cause,
-                f"Invalid {field_name} on {name}: negative duration. {suffix}",
-            )
+        if found := duration_problem(value):
+            return f"Invalid {field_name} on {name}: {found}. {suffix}"
     if attributes.cron_schedule:
-        return CommandProblem(cause, "CronSchedule is not served by this release.")
+        return "CronSchedule is not served by this release."
     if found := retry.problem(attributes.retry_policy):
-        return CommandProblem(cause, f"invalid WorkflowRetryPolicy on {name}: {found} {suffix}")
-    if found := _search_attribute_problem(seen, attributes):
-        return CommandProblem(cause, found)
+        return f"invalid WorkflowRetryPolicy on {name}: {found}. {suffix}"
     return None
 
 
-def _search_attribute_problem(
-    seen: _Seen,
-    attributes: (
-        commands.UpsertWorkflowSearchAttributesCommandAttributes
-        | commands.ContinueAsNewWorkflowExecutionCommandAttributes
-    ),
-) -> str | None:
+def _continued_as(
+    seen: _Seen, attributes: commands.ContinueAsNewWorkflowExecutionCommandAttributes
+) -> str:
+    start = seen.step.run.start
+    workflow_type = attributes.workflow_type.name or start.workflow_type
+    queue = attributes.task_queue.name or start.task_queue
+    return f'WorkflowType={workflow_type} TaskQueue=name:"{queue}"  kind:TASK_QUEUE_KIND_NORMAL'
+
+
+_SearchAttributes = (
+    commands.UpsertWorkflowSearchAttributesCommandAttributes
+    | commands.ContinueAsNewWorkflowExecutionCommandAttributes
+)
+
+
+def _unknown_attribute(seen: _Seen, attributes: _SearchAttributes) -> str | None:
     context = seen.step.context
     try:
-        validate(
+        check_names(
+            attributes.search_attributes, context.search_attributes, namespace=context.namespace
+        )
+    except InvalidArgumentError as error:
+        return error.message
+    return None
+
+
+def _attribute_problem(seen: _Seen, attributes: _SearchAttributes) -> str | None:
+    context = seen.step.context
+    try:
+        check_values(
             attributes.search_attributes,
             context.search_attributes,
-            namespace=context.namespace,
-            limits=context.settings.search_attributes,
+            context.settings.search_attributes,
         )
     except InvalidArgumentError as error:
         return error.message
@@ -312,7 +344,9 @@ def _check_marker(seen: _Seen, command: commands.Command) -> CommandProblem | No
         return CommandProblem(cause, "MarkerName is not set on RecordMarkerCommand.")
     if found := _too_long(seen, "RecordMarkerCommand", "MarkerName", name):
         return CommandProblem(cause, found)
-    return None
+    return sizes.marker_problem(
+        command.record_marker_command_attributes, seen.step.context.settings
+    )
 
 
 def _check_upsert_search(seen: _Seen, command: commands.Command) -> CommandProblem | None:
@@ -327,15 +361,22 @@ def _check_upsert_search(seen: _Seen, command: commands.Command) -> CommandProbl
         return CommandProblem(
             cause, "IndexedFields is not set on UpsertWorkflowSearchAttributesCommand."
         )
-    if found := _search_attribute_problem(seen, attributes):
+    if found := _unknown_attribute(seen, attributes) or _attribute_problem(seen, attributes):
         return CommandProblem(cause, found)
-    return None
+    context, merged = seen.step.context, seen.merged().search_attributes
+    upserted = common.SearchAttributes()
+    upserted.CopyFrom(attributes.search_attributes)
+    add_types(upserted, context.search_attributes)
+    merge(merged.indexed_fields, upserted.indexed_fields)
+    return sizes.search_problem(upserted.indexed_fields, merged, context.settings)
 
 
 def _check_modify_properties(seen: _Seen, command: commands.Command) -> CommandProblem | None:
     attributes = command.modify_workflow_properties_command_attributes
-    if attributes.upserted_memo.fields:
-        return None
+    if upserted := attributes.upserted_memo.fields:
+        memo = seen.merged().memo
+        merge(memo.fields, upserted)
+        return sizes.properties_problem(upserted, memo, seen.step.context.settings)
     missing = "UpsertedMemo.Fields" if attributes.HasField("upserted_memo") else "UpsertedMemo"
     return CommandProblem(
         Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_MODIFY_WORKFLOW_PROPERTIES_ATTRIBUTES,
@@ -353,7 +394,7 @@ _CHECKS: dict[int, _Check] = {
     types.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: _check_cancel_activity,
     types.COMMAND_TYPE_START_TIMER: _check_start_timer,
     types.COMMAND_TYPE_CANCEL_TIMER: _check_cancel_timer,
-    types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: _accept,
+    types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: _check_complete,
     types.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: _check_fail,
     types.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: _accept,
     types.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION: _check_continue_as_new,

@@ -189,6 +189,21 @@ def fill_started(step: RunStep, event: history.HistoryEvent, task: stored.Workfl
             )
 
 
+@transition(_status, sources={SCHEDULED}, target={SCHEDULED})
+def leave_sticky_queue(step: RunStep) -> None:
+    """Moves a task that waits on a sticky queue to the normal one: its worker is gone."""
+    state = step.state
+    task = state.workflow_task
+    step.delete_task(dispatch_key(step.run, task))
+    clear_stickiness(state)
+    task.task_queue = step.run.start.task_queue
+    task.sticky = False
+    task.schedule_to_start_timeout = 0
+    task.task_id = step.context.ids.task_id()
+    step.add_task(dispatch_task(step.run, task))
+    step.touched = True
+
+
 @transition(_status, sources={STARTED}, target={SCHEDULED})
 def undo_start(step: RunStep) -> None:
     """Makes a started task pending again, because its poller was gone before the reply.
