@@ -17,6 +17,13 @@ from perdure.runtime.ports import Ids
 from contract.rows import whole_shard  # isort: skip
 
 
+FILLED_TABLES = """
+    SELECT relname FROM pg_class
+    WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
+      AND relname NOT IN ('perdure_schema', 'perdure_store')
+"""
+
+
 @pytest.fixture
 def ids() -> Ids:
     return SystemIds(clock=SystemClock())
@@ -41,12 +48,14 @@ def shared_database(postgres_cluster: PostgresCluster) -> str:
 
 
 async def _empty(dsn: str) -> None:
+    """Removes all rows: making the tables anew for every test would take most of the time."""
     import psycopg  # noqa: PLC0415 - the other stores are tested without it
 
-    async with await psycopg.AsyncConnection.connect(dsn) as connection:
-        await connection.execute("SET client_min_messages = warning")
-        await connection.execute("DROP SCHEMA public CASCADE")
-        await connection.execute("CREATE SCHEMA public")
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        cursor = await connection.execute(FILLED_TABLES)
+        tables = [psycopg.sql.Identifier(name) for (name,) in await cursor.fetchall()]
+        delete = psycopg.sql.SQL("DELETE FROM {}")
+        await connection.execute(psycopg.sql.SQL("; ").join(map(delete.format, tables)))
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -62,7 +71,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, ids: Ids) -> Asy
 
             dsn = request.getfixturevalue("shared_database")
             await _empty(dsn)
-            opened = await PostgresStore.open(dsn, ids=ids)
+            opened = await PostgresStore.open(dsn, ids=ids, create=True)
     yield opened
     await opened.close()
 

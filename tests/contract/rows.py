@@ -10,6 +10,10 @@ from perdure.core.commit import (
     HistoryBatch,
     ItemKey,
     ItemKind,
+    MessageKey,
+    MessageRow,
+    ReceiptKey,
+    ReceiptRow,
     RunKey,
     RunWrite,
     SearchValue,
@@ -18,11 +22,13 @@ from perdure.core.commit import (
     TimerRow,
     VisibilityRow,
 )
-from perdure.core.slots import SLOT_COUNT
-from perdure.persistence.ports import Outcome, Result, Shard, Store
+from perdure.core.slots import SLOT_COUNT, slot_of
+from perdure.persistence.ports import NodeRow, NodeState, Outcome, Result, Shard, Store
 
 NAMESPACE = "7a3c1a58-53e4-4a3f-8f70-3a2c6b1a9f00"
 SLOT = 5
+FOREVER = 1 << 62
+"""Nanoseconds: later than anything that a test writes, and a lease that no test outlives."""
 
 
 def run_key(run_id: str, workflow_id: str = "workflow", namespace: str = NAMESPACE) -> RunKey:
@@ -67,6 +73,44 @@ def timer(due: int, *, run: RunKey | None = None, slot: int = SLOT) -> TimerRow:
     return TimerRow(due, slot, run or run_key("run-1"))
 
 
+def message(
+    message_id: str,
+    *,
+    due: int = 100,
+    slot: int = SLOT,
+    run: RunKey | None = None,
+    data: bytes = b"",
+) -> MessageRow:
+    key = MessageKey(due, slot, message_id)
+    return MessageRow(key, run or run_key("run-1"), data or b"message " + message_id.encode())
+
+
+def receipt_key(request_id: str, workflow_id: str = "workflow") -> ReceiptKey:
+    return ReceiptKey(NAMESPACE, workflow_id, request_id)
+
+
+def receipt(
+    request_id: str, *, workflow_id: str = "workflow", expiry: int = FOREVER, data: bytes = b""
+) -> ReceiptRow:
+    """A receipt; its slot is the workflow id's."""
+    key = receipt_key(request_id, workflow_id)
+    return ReceiptRow(key, _slot(NAMESPACE, workflow_id), expiry, data)
+
+
+def node(node_id: str, name: str = "", *, lease: int = FOREVER) -> NodeRow:
+    """A node that serves everything; its name is its id unless another is given."""
+    return NodeRow(
+        id=node_id,
+        name=name or node_id,
+        roles="frontend,history,matching",
+        address="10.0.0.1:7233",
+        version="1.2.3",
+        format=2,
+        state=NodeState.UP,
+        lease=lease,
+    )
+
+
 def visible(
     run_id: str,
     *,
@@ -104,13 +148,16 @@ def transition(
     tasks_deleted: Iterable[DispatchKey] = (),
     timers: Iterable[TimerRow] = (),
     timers_deleted: Iterable[TimerRow] = (),
+    messages: Iterable[MessageRow] = (),
+    messages_deleted: Iterable[MessageKey] = (),
+    receipts: Iterable[ReceiptRow] = (),
     visibility: Iterable[VisibilityRow] = (),
-    slot: int = SLOT,
+    slot: int | None = None,
 ) -> Commit:
     return Commit(
         namespace_id=namespace,
         workflow_id=workflow_id,
-        slot=slot,
+        slot=_slot(namespace, workflow_id) if slot is None else slot,
         epoch=shard.epoch,
         current=CurrentWrite(*current) if current is not None else None,
         runs=list(runs),
@@ -118,8 +165,19 @@ def transition(
         tasks_deleted=list(tasks_deleted),
         timers_added=list(timers),
         timers_deleted=list(timers_deleted),
+        messages_added=list(messages),
+        messages_deleted=list(messages_deleted),
+        receipts_added=list(receipts),
         visibility=list(visibility),
     )
+
+
+def _slot(namespace: str, workflow_id: str) -> int:
+    """The workflow id's slot, where its rows are looked for; any for text that has none."""
+    try:
+        return slot_of(namespace, workflow_id)
+    except UnicodeEncodeError:
+        return SLOT
 
 
 def start(shard: Shard, run_id: str, workflow_id: str = "workflow", replacing: str = "") -> Commit:

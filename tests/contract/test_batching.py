@@ -6,12 +6,27 @@ from itertools import count
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract.rows import batch, commit_all, item, start, step, transition, visible, whole_shard
+from contract.rows import (
+    FOREVER,
+    batch,
+    commit_all,
+    item,
+    message,
+    start,
+    step,
+    transition,
+    visible,
+    whole_shard,
+)
 from perdure.core.commit import (
     Commit,
     DispatchKey,
     DispatchTask,
     HistoryBatch,
+    MessageKey,
+    MessageRow,
+    ReceiptKey,
+    ReceiptRow,
     RunKey,
     RunWrite,
     TaskQueueKey,
@@ -19,6 +34,7 @@ from perdure.core.commit import (
     TimerRow,
     VisibilityRow,
 )
+from perdure.core.slots import slot_of
 from perdure.core.visibility.query import Everything
 from perdure.persistence.memory import MemoryStore
 from perdure.persistence.ports import Outcome, Result, Shard, Store, StoredRun
@@ -26,7 +42,6 @@ from perdure.runtime.clock import SystemClock
 from perdure.runtime.ids import SystemIds
 
 WORKFLOWS = ("a", "b", "c")
-ALWAYS = 1 << 62
 _examples = count()
 
 Picture = tuple[
@@ -34,6 +49,8 @@ Picture = tuple[
     list[list[HistoryBatch]],
     list[DispatchTask],
     list[TimerRow],
+    list[MessageRow],
+    list[bytes | None],
     list[VisibilityRow],
 ]
 
@@ -48,12 +65,14 @@ class Action:
     wrong: str
 
 
+KINDS = ["start", "step", "step", "step", "continue", "delete", "outbox", "messages"]
+
 actions = st.builds(
     Action,
-    kind=st.sampled_from(["start", "step", "step", "step", "continue", "delete", "outbox"]),
+    kind=st.sampled_from(KINDS),
     workflow=st.sampled_from(WORKFLOWS),
     number=st.integers(0, 3),
-    wrong=st.sampled_from(["", "", "", "", "", "", "version", "current", "epoch", "text"]),
+    wrong=st.sampled_from([*[""] * 6, "version", "current", "epoch", "text", "repeated"]),
 )
 
 
@@ -64,12 +83,16 @@ class Script:
     Attributes:
         tasks: Keys of tasks that are stored.
         timers: Timers that are stored, by workflow.
+        messages: Keys of messages that are stored, from the oldest.
+        receipts: Keys of receipts that were ever to be added.
     """
 
     namespace: str
     runs: list[RunKey] = field(default_factory=list)
     tasks: list[DispatchKey] = field(default_factory=list)
     timers: dict[str, TimerRow] = field(default_factory=dict)
+    messages: list[MessageKey] = field(default_factory=list)
+    receipts: list[ReceiptKey] = field(default_factory=list)
     task_ids: "count[int]" = field(default_factory=count)
 
     async def transition(self, action: Action, store: Store, shard: Shard) -> Commit:
@@ -77,6 +100,7 @@ class Script:
         current = await store.load_current(self.namespace, action.workflow)
         commit = self._fitting(action, current, shard)
         commit.namespace_id, commit.workflow_id = self.namespace, action.workflow
+        commit.slot = slot_of(self.namespace, action.workflow)
         for row in commit.visibility:
             row.namespace_id, row.workflow_id = self.namespace, action.workflow
         match action.wrong:
@@ -108,6 +132,8 @@ class Script:
             case "delete":
                 write = RunWrite(current.key.run_id, current.version, b"", deleted=True)
                 return transition(shard, write)
+            case "messages":
+                return self._messages(action, shard)
             case _:
                 return self._outbox(action, shard)
 
@@ -145,24 +171,50 @@ class Script:
             timers_deleted=[timer] if timer is not None else [],
         )
 
+    def _messages(self, action: Action, shard: Shard) -> Commit:
+        run = RunKey(self.namespace, action.workflow, "run")
+        added = [
+            message(f"{self.namespace}-{next(self.task_ids)}", due=action.number, run=run)
+            for _ in range(action.number)
+        ]
+        key = ReceiptKey(self.namespace, action.workflow, str(next(self.task_ids)))
+        if action.wrong == "repeated" and action.number % 2 and self.messages:
+            added.append(MessageRow(self.messages[-1], run, b"again"))
+        elif action.wrong == "repeated" and self.receipts:
+            key = self.receipts[-1]
+        self.receipts.append(key)
+        slot = slot_of(self.namespace, key.workflow_id)
+        return transition(
+            shard,
+            messages=added,
+            messages_deleted=self.messages[: action.number // 2],
+            receipts=[ReceiptRow(key, slot, FOREVER, b"%d" % action.number)],
+        )
+
     def committed(self, commit: Commit) -> None:
         """Takes note of what a committed transition left in the outbox."""
         self.tasks = [key for key in self.tasks if key not in commit.tasks_deleted]
         self.tasks += [task.key for task in commit.tasks_added]
+        self.messages = [key for key in self.messages if key not in commit.messages_deleted]
+        self.messages += [row.key for row in commit.messages_added]
         for timer in commit.timers_added:
             self.timers[commit.workflow_id] = timer
 
 
-async def picture(store: Store, namespace: str, runs: list[RunKey]) -> Picture:
-    """Reads everything there is of a namespace."""
+async def picture(store: Store, script: Script) -> Picture:
+    """Reads everything there is of a script's namespace."""
+    namespace, runs = script.namespace, script.runs
     queues = [TaskQueueKey(namespace, name, TaskType.ACTIVITY) for name in ("q0", "q1")]
-    timers = await store.read_timers(0, 16_383, ALWAYS, None, 10_000)
+    timers = await store.read_timers(0, 16_383, FOREVER, None, 10_000)
+    messages = await store.read_messages(0, 16_383, FOREVER, None, 10_000)
     currents = [await store.load_current(namespace, workflow) for workflow in WORKFLOWS]
     return (
         [*currents, *[await store.load_run(key) for key in runs]],
-        [await store.read_history(key, 1, ALWAYS, 1_000) for key in runs],
+        [await store.read_history(key, 1, FOREVER, 1_000) for key in runs],
         [task for queue in queues for task in await store.read_queue(queue, None, 1_000)],
         [timer for timer in timers if timer.run.namespace_id == namespace],
+        [row for row in messages if row.run.namespace_id == namespace],
+        [await store.load_receipt(key) for key in script.receipts],
         await store.list_workflows(namespace, Everything(), None, 1_000),
     )
 
@@ -197,15 +249,19 @@ async def test_batching_changes_nothing(
         size = sizes[len(outcomes) % len(sizes)]
         outcomes += await store.commit(commits[len(outcomes) : len(outcomes) + size])
     assert [o.result for o in outcomes] == [o.result for o in expected]
-    assert await picture(store, script.namespace, script.runs) == await picture(
-        model, script.namespace, script.runs
-    )
+    assert await picture(store, script) == await picture(model, script)
 
 
 async def test_a_script_reaches_every_result(store: Store, shard: Shard) -> None:
     """Guards the test above: what it calls wrong is refused for the reason it means."""
     script = Script(namespace="script")
     await commit_all(store, await script.transition(Action("start", "a", 1, ""), store, shard))
+    sent = await script.transition(Action("messages", "a", 3, ""), store, shard)
+    await commit_all(store, sent)
+    script.committed(sent)
+    for number in (2, 1):
+        again = await script.transition(Action("messages", "a", number, "repeated"), store, shard)
+        assert [o.result for o in await store.commit([again])] == [Result.REJECTED]
     reasons = {
         "version": Result.VERSION_MISMATCH,
         "current": Result.CURRENT_MISMATCH,

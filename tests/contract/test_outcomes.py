@@ -5,12 +5,16 @@ import asyncio
 import pytest
 
 from contract.rows import (
+    FOREVER,
     NAMESPACE,
     batch,
     commit_all,
     deletion,
     item,
+    message,
     queue,
+    receipt,
+    receipt_key,
     results,
     run_key,
     start,
@@ -59,7 +63,6 @@ async def test_only_the_transition_that_does_not_fit_is_refused(store: Store, sh
             start(shard, "run-b", "b"),
             start(shard, "run-b2", "b"),
             transition(shard, step("never", 1)),
-            start(shard, "run-1", "c"),
         ]
     )
     assert results(outcomes) == [
@@ -71,11 +74,9 @@ async def test_only_the_transition_that_does_not_fit_is_refused(store: Store, sh
         OK,
         Result.CURRENT_MISMATCH,
         Result.VERSION_MISMATCH,
-        Result.VERSION_MISMATCH,
     ]
     assert all(outcome.detail for outcome in outcomes if outcome.result is not OK)
     assert await store.load_run(run_key("run-b2", "b")) is None
-    assert await store.load_current(NAMESPACE, "c") is None
     run = await store.load_run(run_key("run-1"))
     assert run is not None
     assert run.version == 2
@@ -185,6 +186,12 @@ def _with_nul(shard: Shard) -> list[Commit]:
         transition(shard, tasks=[task(1, pinned="\0")]),
         transition(shard, tasks_deleted=[task(1, fairness="\0").key]),
         transition(shard, timers=[timer(1, run=run_key("run\0"))]),
+        transition(shard, messages=[message("\0")]),
+        transition(shard, messages=[message("\ud800", data=b"data")]),
+        transition(shard, messages=[message("1", run=run_key("run\0"))]),
+        transition(shard, messages_deleted=[message("\0").key]),
+        transition(shard, receipts=[receipt("\0")]),
+        transition(shard, receipts=[receipt("1", workflow_id="\ud800")]),
         transition(shard, visibility=[visible("run-x", values={"A": "\0"})]),
         transition(shard, visibility=[visible("run-x", values={"A": ["a", "\ud800"]})]),
     ]
@@ -196,6 +203,9 @@ def _out_of_range(shard: Shard) -> list[Commit]:
         transition(shard, tasks=[task(beyond)]),
         transition(shard, tasks=[task(1, priority=-beyond - 1)]),
         transition(shard, timers=[timer(beyond)]),
+        transition(shard, messages=[message("1", due=beyond)]),
+        transition(shard, messages_deleted=[message("1", due=-beyond - 1).key]),
+        transition(shard, receipts=[receipt("1", expiry=beyond)]),
         transition(shard, visibility=[visible("run-x", start_time=beyond)]),
         transition(shard, visibility=[visible("run-x", values={"A": beyond})]),
         transition(shard, visibility=[visible("run-x", values={"A": float("nan")})]),
@@ -218,12 +228,15 @@ async def test_rows_that_no_database_holds_are_rejected_alone(
     rows = await store.list_workflows(NAMESPACE, Everything(), None, 100)
     assert len(rows) == len(good)
     assert await store.read_queue(queue(), None, 10) == []
+    assert await store.read_messages(0, 16_383, FOREVER, None, 10) == []
 
 
 async def test_reads_of_text_that_no_database_holds_find_nothing(store: Store) -> None:
     for text in ("a\0b", "\ud800"):
         assert await store.load_current(NAMESPACE, text) is None
         assert await store.load_run(run_key(text)) is None
+        assert await store.load_receipt(receipt_key(text)) is None
+        assert await store.load_receipt(receipt_key("1", text)) is None
         assert await store.read_history(run_key(text), 1, 9, 9) == []
         assert await store.read_history_reverse(run_key(text), 9, 9) == []
         assert await store.read_queue(queue(text), None, 9) == []

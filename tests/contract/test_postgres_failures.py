@@ -40,7 +40,7 @@ def dsn(postgres_cluster: PostgresCluster) -> str:
 
 @pytest.fixture
 async def store(dsn: str, ids: Ids) -> AsyncIterator[PostgresStore]:
-    opened = await PostgresStore.open(dsn, ids=ids)
+    opened = await PostgresStore.open(dsn, ids=ids, create=True)
     yield opened
     await opened.close()
 
@@ -60,8 +60,9 @@ async def number(connection: psycopg.AsyncConnection, sql: str) -> int:
 
 async def somebody_waits(connection: psycopg.AsyncConnection) -> None:
     async with asyncio.timeout(30):
-        while not await number(connection, WAITERS):  # noqa: ASYNC110 - it is another process
+        while not await number(connection, WAITERS):
             await asyncio.sleep(0.005)
+            await connection.execute("SELECT pg_stat_clear_snapshot()")
 
 
 async def count(store: PostgresStore) -> int:
@@ -80,7 +81,7 @@ async def test_a_row_that_postgres_refuses_fails_alone(store: PostgresStore, sha
     assert "index" in outcomes[4].detail
     assert await count(store) == 9
     assert store.statistics().careful_commits == 1
-    await commit_all(store, transition(shard, step("run-8", 1)))
+    await commit_all(store, transition(shard, step("run-8", 1), workflow_id="workflow-8"))
 
 
 async def test_a_takeover_waits_behind_a_transaction_in_flight(
@@ -142,7 +143,7 @@ async def test_a_cancelled_caller_stops_no_commit(
 async def test_a_store_outlives_its_server(ids: Ids) -> None:
     cluster = PostgresCluster.start()
     try:
-        store = await PostgresStore.open(cluster.create_database(), ids=ids)
+        store = await PostgresStore.open(cluster.create_database(), ids=ids, create=True)
         shard = await whole_shard(store)
         await commit_all(store, start(shard, "run-1"))
         cluster.halt()
@@ -165,9 +166,9 @@ async def test_commits_are_durable_whatever_the_server_s_default(
     dsn: str, ids: Ids, other: psycopg.AsyncConnection
 ) -> None:
     await other.execute(f"ALTER DATABASE {other.info.dbname} SET synchronous_commit = off".encode())
-    store = await PostgresStore.open(dsn, ids=ids)
+    store = await PostgresStore.open(dsn, ids=ids, create=True)
     await commit_all(store, start(await whole_shard(store), "run-1"))
-    connection = store._committer._connection
+    connection = store._committer._session._connection
     assert connection is not None
     row = await (await connection.execute("SHOW synchronous_commit")).fetchone()
     assert row == ("on",)
@@ -175,7 +176,9 @@ async def test_commits_are_durable_whatever_the_server_s_default(
 
 
 async def test_stores_that_are_created_at_once_are_one(dsn: str, ids: Ids) -> None:
-    stores = await asyncio.gather(*(PostgresStore.open(dsn, ids=ids, readers=1) for _ in range(4)))
+    stores = await asyncio.gather(
+        *(PostgresStore.open(dsn, ids=ids, create=True, readers=1) for _ in range(4))
+    )
     assert len({await store.incarnation() for store in stores}) == 1
     shards = [await whole_shard(store) for store in stores]
     outcomes = [
@@ -188,20 +191,20 @@ async def test_stores_that_are_created_at_once_are_one(dsn: str, ids: Ids) -> No
 
 
 async def test_a_schema_that_is_missing_is_made_only_when_allowed(dsn: str, ids: Ids) -> None:
-    with pytest.raises(StartupError, match="start once with migrations allowed"):
-        await PostgresStore.open(dsn, ids=ids, migrate=False)
-    await (await PostgresStore.open(dsn, ids=ids)).close()
-    await (await PostgresStore.open(dsn, ids=ids, migrate=False)).close()
+    with pytest.raises(StartupError, match="run `perdure db setup`"):
+        await PostgresStore.open(dsn, ids=ids, create=False)
+    await (await PostgresStore.open(dsn, ids=ids, create=True)).close()
+    await (await PostgresStore.open(dsn, ids=ids, create=False)).close()
 
 
 async def test_a_schema_for_newer_releases_is_refused(
     dsn: str, ids: Ids, other: psycopg.AsyncConnection
 ) -> None:
     await other.execute("UPDATE perdure_schema SET version = 9")
-    await (await PostgresStore.open(dsn, ids=ids)).close()
+    await (await PostgresStore.open(dsn, ids=ids, create=True)).close()
     await other.execute("UPDATE perdure_schema SET oldest_compatible = 9")
     with pytest.raises(StartupError, match="start a newer release"):
-        await PostgresStore.open(dsn, ids=ids)
+        await PostgresStore.open(dsn, ids=ids, create=True)
 
 
 async def test_a_database_in_another_encoding_is_refused(
@@ -209,4 +212,4 @@ async def test_a_database_in_another_encoding_is_refused(
 ) -> None:
     dsn = postgres_cluster.create_database("-E", "LATIN1", "-T", "template0", "--locale=C")
     with pytest.raises(StartupError, match="ENCODING 'UTF8'"):
-        await PostgresStore.open(dsn, ids=ids)
+        await PostgresStore.open(dsn, ids=ids, create=True)

@@ -1,9 +1,12 @@
 """Reads of histories, queues and timers: ranges, order, paging."""
 
+from itertools import product
+
 import pytest
 
 from contract.rows import (
     NAMESPACE,
+    SLOT,
     batch,
     commit_all,
     queue,
@@ -123,22 +126,32 @@ async def test_a_key_that_is_gone_still_marks_a_position(store: Store, shard: Sh
     assert await store.read_queue(queue(), rows[2].key, 100) == rows[3:]
 
 
-async def test_tasks_of_a_range_of_slots_in_key_order(store: Store, shard: Shard) -> None:
+async def test_tasks_of_a_range_of_slots_by_slot_then_id(store: Store, shard: Shard) -> None:
     rows = [
-        task(number, of=queue(name, kind), slot=slot)
-        for name in ("A", "a", "b")
-        for kind in TaskType
-        for number, slot in ((1, 0), (2, 7), (3, 8), (4, LAST_SLOT))
+        task(10 * number + place, of=queue(name, kind), slot=slot)
+        for place, (name, kind) in enumerate(product(("b", "A", "a"), TaskType))
+        for number, slot in ((9, 0), (3, 7), (4, 7), (2, 8), (-5, 8), (1, LAST_SLOT))
     ]
     await commit_all(store, *(transition(shard, tasks=[row]) for row in rows[::-1]))
-    rows.sort(key=lambda row: row.key)
+    rows.sort(key=lambda row: (row.slot, row.key.task_id))
     assert await store.read_tasks(0, LAST_SLOT, None, 100) == rows
     inside = [row for row in rows if row.slot in {7, 8}]
     assert await store.read_tasks(7, 8, None, 100) == inside
     found: list[DispatchTask] = []
-    while page := await store.read_tasks(7, 8, found[-1].key if found else None, 5):
+    while page := await store.read_tasks(7, 8, found[-1] if found else None, 5):
         found += page
     assert found == inside
+    assert await store.read_tasks(7, 8, rows[0], 100) == inside
+    assert await store.read_tasks(7, 8, rows[-1], 100) == []
+
+
+async def test_a_task_that_is_gone_still_marks_a_position(store: Store, shard: Shard) -> None:
+    rows = [task(number, slot=SLOT + number // 4) for number in range(1, 8)]
+    await commit_all(store, transition(shard, tasks=rows))
+    await commit_all(store, transition(shard, tasks_deleted=[row.key for row in rows[2:4]]))
+    assert await store.read_tasks(0, LAST_SLOT, None, 100) == [*rows[:2], *rows[4:]]
+    for row in rows[1:4]:
+        assert await store.read_tasks(0, LAST_SLOT, row, 2) == rows[4:6]
 
 
 async def test_timers_of_a_range_of_slots_in_row_order(store: Store, shard: Shard) -> None:

@@ -5,7 +5,9 @@ store) and the transactions whose outcome nobody knows: they may still be applie
 until somebody takes the shard over, which waits behind them. `StoreSession` is one process's
 connection, and dies with it: a commit in flight becomes such a transaction.
 
-Checked here: after an unknown outcome a process takes its shards over before it commits again.
+Checked here: after an unknown outcome a process commits nothing more with the epochs of that
+batch, while they hold: it takes those shards over first. A shard is released with nothing of it in
+flight.
 """
 
 import asyncio
@@ -118,7 +120,7 @@ class StoreSession:
         self._database = database
         self._process = process
         self._in_flight: list[_Transaction] = []
-        self._must_acquire = False
+        self._unsure: set[int] = set()
 
     def die(self) -> None:
         """Loses the connection, because the process was killed."""
@@ -129,8 +131,8 @@ class StoreSession:
     async def commit(self, batch: Sequence[Commit]) -> Sequence[Outcome]:
         """Applies transitions, or does not, or does not say."""
         database, faults = self._database, self._database.faults
-        if self._must_acquire:
-            database.trace.violation("commit after an unknown outcome without a new epoch")
+        if self._unsure:
+            await self._check_epochs(batch)
         transaction = _Transaction(list(batch))
         self._in_flight.append(transaction)
         await database.delay()
@@ -144,6 +146,12 @@ class StoreSession:
         self._in_flight.remove(transaction)
         return outcomes
 
+    async def _check_epochs(self, batch: Sequence[Commit]) -> None:
+        cluster = await self._database.inner.read_cluster()
+        unsure = self._unsure.intersection(shard.epoch for shard in cluster.shards)
+        if not unsure.isdisjoint(commit.epoch for commit in batch):
+            self._database.trace.violation("commit after an unknown outcome without a new epoch")
+
     async def _lose(self, transaction: _Transaction) -> Sequence[Outcome]:
         database = self._database
         applied = database.chance(0.4)
@@ -151,7 +159,7 @@ class StoreSession:
             await database.apply(transaction)
         self._in_flight.remove(transaction)
         database.abandon(transaction)
-        self._must_acquire = True
+        self._unsure |= {commit.epoch for commit in transaction.batch}
         database.trace.note(
             "store",
             f"outcome unknown of {len(transaction.batch)} ({'applied' if applied else 'open'})",
@@ -163,9 +171,23 @@ class StoreSession:
         await self._gate()
         await self._database.settle()
         shard = await self._database.inner.acquire_shard(first_slot, last_slot, owner)
-        self._must_acquire = False
         await self._database.delay()
         return shard
+
+    async def take_shards(self, shards: Sequence[Shard], owner: str) -> list[Shard]:
+        """Takes over shards that still have the epochs named, behind whatever holds them."""
+        await self._gate()
+        await self._database.settle()
+        taken = await self._database.inner.take_shards(shards, owner)
+        await self._database.delay()
+        return taken
+
+    async def release_shard(self, shard: Shard) -> bool:
+        """Makes a shard nobody's."""
+        if any(commit.epoch == shard.epoch for each in self._in_flight for commit in each.batch):
+            self._database.trace.violation("a shard is released with a commit in flight")
+        released: bool = await self._read(self._database.inner.release_shard, (shard,), {})
+        return released
 
     async def close(self) -> None:
         """Disconnects."""
@@ -200,4 +222,6 @@ def _summary(commit: Commit) -> str:
         runs.append(f"{write.run_id[-6:]} v{write.version}{events}")
     tasks = f", tasks +{len(commit.tasks_added)} -{len(commit.tasks_deleted)}"
     timers = f", timers +{len(commit.timers_added)} -{len(commit.timers_deleted)}"
-    return f"{commit.workflow_id} {' '.join(runs)}{tasks}{timers}"
+    messages = f", messages +{len(commit.messages_added)} -{len(commit.messages_deleted)}"
+    receipts = f", receipts +{len(commit.receipts_added)}"
+    return f"{commit.workflow_id} {' '.join(runs)}{tasks}{timers}{messages}{receipts}"

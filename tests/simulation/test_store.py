@@ -8,7 +8,13 @@ import pytest
 from perdure.core.commit import Commit, CurrentWrite, RunKey, RunWrite
 from perdure.core.slots import SLOT_COUNT, slot_of
 from perdure.persistence.memory.store import MemoryStore
-from perdure.persistence.ports import Result, StoreUnavailable, UnknownOutcome
+from perdure.persistence.ports import (
+    NodeRow,
+    NodeState,
+    Result,
+    StoreUnavailable,
+    UnknownOutcome,
+)
 from perdure.runtime.deterministic import SeededIds
 from simulation.clock import SimulatedClock
 from simulation.faults import FaultPlan
@@ -19,15 +25,19 @@ from simulation.trace import Trace
 KEY = RunKey("n", "w", "r")
 
 
-def _commit(epoch: int) -> Commit:
+def _commit(epoch: int, slot: int = slot_of(KEY.namespace_id, KEY.workflow_id)) -> Commit:
     return Commit(
         namespace_id=KEY.namespace_id,
         workflow_id=KEY.workflow_id,
-        slot=slot_of(KEY.namespace_id, KEY.workflow_id),
+        slot=slot,
         epoch=epoch,
         current=CurrentWrite("", KEY.run_id),
         runs=[RunWrite(KEY.run_id, 0, state=b"s", start=b"b")],
     )
+
+
+def _node(node_id: str, lease: int) -> NodeRow:
+    return NodeRow(node_id, "name", "history", "host:1", "1.0.0", 1, NodeState.UP, lease)
 
 
 def _database(loop: SimulatedLoop, faults: FaultPlan, seed: int = 1) -> SimulatedDatabase:
@@ -35,7 +45,10 @@ def _database(loop: SimulatedLoop, faults: FaultPlan, seed: int = 1) -> Simulate
     generator = random.Random(seed)
     ids = SeededIds(generator=generator, clock=clock)
     return SimulatedDatabase(
-        inner=MemoryStore(ids=ids), faults=faults, generator=generator, trace=Trace(clock=clock)
+        inner=MemoryStore(ids=ids, clock=clock),
+        faults=faults,
+        generator=generator,
+        trace=Trace(clock=clock),
     )
 
 
@@ -85,7 +98,10 @@ def test_an_unknown_commit_is_settled_when_the_shard_is_taken_over() -> None:
             with pytest.raises(UnknownOutcome):
                 await session.commit([_commit(shard.epoch)])
             at_once = await _exists(database)
-            await session.acquire_shard(0, SLOT_COUNT - 1, "one")
+            if seed % 2:
+                await session.acquire_shard(0, SLOT_COUNT - 1, "one")
+            else:
+                assert await session.take_shards([shard], "one")
             after = await _exists(database)
             await asyncio.sleep(60)
             assert await _exists(database) == after, "a transaction outlived the takeover"
@@ -132,3 +148,55 @@ def test_committing_on_after_an_unknown_outcome_is_found(loop: SimulatedLoop) ->
     assert loop.run_until_complete(main()) == [
         "commit after an unknown outcome without a new epoch"
     ]
+
+
+def test_after_an_unknown_outcome_other_shards_go_on(loop: SimulatedLoop) -> None:
+    async def main() -> list[str]:
+        faults = FaultPlan(unknown_outcome=1.0)
+        database = _database(loop, faults)
+        session = database.session(Process("one"))
+        await session.create_shards(2)
+        shards = (await session.read_cluster()).shards
+        low, high = await session.take_shards(shards, "one")
+        with pytest.raises(UnknownOutcome):
+            await session.commit([_commit(low.epoch, low.first_slot)])
+        faults.unknown_outcome = 0.0
+        await session.commit([_commit(high.epoch, high.first_slot)])
+        (retaken,) = await session.take_shards([low], "one")
+        await session.commit([_commit(retaken.epoch, low.first_slot)])
+        outcomes = await session.commit([_commit(low.epoch, low.first_slot)])
+        assert [outcome.result for outcome in outcomes] == [Result.FENCED]
+        return database.trace.violations
+
+    assert loop.run_until_complete(main()) == []
+
+
+def test_releasing_a_shard_with_a_commit_in_flight_is_found(loop: SimulatedLoop) -> None:
+    async def main() -> list[str]:
+        database = _database(loop, FaultPlan())
+        session = database.session(Process("one"))
+        shard = await session.acquire_shard(0, SLOT_COUNT - 1, "one")
+        committing = loop.create_task(session.commit([_commit(shard.epoch)]))
+        await asyncio.sleep(0)
+        assert await session.release_shard(shard)
+        await committing
+        assert await session.release_shard(shard)
+        return database.trace.violations
+
+    assert loop.run_until_complete(main()) == ["a shard is released with a commit in flight"]
+
+
+def test_leases_run_on_the_simulated_clock(loop: SimulatedLoop) -> None:
+    async def main() -> None:
+        database = _database(loop, FaultPlan())
+        session = database.session(Process("one"))
+        lease = 10 * 1_000_000_000
+        assert await session.register_node(_node("first", lease)) is None
+        taken = await session.register_node(_node("second", lease))
+        assert taken is not None
+        assert taken.id == "first"
+        await asyncio.sleep(11)
+        assert await session.register_node(_node("second", lease)) is None
+        assert [node.id for node in (await session.read_cluster()).nodes] == ["second"]
+
+    loop.run_until_complete(main())

@@ -37,6 +37,9 @@ def refusal(commit: Commit) -> str:
         _collect_visibility(row, texts, numbers)
     if bad_event:
         return bad_event
+    for rows in (commit.messages_added, commit.receipts_added):
+        if len({row.key for row in rows}) < len(rows):
+            return "a message or receipt is added twice"
     if min(numbers) < _LOWEST or max(numbers) > _HIGHEST:
         return "a number is outside 64 bits"
     return _bad_text(texts)
@@ -67,6 +70,14 @@ def _collect_outbox(commit: Commit, texts: list[str], numbers: list[int]) -> Non
     for timer in (*commit.timers_added, *commit.timers_deleted):
         texts += timer.run
         numbers += (timer.due, timer.slot)
+    for message in commit.messages_added:
+        texts += message.run
+    for name in (*[message.key for message in commit.messages_added], *commit.messages_deleted):
+        texts.append(name.id)
+        numbers += (name.due, name.slot)
+    for receipt in commit.receipts_added:
+        texts += receipt.key
+        numbers += (receipt.slot, receipt.expiry)
 
 
 def _collect_visibility(row: VisibilityRow, texts: list[str], numbers: list[int]) -> None:

@@ -6,8 +6,9 @@ what the database must confirm (versions, current runs) is left in the net rows 
 store that finds one broken rolls back and goes through the batch carefully.
 
 Rules that hold here: the last state of a run wins; a new run that is written again is still one
-insert; an outbox row that is added and deleted is never written; a deletion of a run that the plan
-already touches does not fit and starts another plan of the same transaction.
+insert; an outbox row that is added and deleted is never written. What does not fit starts another
+plan of the same transaction: a deletion of a run that the plan already touches, and a message or
+receipt that it already holds, which the database refuses then.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,10 @@ from perdure.core.commit import (
     DispatchKey,
     DispatchTask,
     HistoryBatch,
+    MessageKey,
+    MessageRow,
+    ReceiptKey,
+    ReceiptRow,
     RunWrite,
     TimerRow,
     VisibilityRow,
@@ -53,8 +58,9 @@ class CurrentRow:
 class Plan:
     """Net rows of the transitions added so far.
 
-    `items` maps (run id, kind, key) to data, None when the item is deleted. `tasks_deleted` and
-    `timers_deleted` hold only rows that earlier batches may have written.
+    `items` maps (run id, kind, key) to data, None when the item is deleted. `tasks_deleted`,
+    `timers_deleted` and `messages_deleted` hold only rows that earlier batches may have written.
+    `messages` and `receipts` are inserts: the database must not have them yet.
     """
 
     runs: dict[str, RunRow] = field(default_factory=dict)
@@ -66,6 +72,9 @@ class Plan:
     tasks_deleted: set[DispatchKey] = field(default_factory=set)
     timers: dict[TimerRow, None] = field(default_factory=dict)
     timers_deleted: set[TimerRow] = field(default_factory=set)
+    messages: dict[MessageKey, MessageRow] = field(default_factory=dict)
+    messages_deleted: set[MessageKey] = field(default_factory=set)
+    receipts: dict[ReceiptKey, ReceiptRow] = field(default_factory=dict)
     visibility: dict[str, VisibilityRow] = field(default_factory=dict)
 
     def fits(self, commit: Commit) -> bool:
@@ -75,7 +84,7 @@ class Plan:
         for write in commit.runs:
             if write.deleted and self._touches(commit, write.run_id):
                 return False
-        return True
+        return not self._repeats(commit)
 
     def add(self, commit: Commit) -> Outcome | None:
         """Folds a transition in; returns why not when an earlier one of the plan forbids it."""
@@ -93,6 +102,8 @@ class Plan:
             self._add_tasks(commit)
         if commit.timers_deleted or commit.timers_added:
             self._add_timers(commit)
+        if commit.messages_deleted or commit.messages_added or commit.receipts_added:
+            self._add_messages(commit)
         for row in commit.visibility:
             if row.run_id not in self.runs_deleted:
                 self.visibility[row.run_id] = row
@@ -101,6 +112,13 @@ class Plan:
     def _follows_deletion(self, commit: Commit) -> bool:
         name = (commit.namespace_id, commit.workflow_id)
         return any(deleted[:2] == name for deleted in self.runs_deleted.values())
+
+    def _repeats(self, commit: Commit) -> bool:
+        """Returns whether a message or receipt of the plan is added a second time."""
+        return any(
+            row.key in self.messages and row.key not in commit.messages_deleted
+            for row in commit.messages_added
+        ) or any(row.key in self.receipts for row in commit.receipts_added)
 
     def _touches(self, commit: Commit, run_id: str) -> bool:
         name = (commit.namespace_id, commit.workflow_id)
@@ -166,6 +184,15 @@ class Plan:
                 self.timers_deleted.add(timer)
         for timer in commit.timers_added:
             self.timers[timer] = None
+
+    def _add_messages(self, commit: Commit) -> None:
+        for key in commit.messages_deleted:
+            if self.messages.pop(key, None) is None:
+                self.messages_deleted.add(key)
+        for message in commit.messages_added:
+            self.messages[message.key] = message
+        for receipt in commit.receipts_added:
+            self.receipts[receipt.key] = receipt
 
 
 def fold(commits: Sequence[Commit]) -> tuple[list[Plan], list[Outcome]]:

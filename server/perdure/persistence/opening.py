@@ -9,7 +9,7 @@ from typing import Literal
 
 from perdure.persistence.observation import StoreObserver
 from perdure.persistence.ports import StartupError, Store
-from perdure.runtime.ports import Ids
+from perdure.runtime.ports import Clock, Ids
 
 StoreKind = Literal["memory", "sqlite", "postgres"]
 
@@ -18,17 +18,23 @@ async def open_store(
     kind: StoreKind,
     *,
     ids: Ids,
+    clock: Clock | None = None,
     path: str = "",
     dsn: str = "",
+    readers: int = 4,
+    timeout_seconds: float = 10.0,
     observer: StoreObserver | None = None,
 ) -> Store:
-    """Opens a store, creating what does not exist yet.
+    """Opens a store, creating what does not exist yet; a PostgreSQL schema must exist.
 
     Args:
         kind: Which store. `memory` is the cheapest: no SQL at all, and nothing to clean up.
         ids: Makes the names of a new store.
+        clock: Tells the time that nodes go by, the machine's by default; PostgreSQL has its own.
         path: The SQLite file.
         dsn: The PostgreSQL connection string, as libpq reads it.
+        readers: Connections to PostgreSQL for reads.
+        timeout_seconds: How long PostgreSQL may take to answer.
         observer: Told of every call of the store.
 
     Raises:
@@ -38,11 +44,11 @@ async def open_store(
         case "memory":
             from perdure.persistence.memory import MemoryStore  # noqa: PLC0415
 
-            return MemoryStore(ids=ids, observer=observer)
+            return MemoryStore(ids=ids, clock=clock, observer=observer)
         case "sqlite":
             from perdure.persistence.sqlite import SqliteStore  # noqa: PLC0415
 
-            return await SqliteStore.open(Path(path), ids=ids, observer=observer)
+            return await SqliteStore.open(Path(path), ids=ids, clock=clock, observer=observer)
         case "postgres":
             try:
                 from perdure.persistence.postgres import PostgresStore  # noqa: PLC0415
@@ -50,4 +56,6 @@ async def open_store(
                 raise StartupError(
                     "The PostgreSQL store needs its driver: pip install 'perdure[postgres]'."
                 ) from error
-            return await PostgresStore.open(dsn, ids=ids, observer=observer)
+            return await PostgresStore.open(
+                dsn, ids=ids, observer=observer, readers=readers, timeout_seconds=timeout_seconds
+            )

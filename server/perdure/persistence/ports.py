@@ -5,7 +5,12 @@ own. Rules that hold here:
 
 - A transition is applied whole or not at all, and in the order given: a later transition of the
   same batch sees an earlier one's rows. One whose fence, current-run expectation or version does
-  not hold is refused with `Conflict`, alone.
+  not hold is refused, alone.
+- Of several reasons the first is told: REJECTED, FENCED, CURRENT_MISMATCH, VERSION_MISMATCH. What
+  only one database refuses, or is there already, is REJECTED when none of the others applies.
+- Event ids are below 2**24.
+- Deleting a run deletes its own rows: state, items, history, listing, and that it is the current
+  one. Its tasks, timers and messages stay unless the same commit names them.
 - When `commit` returns, what was `Committed` survives a crash of the process and of the machine.
 - A store that cannot tell whether a batch was committed raises `UnknownOutcome`.
 - Reads see everything committed before they began; a read never blocks a commit for long.
@@ -23,6 +28,9 @@ from perdure.core.commit import (
     DispatchTask,
     HistoryBatch,
     ItemKey,
+    MessageKey,
+    MessageRow,
+    ReceiptKey,
     RunKey,
     TaskQueueKey,
     TimerRow,
@@ -101,12 +109,65 @@ class VisibilityCursor(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """A contiguous range of slots, `first_slot` to `last_slot` inclusive, and who may write it."""
+    """A contiguous range of slots, `first_slot` to `last_slot` inclusive, and who may write it.
+
+    `owner` is the id of a node, empty when nobody owns the range. `epoch` is higher than that of
+    every earlier owner of any of its slots, and unique in the store.
+    """
 
     first_slot: int
     last_slot: int
     owner: str
     epoch: int
+
+
+class NodeState(Enum):
+    """What a node wants of the others."""
+
+    UP = "up"
+    DRAINING = "draining"
+    """It gives away what it owns and takes no more."""
+
+
+@dataclass(slots=True, frozen=True)
+class NodeRow:
+    """A process that is part of the cluster, as it last said.
+
+    Attributes:
+        id: Made anew whenever a process starts: what owns shards.
+        name: Chosen by the operator, the same across restarts; unique among live nodes.
+        roles: What it serves, comma-separated, sorted.
+        address: `host:port` of its gRPC listener for other nodes.
+        version: The release it runs.
+        format: The newest stored and internode format that it reads.
+        state: Whether it is leaving.
+        lease: How long after `renewed` it may be taken for alive, in nanoseconds.
+        started: When it registered, on the store's clock.
+        renewed: When it last said that it is alive, on the store's clock.
+    """
+
+    id: str
+    name: str
+    roles: str
+    address: str
+    version: str
+    format: int
+    state: NodeState
+    lease: int
+    started: int = 0
+    renewed: int = 0
+
+    def expired(self, now: int) -> bool:
+        """Tells whether the lease has run out at a time on the store's clock."""
+        return self.renewed + self.lease < now
+
+
+class ClusterRows(NamedTuple):
+    """Everything that membership goes by, read at one moment (`now`: the store's clock)."""
+
+    now: int
+    nodes: list[NodeRow]
+    shards: list[Shard]
 
 
 class WorkflowStore(Protocol):
@@ -146,9 +207,12 @@ class WorkflowStore(Protocol):
         ...
 
     async def read_tasks(
-        self, first_slot: int, last_slot: int, after: DispatchKey | None, limit: int
+        self, first_slot: int, last_slot: int, after: DispatchTask | None, limit: int
     ) -> list[DispatchTask]:
-        """Returns the tasks of a range of slots in key order, whatever queue they are on."""
+        """Returns the tasks of a range of slots by slot, then task id, whatever their queue.
+
+        Costs what it returns, not what waits on the queues.
+        """
         ...
 
     async def read_timers(
@@ -157,14 +221,38 @@ class WorkflowStore(Protocol):
         """Returns the timers of a range of slots due earlier than `due_before`, in row order."""
         ...
 
+    async def read_messages(
+        self, first_slot: int, last_slot: int, due_before: int, after: MessageKey | None, limit: int
+    ) -> list[MessageRow]:
+        """Returns the messages of a range of slots due earlier than `due_before`, in key order."""
+        ...
+
+    async def load_receipt(self, key: ReceiptKey) -> bytes | None:
+        """Returns the data of a receipt, None when there is none."""
+        ...
+
+    async def delete_expired_receipts(
+        self, first_slot: int, last_slot: int, expired_before: int, limit: int
+    ) -> int:
+        """Deletes receipts of a range of slots, the oldest first; returns how many."""
+        ...
+
 
 class VisibilityStore(Protocol):
-    """List and Count."""
+    """List and Count.
+
+    Rules that hold here: a search value counts only with its attribute's own type, so that of a
+    Double must be a Python float, whole numbers too. `!=` and NOT IN on a Text or KeywordList also
+    match runs that do not have the attribute; of the other types, a missing one is only IS NULL.
+    """
 
     async def list_workflows(
         self, namespace_id: str, where: VisibilityFilter, after: VisibilityCursor | None, limit: int
     ) -> list[VisibilityRow]:
-        """Returns runs: open ones first, then by close time, then start time, newest first."""
+        """Returns runs: open ones first, then by close time, then start time, newest first.
+
+        Runs that are alike in all of that are listed by run id, descending.
+        """
         ...
 
     async def count_workflows(self, namespace_id: str, where: VisibilityFilter) -> int:
@@ -209,15 +297,66 @@ class MetadataStore(Protocol):
         """Returns the cluster's random id, made when the store was created."""
         ...
 
+
+class MembershipStore(Protocol):
+    """Who is alive and who owns what. Times are those of the store's own clock."""
+
+    async def register_node(self, node: NodeRow) -> NodeRow | None:
+        """Adds a node, with `started` and `renewed` being now.
+
+        Returns the live node that has the name already, and adds nothing then. An expired node of
+        the same name is replaced.
+        """
+        ...
+
+    async def renew_node(self, node_id: str, state: NodeState) -> ClusterRows | None:
+        """Says that a node is alive, and reads the cluster, in one round trip.
+
+        None when the node is not registered (any more): it must stop, or register again.
+        """
+        ...
+
+    async def remove_node(self, node_id: str) -> None:
+        """Removes a node; the shards that still name it as their owner are nobody's then."""
+        ...
+
+    async def remove_expired_nodes(self, expired_for: int) -> int:
+        """Removes nodes whose lease ran out longer ago than that; returns how many."""
+        ...
+
+    async def read_cluster(self) -> ClusterRows:
+        """Reads nodes (by name, then id) and shards (by first slot) at one moment."""
+        ...
+
+    async def create_shards(self, count: int) -> bool:
+        """Divides all slots into that many shards that nobody owns; False when some exist."""
+        ...
+
     async def acquire_shard(self, first_slot: int, last_slot: int, owner: str) -> Shard:
         """Takes over a range of slots with a new, higher epoch, fencing every earlier owner.
 
+        Every shard that shares a slot with the range is removed, with the slots that it has beyond
+        the range: nobody can write those until they are acquired too.
         Waits behind transactions in flight that hold the range's epoch.
         """
         ...
 
+    async def take_shards(self, shards: Sequence[Shard], owner: str) -> list[Shard]:
+        """Takes over those of the given shards that still have the epoch named, in one go.
 
-class Store(WorkflowStore, VisibilityStore, MetadataStore, Protocol):
+        Returns them as they are now, with new epochs. Otherwise as `acquire_shard`.
+        """
+        ...
+
+    async def release_shard(self, shard: Shard) -> bool:
+        """Makes a shard nobody's, its epoch unchanged; False when it has another epoch now.
+
+        The owner calls it when nothing of the shard is in flight.
+        """
+        ...
+
+
+class Store(WorkflowStore, VisibilityStore, MetadataStore, MembershipStore, Protocol):
     """A whole store."""
 
     async def close(self) -> None:

@@ -8,6 +8,8 @@ from contract.rows import (
     batch,
     deletion,
     item,
+    message,
+    receipt,
     results,
     start,
     step,
@@ -142,3 +144,48 @@ def test_deletions_of_several_workflows_are_one_plan() -> None:
 def test_a_deleted_run_is_not_listed_again() -> None:
     commit = transition(SHARD, deletion("run-1", 3), visibility=[visible("run-1")])
     assert folded(commit).visibility == {}
+
+
+def test_a_message_that_is_added_and_deleted_is_never_written() -> None:
+    plan = folded(
+        transition(SHARD, messages=[message("1"), message("2")]),
+        transition(SHARD, messages_deleted=[message("1").key, message("3").key]),
+    )
+    assert plan.messages == {message("2").key: message("2")}
+    assert plan.messages_deleted == {message("3").key}
+
+
+def test_a_message_of_an_earlier_batch_is_deleted_before_it_is_added() -> None:
+    again = message("1", data=b"again")
+    plan = folded(
+        transition(SHARD, messages_deleted=[message("1").key]),
+        transition(SHARD, messages=[again]),
+    )
+    assert plan.messages_deleted == {again.key}
+    assert plan.messages == {again.key: again}
+
+
+def test_what_one_transition_deletes_and_adds_again_is_one_plan() -> None:
+    again = message("1", data=b"again")
+    plan = folded(
+        transition(SHARD, messages=[message("1")]),
+        transition(SHARD, messages_deleted=[again.key], messages=[again]),
+    )
+    assert plan.messages == {again.key: again}
+    assert not plan.messages_deleted
+
+
+@pytest.mark.parametrize(
+    "commit",
+    [
+        transition(SHARD, messages=[message("1"), message("2")]),
+        transition(SHARD, receipts=[receipt("1")]),
+    ],
+)
+def test_what_is_added_twice_is_left_to_the_database_to_refuse(commit: Commit) -> None:
+    plans, outcomes = fold([commit, transition(SHARD, tasks=[task(1)]), commit])
+    assert results(outcomes) == [Result.COMMITTED] * 3
+    assert [(len(plan.messages), len(plan.receipts)) for plan in plans] == [
+        (len(commit.messages_added), len(commit.receipts_added))
+    ] * 2
+    assert list(plans[0].tasks) == [task(1).key]

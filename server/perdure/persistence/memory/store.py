@@ -5,32 +5,40 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from copy import copy
+from itertools import islice
 
 from perdure.core.commit import (
     Commit,
     DispatchKey,
     DispatchTask,
     HistoryBatch,
+    MessageKey,
+    MessageRow,
+    ReceiptKey,
     RunKey,
     TaskQueueKey,
     TimerRow,
     VisibilityRow,
 )
 from perdure.core.visibility.query import VisibilityFilter
+from perdure.persistence.memory.cluster import Cluster
 from perdure.persistence.memory.evaluation import matches
 from perdure.persistence.memory.faults import CommitFaults
-from perdure.persistence.memory.tables import STILL_OPEN, Run, Tables
+from perdure.persistence.memory.tables import STILL_OPEN, Run, Tables, slot_key
 from perdure.persistence.observation import Meter, StoreObserver, StoreStatistics
 from perdure.persistence.ports import (
+    ClusterRows,
     NamespaceRow,
+    NodeRow,
+    NodeState,
     Outcome,
     Shard,
     StoredRun,
     StoreUnavailable,
     VisibilityCursor,
 )
-from perdure.runtime.clock import stopwatch
-from perdure.runtime.ports import Ids
+from perdure.runtime.clock import SystemClock, stopwatch
+from perdure.runtime.ports import Clock, Ids
 
 
 class MemoryStore:
@@ -38,6 +46,7 @@ class MemoryStore:
 
     Args:
         ids: Makes the cluster's id and the incarnation.
+        clock: Tells the time that nodes go by; the machine's by default.
         faults: What goes wrong around commits; nothing by default.
         observer: Told of every call.
     """
@@ -46,6 +55,7 @@ class MemoryStore:
         self,
         *,
         ids: Ids,
+        clock: Clock | None = None,
         faults: CommitFaults | None = None,
         observer: StoreObserver | None = None,
     ) -> None:
@@ -53,10 +63,10 @@ class MemoryStore:
         self._incarnation = ids.request_id()
         self._faults = faults
         self._meter = Meter(observer)
-        self._tables = Tables()
+        self._cluster = Cluster(clock=clock or SystemClock())
+        self._tables = Tables(self._cluster)
         self._namespaces: dict[str, NamespaceRow] = {}
         self._documents: dict[str, tuple[int, bytes]] = {}
-        self._epoch = 0
         self._lock = asyncio.Lock()
         self._closed = False
 
@@ -133,16 +143,16 @@ class MemoryStore:
             return [self._tables.tasks[key] for key in keys[first : first + limit]]
 
     async def read_tasks(
-        self, first_slot: int, last_slot: int, after: DispatchKey | None, limit: int
+        self, first_slot: int, last_slot: int, after: DispatchTask | None, limit: int
     ) -> list[DispatchTask]:
-        """Returns the tasks of a range of slots in key order."""
+        """Returns the tasks of a range of slots by slot, then task id."""
         with self._meter.reading("read_tasks"):
-            found = [
-                task
-                for key, task in sorted(self._tables.tasks.items())
-                if first_slot <= task.slot <= last_slot and (after is None or key > after)
-            ]
-            return found[:limit]
+            keys = self._tables.slots
+            first = bisect_left(keys, (first_slot,))
+            if after is not None:
+                first = max(first, bisect_right(keys, slot_key(after)))
+            end = min(first + limit, bisect_left(keys, (last_slot + 1,)))
+            return [self._tables.tasks[key] for _, _, key in keys[first:end]]
 
     async def read_timers(
         self, first_slot: int, last_slot: int, due_before: int, after: TimerRow | None, limit: int
@@ -159,6 +169,31 @@ class MemoryStore:
                 if first_slot <= timer.slot <= last_slot:
                     found.append(timer)
             return found
+
+    async def read_messages(
+        self, first_slot: int, last_slot: int, due_before: int, after: MessageKey | None, limit: int
+    ) -> list[MessageRow]:
+        """Returns the messages of a range of slots due earlier than `due_before`, in key order."""
+        with self._meter.reading("read_messages"):
+            keys = self._tables.message_keys
+            first = bisect_right(keys, after) if after is not None else 0
+            due = islice(keys, first, bisect_left(keys, (due_before,)))
+            inside = (key for key in due if first_slot <= key.slot <= last_slot)
+            return [self._tables.messages[key] for key in islice(inside, limit)]
+
+    async def load_receipt(self, key: ReceiptKey) -> bytes | None:
+        """Returns the data of a receipt."""
+        with self._meter.reading("load_receipt"):
+            receipt = self._tables.receipts.get(key)
+            return receipt.data if receipt is not None else None
+
+    async def delete_expired_receipts(
+        self, first_slot: int, last_slot: int, expired_before: int, limit: int
+    ) -> int:
+        """Deletes receipts of a range of slots, the oldest first; returns how many."""
+        with self._meter.reading("delete_expired_receipts"):
+            bounds = (first_slot, last_slot, expired_before)
+            return self._tables.delete_expired_receipts(*bounds, limit)
 
     async def list_workflows(
         self, namespace_id: str, where: VisibilityFilter, after: VisibilityCursor | None, limit: int
@@ -230,14 +265,52 @@ class MemoryStore:
         """Returns the cluster's random id."""
         return self._cluster_id
 
+    async def register_node(self, node: NodeRow) -> NodeRow | None:
+        """Adds a node; returns the live node that has the name, and adds nothing then."""
+        with self._meter.reading("register_node"):
+            return self._cluster.register(node)
+
+    async def renew_node(self, node_id: str, state: NodeState) -> ClusterRows | None:
+        """Says that a node is alive and reads the cluster; None when it is not registered."""
+        with self._meter.reading("renew_node"):
+            return self._cluster.renew(node_id, state)
+
+    async def remove_node(self, node_id: str) -> None:
+        """Removes a node, and its name from its shards."""
+        with self._meter.reading("remove_node"):
+            self._cluster.remove(node_id)
+
+    async def remove_expired_nodes(self, expired_for: int) -> int:
+        """Removes nodes whose lease ran out longer ago than that; returns how many."""
+        with self._meter.reading("remove_expired_nodes"):
+            return self._cluster.remove_expired(expired_for)
+
+    async def read_cluster(self) -> ClusterRows:
+        """Reads nodes and shards."""
+        with self._meter.reading("read_cluster"):
+            return self._cluster.read()
+
+    async def create_shards(self, count: int) -> bool:
+        """Divides all slots into shards that nobody owns; False when some exist."""
+        with self._meter.reading("create_shards"):
+            return self._cluster.create_shards(count)
+
     async def acquire_shard(self, first_slot: int, last_slot: int, owner: str) -> Shard:
         """Takes over a range of slots with a new, higher epoch."""
         async with self._lock:
             with self._meter.reading("acquire_shard"):
-                self._epoch += 1
-                shard = Shard(first_slot, last_slot, owner, self._epoch)
-                self._tables.replace_shards(shard)
-                return shard
+                return self._cluster.acquire(first_slot, last_slot, owner)
+
+    async def take_shards(self, shards: Sequence[Shard], owner: str) -> list[Shard]:
+        """Takes over those of the given shards that still have the epoch named."""
+        async with self._lock:
+            with self._meter.reading("take_shards"):
+                return self._cluster.take(shards, owner)
+
+    async def release_shard(self, shard: Shard) -> bool:
+        """Makes a shard nobody's; False when it has another epoch now."""
+        with self._meter.reading("release_shard"):
+            return self._cluster.release(shard)
 
     async def close(self) -> None:
         """Waits for the commit in flight; later ones are refused."""

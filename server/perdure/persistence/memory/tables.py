@@ -8,6 +8,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from copy import copy
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from perdure.core.commit import (
@@ -16,6 +17,10 @@ from perdure.core.commit import (
     DispatchTask,
     HistoryBatch,
     ItemKey,
+    MessageKey,
+    MessageRow,
+    ReceiptKey,
+    ReceiptRow,
     RunKey,
     RunWrite,
     TaskQueueKey,
@@ -23,7 +28,8 @@ from perdure.core.commit import (
     VisibilityRow,
 )
 from perdure.persistence.admission import refusal
-from perdure.persistence.ports import Outcome, Result, Shard
+from perdure.persistence.memory.cluster import Cluster
+from perdure.persistence.ports import Outcome, Result
 
 STILL_OPEN = (1 << 63) - 1
 """Sorts open runs after every closed one."""
@@ -48,16 +54,26 @@ def visibility_key(row: VisibilityRow) -> tuple[int, int, str]:
     return (row.close_time or STILL_OPEN, row.start_time, row.run_id)
 
 
-class Tables:
-    """All rows of workflows, shards and visibility."""
+def slot_key(task: DispatchTask) -> tuple[int, int, DispatchKey]:
+    """Returns the key that tasks of a range of slots are read by."""
+    return (task.slot, task.key.task_id, task.key)
 
-    def __init__(self) -> None:
-        self.shards: list[Shard] = []
+
+class Tables:
+    """All rows of workflows and visibility; the cluster says who may write them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self.current: dict[tuple[str, str], str] = {}
         self.runs: dict[str, Run] = {}
         self.tasks: dict[DispatchKey, DispatchTask] = {}
         self.queues: defaultdict[TaskQueueKey, list[DispatchKey]] = defaultdict(list)
+        self.slots: list[tuple[int, int, DispatchKey]] = []
         self.timers: list[TimerRow] = []
+        self.messages: dict[MessageKey, MessageRow] = {}
+        self.message_keys: list[MessageKey] = []
+        self.receipts: dict[ReceiptKey, ReceiptRow] = {}
+        self.expiries: list[tuple[int, int, ReceiptKey]] = []
         self.visibility: dict[str, VisibilityRow] = {}
         self.listing: defaultdict[str, list[tuple[int, int, str]]] = defaultdict(list)
 
@@ -68,19 +84,21 @@ class Tables:
             self._apply(commit)
         return outcome
 
-    def replace_shards(self, shard: Shard) -> None:
-        """Enters a shard in place of every shard that shares a slot with it."""
-        kept = [
-            other
-            for other in self.shards
-            if other.last_slot < shard.first_slot or other.first_slot > shard.last_slot
-        ]
-        self.shards = sorted([*kept, shard])
+    def delete_expired_receipts(
+        self, first_slot: int, last_slot: int, expired_before: int, limit: int
+    ) -> int:
+        """Deletes receipts of a range of slots, the oldest first; returns how many."""
+        expired = islice(self.expiries, bisect_left(self.expiries, (expired_before,)))
+        found = list(islice((row for row in expired if first_slot <= row[1] <= last_slot), limit))
+        for row in found:
+            del self.receipts[row[2]]
+            _discard(self.expiries, row)
+        return len(found)
 
     def _check(self, commit: Commit) -> Outcome:
         if reason := refusal(commit):
             return Outcome(Result.REJECTED, reason)
-        if not self._fence_holds(commit):
+        if not self._cluster.holds(commit.slot, commit.epoch):
             return Outcome(Result.FENCED, f"slot {commit.slot} is not held at {commit.epoch}")
         if commit.current is not None:
             found = self.current.get((commit.namespace_id, commit.workflow_id), "")
@@ -94,13 +112,19 @@ class Tables:
                 return Outcome(Result.VERSION_MISMATCH, detail)
             if _repeats_history(run, write):
                 return Outcome(Result.REJECTED, f"run {write.run_id} has these events already")
+        if repeated := self._repeated_messages(commit):
+            return Outcome(Result.REJECTED, f"{repeated} exists already")
         return _COMMITTED
 
-    def _fence_holds(self, commit: Commit) -> bool:
-        return any(
-            shard.first_slot <= commit.slot <= shard.last_slot and shard.epoch == commit.epoch
-            for shard in self.shards
-        )
+    def _repeated_messages(self, commit: Commit) -> str:
+        """Names a message or receipt that would be added a second time; empty when none would."""
+        for message in commit.messages_added:
+            if message.key in self.messages and message.key not in commit.messages_deleted:
+                return str(message.key)
+        for receipt in commit.receipts_added:
+            if receipt.key in self.receipts:
+                return str(receipt.key)
+        return ""
 
     def _apply(self, commit: Commit) -> None:
         name = (commit.namespace_id, commit.workflow_id)
@@ -116,6 +140,7 @@ class Tables:
             else:
                 self._write(RunKey(*name, write.run_id), write)
         self._apply_outbox(commit)
+        self._apply_messages(commit)
 
     def _write(self, key: RunKey, write: RunWrite) -> None:
         run = self.runs.get(key.run_id)
@@ -143,8 +168,9 @@ class Tables:
         for key in commit.tasks_deleted:
             self._drop_task(key)
         for task in commit.tasks_added:
-            if task.key not in self.tasks:
-                insort(self.queues[task.key.queue], task.key)
+            self._drop_task(task.key)
+            insort(self.queues[task.key.queue], task.key)
+            insort(self.slots, slot_key(task))
             self.tasks[task.key] = task
         for timer in commit.timers_deleted:
             _discard(self.timers, timer)
@@ -152,9 +178,22 @@ class Tables:
             _discard(self.timers, timer)
             insort(self.timers, timer)
 
+    def _apply_messages(self, commit: Commit) -> None:
+        for key in commit.messages_deleted:
+            if self.messages.pop(key, None) is not None:
+                _discard(self.message_keys, key)
+        for message in commit.messages_added:
+            insort(self.message_keys, message.key)
+            self.messages[message.key] = message
+        for receipt in commit.receipts_added:
+            insort(self.expiries, (receipt.expiry, receipt.slot, receipt.key))
+            self.receipts[receipt.key] = receipt
+
     def _drop_task(self, key: DispatchKey) -> None:
-        if self.tasks.pop(key, None) is None:
+        task = self.tasks.pop(key, None)
+        if task is None:
             return
+        _discard(self.slots, slot_key(task))
         keys = self.queues[key.queue]
         _discard(keys, key)
         if not keys:

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from psycopg.types.numeric import Int8BinaryDumper
 
 from perdure.core.commit import Commit
 from perdure.persistence.coalescing import COMMITTED, fold
-from perdure.persistence.ports import Outcome, Result, Shard, StoreUnavailable, UnknownOutcome
-from perdure.persistence.postgres.database import STATEMENTS, Connection, connect
+from perdure.persistence.ports import Outcome, Result, StoreUnavailable, UnknownOutcome
+from perdure.persistence.postgres.connecting import Address, Connection
 from perdure.persistence.postgres.rows import expect_epochs, statements
+from perdure.persistence.postgres.session import Session
+from perdure.persistence.postgres.statements import STATEMENTS
 
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
@@ -31,10 +32,13 @@ _REFUSING_CLASSES = ("22", "23", "54")
 _RESULTS = {
     "fence": Result.FENCED,
     "current": Result.CURRENT_MISMATCH,
-    "current_runs_pkey": Result.CURRENT_MISMATCH,
     "version": Result.VERSION_MISMATCH,
-    "runs_pkey": Result.VERSION_MISMATCH,
 }
+_DUPLICATES = {
+    "current_runs": Result.CURRENT_MISMATCH,
+    "runs": Result.VERSION_MISMATCH,
+}
+"""What it means that a row is there already, by its table; anything else is REJECTED."""
 
 
 class Refused(Exception):
@@ -48,59 +52,28 @@ class Refused(Exception):
 class Committer:
     """Writes batches on a connection of its own, which it makes again when it broke."""
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._connection: Connection | None = None
+    def __init__(self, address: Address) -> None:
+        self._session = Session(address, setup="configure_commits")
         self.careful = 0
 
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
         """Applies transitions in order. Raises StoreUnavailable or UnknownOutcome."""
-        connection = await self._connected()
-        try:
+        async with self._session.connected() as connection:
             try:
-                return await self._hopefully(connection, commits)
-            except Refused:
-                self.careful += 1
-                return await self._carefully(connection, commits)
-        except psycopg.Error as error:
-            if connection.closed:
-                raise UnknownOutcome(f"the connection died around a commit: {error}") from error
-            await _control(connection, "ROLLBACK")
-            raise StoreUnavailable(f"the database did not commit: {error}") from error
-
-    async def acquire_shard(self, first_slot: int, last_slot: int, owner: str) -> Shard:
-        """Takes over a range of slots; waits behind the transactions that hold them."""
-        connection = await self._connected()
-        slots = {"first_slot": first_slot, "last_slot": last_slot}
-        try:
-            async with connection.transaction():
-                await connection.execute(STATEMENTS["lock_takeovers"])
-                cursor = await connection.execute(STATEMENTS["acquire_shard"], slots)
-                row = await cursor.fetchone()
-                assert row is not None
-                shard = Shard(first_slot, last_slot, owner, row[0])
-                await connection.execute(STATEMENTS["insert_shard"], shard)
-        except psycopg.Error as error:
-            raise StoreUnavailable(f"the shard could not be acquired: {error}") from error
-        return shard
+                try:
+                    return await self._hopefully(connection, commits)
+                except Refused:
+                    self.careful += 1
+                    return await self._carefully(connection, commits)
+            except psycopg.Error as error:
+                if connection.closed:
+                    raise UnknownOutcome(f"the connection died around a commit: {error}") from error
+                await connection.close()
+                raise StoreUnavailable(f"the database did not commit: {error}") from error
 
     async def close(self) -> None:
         """Closes the connection."""
-        if self._connection is not None:
-            await self._connection.close()
-
-    async def _connected(self) -> Connection:
-        connection = self._connection
-        if connection is not None and not connection.closed:
-            if connection.info.transaction_status is TransactionStatus.IDLE:
-                return connection
-            await connection.close()
-        try:
-            self._connection = connection = await connect(self._dsn)
-            await _configure(connection)
-        except psycopg.Error as error:
-            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
-        return connection
+        await self._session.close()
 
     async def _hopefully(self, connection: Connection, commits: Sequence[Commit]) -> list[Outcome]:
         return await _write(connection, BEGIN, [expect_epochs(commits)], commits, "COMMIT")
@@ -115,15 +88,6 @@ class Committer:
             outcomes[index] = outcome
         await _control(connection, "COMMIT")
         return outcomes
-
-
-async def _configure(connection: Connection) -> None:
-    """Makes commits durable, takeovers see each other, and arrays of numbers of one type."""
-    await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
-    connection.adapters.register_dumper(int, Int8BinaryDumper)
-    row = await (await connection.execute(STATEMENTS["inspect"])).fetchone()
-    if row is not None and row[3] == "off":
-        await connection.execute("SET synchronous_commit = on")
 
 
 async def _write(
@@ -215,6 +179,8 @@ def _refusal(error: Exception) -> Outcome | None:
     if state == _BROKEN_EXPECTATION:
         return Outcome(_RESULTS[reason], f"the {reason} is not the expected one")
     if state.startswith(_REFUSING_CLASSES):
-        result = _RESULTS.get(error.diag.constraint_name or "", Result.REJECTED)
+        table = (error.diag.table_name or "").rstrip("0123456789").removesuffix("_")
+        duplicate = isinstance(error, psycopg.errors.UniqueViolation)
+        result = _DUPLICATES.get(table, Result.REJECTED) if duplicate else Result.REJECTED
         return Outcome(result, f"the database refuses a row: {reason}")
     return None

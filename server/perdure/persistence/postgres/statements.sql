@@ -16,12 +16,42 @@ SELECT version, oldest_compatible FROM perdure_schema
 
 -- name: write_version
 -- Enters the schema's version.
-INSERT INTO perdure_schema (id, version, oldest_compatible) VALUES (1, %(version)s, %(oldest)s)
-ON CONFLICT (id) DO UPDATE SET version = %(version)s, oldest_compatible = %(oldest)s
+INSERT INTO perdure_schema (id, version, oldest_compatible) VALUES (1, %(v)s, %(o)s)
+ON CONFLICT (id) DO UPDATE SET version = %(v)s, oldest_compatible = %(o)s
 
 -- name: lock_schema
 -- One server at a time changes the schema.
 SELECT pg_advisory_xact_lock(5783416152331601234)
+
+-- name: allow_long_steps
+-- A step, and waiting for somebody else's, may take long.
+SELECT set_config('statement_timeout', '0', true)
+
+-- name: give_up_on_locked_tables
+-- Everybody else would wait behind a step that waits for a table.
+SELECT set_config('lock_timeout', '5s', true)
+
+-- name: lock_nodes
+-- Lets no node join or renew until the transaction ends.
+LOCK TABLE nodes IN SHARE MODE
+
+-- name: nodes_of_older_formats
+-- Live nodes that do not read a format: name, release.
+SELECT name, version FROM nodes
+WHERE renewed + lease >= perdure_now() AND format < %s ORDER BY name
+
+-- name: read_sizes
+-- What tables take with their partitions, indexes and large values, the largest first.
+SELECT tables.relname::text, SUM(pg_total_relation_size(part.oid))::bigint AS bytes,
+    SUM(GREATEST(part.reltuples, 0))::bigint
+FROM pg_class AS tables
+LEFT JOIN pg_inherits ON inhparent = tables.oid
+JOIN pg_class AS part ON part.oid = COALESCE(inhrelid, tables.oid)
+WHERE tables.relkind IN ('r', 'p') AND NOT tables.relispartition
+  AND tables.relnamespace = (
+        SELECT relnamespace FROM pg_class WHERE oid = to_regclass('perdure_schema')
+    )
+GROUP BY tables.relname ORDER BY bytes DESC, tables.relname
 
 -- name: lock_takeovers
 -- One takeover of shards at a time.
@@ -30,7 +60,23 @@ SELECT pg_advisory_xact_lock(5783416152331601235)
 -- name: inspect
 -- What decides whether this database may be used.
 SELECT current_setting('server_encoding'), current_setting('server_version_num')::int,
-    pg_is_in_recovery(), current_setting('synchronous_commit')
+    pg_is_in_recovery()
+
+-- name: configure_session
+-- Makes the server give up what nobody waits for any more, and plan a statement once: planning
+-- for divided tables costs more than running. A plan that was made while a table was small must
+-- not read the whole of it when it is large. Milliseconds, twice.
+SELECT set_config('statement_timeout', %s, false),
+    set_config('idle_in_transaction_session_timeout', %s, false),
+    set_config('plan_cache_mode', 'force_generic_plan', false),
+    set_config('enable_seqscan', 'off', false)
+
+-- name: configure_commits
+-- Makes commits durable whatever the server's default, and rows be found by their keys.
+SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+        WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false),
+    set_config('enable_bitmapscan', 'off', false),
+    set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
 
 -- name: create_store
 -- Names a new store.
@@ -40,16 +86,102 @@ INSERT INTO perdure_store (id, cluster_id, incarnation) VALUES (1, %s, %s) ON CO
 -- The store's names.
 SELECT cluster_id, incarnation FROM perdure_store
 
--- name: acquire_shard
--- Replaces the shards that share a slot with a range; waits behind transactions that hold them.
-WITH dropped AS (
-    DELETE FROM shards WHERE first_slot <= %(last_slot)s AND last_slot >= %(first_slot)s
-)
-SELECT nextval('shard_epochs')
+-- name: lock_shards
+-- Locks the shards that share a slot with a range: last slot, first slot. Behind transactions that
+-- hold them, and in their order, as those do.
+SELECT 1 FROM shards WHERE first_slot <= %s AND last_slot >= %s ORDER BY first_slot FOR UPDATE
+
+-- name: drop_shards
+-- Removes the shards that share a slot with a range: last slot, first slot.
+DELETE FROM shards WHERE first_slot <= %s AND last_slot >= %s
 
 -- name: insert_shard
--- Enters a shard.
-INSERT INTO shards (first_slot, last_slot, owner, epoch) VALUES (%s, %s, %s, %s)
+-- Enters a shard with a new epoch: slots, owner.
+INSERT INTO shards (first_slot, last_slot, owner, epoch)
+VALUES (%s, %s, %s, nextval('shard_epochs')) RETURNING first_slot, last_slot, owner, epoch
+
+-- name: create_shards
+-- Divides all slots, unless they are divided already: first slots, last slots.
+INSERT INTO shards (first_slot, last_slot, owner, epoch)
+SELECT first_slot, last_slot, '', nextval('shard_epochs')
+FROM unnest(%b::int[], %b::int[]) AS shard (first_slot, last_slot)
+WHERE NOT EXISTS (SELECT 1 FROM shards)
+
+-- name: take_shards
+-- Gives an owner those shards that still have the epochs named: epochs, owner. Waits behind
+-- transactions that hold them, in their order.
+WITH held AS MATERIALIZED (
+    SELECT first_slot FROM shards WHERE epoch = ANY (%b::bigint[]) ORDER BY first_slot FOR UPDATE
+)
+UPDATE shards SET owner = %b, epoch = nextval('shard_epochs')
+FROM held WHERE shards.first_slot = held.first_slot
+RETURNING shards.first_slot, shards.last_slot, shards.owner, shards.epoch
+
+-- name: release_shard
+-- Makes a shard nobody's, unless its epoch is another now.
+UPDATE shards SET owner = '' WHERE epoch = %s
+
+-- name: disown_shards
+-- Makes a node's shards nobody's.
+WITH held AS MATERIALIZED (
+    SELECT first_slot FROM shards WHERE owner = %s ORDER BY first_slot FOR UPDATE
+)
+UPDATE shards SET owner = '' FROM held WHERE shards.first_slot = held.first_slot
+
+-- name: register_node
+-- Enters a node, unless a live one has its name: returns the row that has the name then.
+INSERT INTO nodes (
+    name, id, roles, address, version, format, state, lease, started, renewed
+)
+SELECT %s, %s, %s, %s, %s, %s, %s, %s, now, now FROM (SELECT perdure_now() AS now OFFSET 0) AS clock
+ON CONFLICT (name) DO UPDATE SET
+    (id, roles, address, version, format, state, lease, started, renewed) = (
+        SELECT excluded.id, excluded.roles, excluded.address, excluded.version, excluded.format,
+            excluded.state, excluded.lease, excluded.started, excluded.renewed
+        WHERE nodes.renewed + nodes.lease < excluded.renewed
+        UNION ALL
+        SELECT nodes.id, nodes.roles, nodes.address, nodes.version, nodes.format,
+            nodes.state, nodes.lease, nodes.started, nodes.renewed
+        WHERE nodes.renewed + nodes.lease >= excluded.renewed
+    )
+RETURNING id, name, roles, address, version, format, state, lease, started, renewed
+
+-- name: renew_node
+-- Says that a node is alive, and reads the cluster as it is then: state, id, id.
+WITH clock AS MATERIALIZED (SELECT perdure_now() AS now),
+    renewed AS (
+        UPDATE nodes SET renewed = clock.now, state = %s FROM clock WHERE nodes.id = %s
+        RETURNING nodes.*
+    ),
+    present AS (SELECT * FROM renewed UNION ALL SELECT * FROM nodes WHERE id <> %s)
+SELECT clock.now, (
+        SELECT json_agg(json_build_array(
+            id, name, roles, address, version, format, state, lease, started, renewed
+        ) ORDER BY name, id) FROM present
+    ), (
+        SELECT json_agg(json_build_array(first_slot, last_slot, owner, epoch) ORDER BY first_slot)
+        FROM shards
+    )
+FROM clock WHERE EXISTS (SELECT 1 FROM renewed)
+
+-- name: read_cluster
+-- The time, the nodes and the shards at one moment.
+SELECT perdure_now(), (
+        SELECT json_agg(json_build_array(
+            id, name, roles, address, version, format, state, lease, started, renewed
+        ) ORDER BY name, id) FROM nodes
+    ), (
+        SELECT json_agg(json_build_array(first_slot, last_slot, owner, epoch) ORDER BY first_slot)
+        FROM shards
+    )
+
+-- name: remove_node
+-- Removes a node.
+DELETE FROM nodes WHERE id = %s
+
+-- name: remove_expired_nodes
+-- Removes nodes whose lease ran out longer ago than that.
+DELETE FROM nodes WHERE renewed + lease < perdure_now() - %s
 
 -- name: lock_epochs
 -- Which epochs still hold, locked against takeovers until the transaction ends.
@@ -69,54 +201,57 @@ SELECT perdure_expect('fence', (
 
 -- name: insert_current
 -- First current runs of workflow ids.
-INSERT INTO current_runs (namespace_id, workflow_id, slot, run_id)
-SELECT * FROM unnest(%b::text[], %b::text[], %b::int[], %b::text[])
+INSERT INTO current_runs (slot, namespace_id, workflow_id, run_id)
+SELECT * FROM unnest(%b::int[], %b::text[], %b::text[], %b::text[])
 
 -- name: update_current
 -- Next current runs of workflow ids; ends the transaction unless the expected ones are current.
 WITH written AS (
     UPDATE current_runs AS stored SET run_id = next.run_id
-    FROM unnest(%b::text[], %b::text[], %b::text[], %b::text[])
-        AS next (namespace_id, workflow_id, expected, run_id)
-    WHERE stored.namespace_id = next.namespace_id AND stored.workflow_id = next.workflow_id
-      AND stored.run_id = next.expected
+    FROM unnest(%b::int[], %b::text[], %b::text[], %b::text[], %b::text[])
+        AS next (slot, namespace_id, workflow_id, expected, run_id)
+    WHERE stored.slot = next.slot AND stored.namespace_id = next.namespace_id
+      AND stored.workflow_id = next.workflow_id AND stored.run_id = next.expected
     RETURNING 1
 )
 SELECT perdure_expect('current', COUNT(*), %b) FROM written
 
 -- name: insert_runs
 -- New runs.
-INSERT INTO runs (run_id, namespace_id, workflow_id, slot, version, start, state)
+INSERT INTO runs (slot, run_id, namespace_id, workflow_id, version, start, state)
 SELECT * FROM unnest(
-    %b::text[], %b::text[], %b::text[], %b::int[], %b::bigint[], %b::bytea[], %b::bytea[]
+    %b::int[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[], %b::bytea[]
 )
 
 -- name: update_runs
 -- New states of runs; ends the transaction unless all have the expected versions.
 WITH written AS (
     UPDATE runs AS stored SET version = next.version, state = next.state
-    FROM unnest(%b::text[], %b::bigint[], %b::bigint[], %b::bytea[])
-        AS next (run_id, expected, version, state)
-    WHERE stored.run_id = next.run_id AND stored.version = next.expected
+    FROM unnest(%b::int[], %b::text[], %b::bigint[], %b::bigint[], %b::bytea[])
+        AS next (slot, run_id, expected, version, state)
+    WHERE stored.slot = next.slot AND stored.run_id = next.run_id
+      AND stored.version = next.expected
     RETURNING 1
 )
 SELECT perdure_expect('version', COUNT(*), %b) FROM written
 
 -- name: insert_history
 -- History batches.
-INSERT INTO history (run_id, first_event_id, last_event_id, slot, data)
-SELECT * FROM unnest(%b::text[], %b::int[], %b::int[], %b::int[], %b::bytea[])
+INSERT INTO history (slot, run_id, first_event_id, last_event_id, data)
+SELECT * FROM unnest(%b::int[], %b::text[], %b::int[], %b::int[], %b::bytea[])
 
 -- name: put_items
 -- Pending items.
-INSERT INTO items (run_id, kind, key, slot, data)
-SELECT * FROM unnest(%b::text[], %b::smallint[], %b::text[], %b::int[], %b::bytea[])
-ON CONFLICT (run_id, kind, key) DO UPDATE SET data = excluded.data
+INSERT INTO items (slot, run_id, kind, key, data)
+SELECT * FROM unnest(%b::int[], %b::text[], %b::smallint[], %b::text[], %b::bytea[])
+ON CONFLICT (slot, run_id, kind, key) DO UPDATE SET data = excluded.data
 
 -- name: delete_items
 -- Removes pending items.
-DELETE FROM items USING unnest(%b::text[], %b::smallint[], %b::text[]) AS gone (run_id, kind, key)
-WHERE items.run_id = gone.run_id AND items.kind = gone.kind AND items.key = gone.key
+DELETE FROM items USING unnest(%b::int[], %b::text[], %b::smallint[], %b::text[])
+    AS gone (slot, run_id, kind, key)
+WHERE items.slot = gone.slot AND items.run_id = gone.run_id AND items.kind = gone.kind
+  AND items.key = gone.key
 
 -- name: delete_tasks
 -- Removes tasks.
@@ -163,6 +298,39 @@ WHERE timers.due = gone.due AND timers.slot = gone.slot
 INSERT INTO timers (due, slot, namespace_id, workflow_id, run_id)
 SELECT * FROM unnest(%b::bigint[], %b::int[], %b::text[], %b::text[], %b::text[])
 ON CONFLICT DO NOTHING
+
+-- name: delete_messages
+-- Removes messages that were delivered.
+DELETE FROM messages USING unnest(%b::bigint[], %b::int[], %b::text[]) AS gone (due, slot, id)
+WHERE messages.due = gone.due AND messages.slot = gone.slot AND messages.id = gone.id
+
+-- name: insert_messages
+-- Messages to other workflows.
+INSERT INTO messages (due, slot, id, namespace_id, workflow_id, run_id, data)
+SELECT * FROM unnest(
+    %b::bigint[], %b::int[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[]
+)
+
+-- name: insert_receipts
+-- Proof of messages that were taken in.
+INSERT INTO receipts (slot, namespace_id, workflow_id, request_id, expiry, data)
+SELECT * FROM unnest(
+    %b::int[], %b::text[], %b::text[], %b::text[], %b::bigint[], %b::bytea[]
+)
+
+-- name: load_receipt
+-- What a receipt holds.
+SELECT data FROM receipts
+WHERE slot = %s AND namespace_id = %s AND workflow_id = %s AND request_id = %s
+
+-- name: delete_expired_receipts
+-- Removes receipts of a range of slots that expired before a time, the oldest first: a bounded lot.
+DELETE FROM receipts USING (
+    SELECT slot, namespace_id, workflow_id, request_id FROM receipts
+    WHERE slot BETWEEN %s AND %s AND expiry < %s ORDER BY expiry, slot LIMIT %s
+) AS gone
+WHERE receipts.slot = gone.slot AND receipts.namespace_id = gone.namespace_id
+  AND receipts.workflow_id = gone.workflow_id AND receipts.request_id = gone.request_id
 
 -- name: put_visibility
 -- What listings see of runs.
@@ -211,58 +379,67 @@ ON CONFLICT (run_id) DO UPDATE SET
 -- name: delete_runs
 -- Removes runs; ends the transaction unless all have the expected versions.
 WITH written AS (
-    DELETE FROM runs USING unnest(%b::text[], %b::bigint[]) AS gone (run_id, expected)
-    WHERE runs.run_id = gone.run_id AND runs.version = gone.expected
+    DELETE FROM runs USING unnest(%b::int[], %b::text[], %b::bigint[])
+        AS gone (slot, run_id, expected)
+    WHERE runs.slot = gone.slot AND runs.run_id = gone.run_id AND runs.version = gone.expected
     RETURNING 1
 )
 SELECT perdure_expect('version', COUNT(*), %b) FROM written
 
 -- name: delete_rows_of_runs
 -- Removes what else there is of runs.
-WITH gone AS (SELECT unnest(%b::text[]) AS run_id),
-    history_gone AS (DELETE FROM history USING gone WHERE history.run_id = gone.run_id),
-    items_gone AS (DELETE FROM items USING gone WHERE items.run_id = gone.run_id),
+WITH gone AS (SELECT * FROM unnest(%b::int[], %b::text[]) AS gone (slot, run_id)),
+    history_gone AS (
+        DELETE FROM history USING gone
+        WHERE history.slot = gone.slot AND history.run_id = gone.run_id
+    ),
+    items_gone AS (
+        DELETE FROM items USING gone WHERE items.slot = gone.slot AND items.run_id = gone.run_id
+    ),
     visibility_gone AS (DELETE FROM visibility USING gone WHERE visibility.run_id = gone.run_id)
 SELECT 1
 
 -- name: delete_current
--- Removes current runs that are these: namespaces, workflow ids, runs.
-DELETE FROM current_runs USING unnest(%b::text[], %b::text[], %b::text[])
-    AS gone (namespace_id, workflow_id, run_id)
-WHERE current_runs.namespace_id = gone.namespace_id
+-- Removes current runs that are these.
+DELETE FROM current_runs USING unnest(%b::int[], %b::text[], %b::text[], %b::text[])
+    AS gone (slot, namespace_id, workflow_id, run_id)
+WHERE current_runs.slot = gone.slot AND current_runs.namespace_id = gone.namespace_id
   AND current_runs.workflow_id = gone.workflow_id AND current_runs.run_id = gone.run_id
 
 -- name: load_run
 -- A run and its items in one snapshot: the run's row first.
 SELECT 0, version, run_id, namespace_id, workflow_id, start, state FROM runs
-WHERE run_id = %(run_id)s AND namespace_id = %(namespace_id)s AND workflow_id = %(workflow_id)s
+WHERE slot = %(slot)s AND run_id = %(run_id)s
+  AND namespace_id = %(namespace_id)s AND workflow_id = %(workflow_id)s
 UNION ALL
-SELECT kind, 0, key, NULL, NULL, NULL, data FROM items WHERE run_id = %(run_id)s
+SELECT kind, 0, key, NULL, NULL, NULL, data FROM items
+WHERE slot = %(slot)s AND run_id = %(run_id)s
 ORDER BY 1
 
 -- name: load_current
 -- The current run of a workflow id and its items in one snapshot: the run's row first.
 WITH current AS (
     SELECT run_id FROM current_runs
-    WHERE namespace_id = %(namespace_id)s AND workflow_id = %(workflow_id)s
+    WHERE slot = %(slot)s AND namespace_id = %(namespace_id)s AND workflow_id = %(workflow_id)s
 )
 SELECT 0, version, run_id, namespace_id, workflow_id, start, state
-FROM runs JOIN current USING (run_id)
+FROM runs JOIN current USING (run_id) WHERE runs.slot = %(slot)s
 UNION ALL
-SELECT kind, 0, key, NULL, NULL, NULL, data FROM items JOIN current USING (run_id)
+SELECT kind, 0, key, NULL, NULL, NULL, data
+FROM items JOIN current USING (run_id) WHERE items.slot = %(slot)s
 ORDER BY 1
 
 -- name: read_history
 -- Batches of a run, ascending.
 SELECT first_event_id, last_event_id, data FROM history
-WHERE run_id = %(run_id)s
+WHERE slot = %(slot)s AND run_id = %(run_id)s
   AND first_event_id >= COALESCE((
         SELECT MAX(first_event_id) FROM history
-        WHERE run_id = %(run_id)s AND first_event_id <= %(first)s
+        WHERE slot = %(slot)s AND run_id = %(run_id)s AND first_event_id <= %(first)s
     ), 0)
   AND first_event_id < %(end)s AND last_event_id >= %(first)s
   AND EXISTS (
-        SELECT 1 FROM runs WHERE run_id = %(run_id)s
+        SELECT 1 FROM runs WHERE slot = %(slot)s AND run_id = %(run_id)s
           AND namespace_id = %(namespace_id)s AND workflow_id = %(workflow_id)s
     )
 ORDER BY first_event_id LIMIT %(limit)s
@@ -270,9 +447,9 @@ ORDER BY first_event_id LIMIT %(limit)s
 -- name: read_history_reverse
 -- Last batches of a run, descending.
 SELECT first_event_id, last_event_id, data FROM history
-WHERE run_id = %(run_id)s AND first_event_id < %(end)s
+WHERE slot = %(slot)s AND run_id = %(run_id)s AND first_event_id < %(end)s
   AND EXISTS (
-        SELECT 1 FROM runs WHERE run_id = %(run_id)s
+        SELECT 1 FROM runs WHERE slot = %(slot)s AND run_id = %(run_id)s
           AND namespace_id = %(namespace_id)s AND workflow_id = %(workflow_id)s
     )
 ORDER BY first_event_id DESC LIMIT %(limit)s
@@ -288,16 +465,17 @@ WHERE queue_namespace_id = %s AND queue_name = %s AND queue_type = %s AND queue_
 ORDER BY pinned_version, priority, fairness_key, task_id LIMIT %s
 
 -- name: read_tasks
--- Tasks of a range of slots after a key: the key's parts, slots, limit.
+-- Tasks of a range of slots after a task, whatever their queue: its slot, its id, the rest of its
+-- key, slots, limit.
 SELECT queue_namespace_id, queue_name, queue_type, queue_partition,
     pinned_version, priority, fairness_key, task_id, slot, namespace_id, workflow_id, run_id,
     scheduled_event_id, attempt, scheduled_time, expiry, sticky
 FROM tasks
-WHERE (queue_namespace_id, queue_name, queue_type, queue_partition,
-       pinned_version, priority, fairness_key, task_id) > (%s, %s, %s, %s, %s, %s, %s, %s)
+WHERE (slot, task_id, queue_namespace_id, queue_name, queue_type, queue_partition,
+       pinned_version, priority, fairness_key) > (%s, %s, %s, %s, %s, %s, %s, %s, %s)
   AND slot BETWEEN %s AND %s
-ORDER BY queue_namespace_id, queue_name, queue_type, queue_partition,
-    pinned_version, priority, fairness_key, task_id LIMIT %s
+ORDER BY slot, task_id, queue_namespace_id, queue_name, queue_type, queue_partition,
+    pinned_version, priority, fairness_key LIMIT %s
 
 -- name: read_timers
 -- Timers after a row, due before a time: the row's parts, due, slots, limit.
@@ -305,6 +483,12 @@ SELECT due, slot, namespace_id, workflow_id, run_id FROM timers
 WHERE (due, slot, namespace_id, workflow_id, run_id) > (%s, %s, %s, %s, %s)
   AND due < %s AND slot BETWEEN %s AND %s
 ORDER BY due, slot, namespace_id, workflow_id, run_id LIMIT %s
+
+-- name: read_messages
+-- Messages after a key, due before a time: the key's parts, due, slots, limit.
+SELECT due, slot, id, namespace_id, workflow_id, run_id, data FROM messages
+WHERE (due, slot, id) > (%s, %s, %s) AND due < %s AND slot BETWEEN %s AND %s
+ORDER BY due, slot, id LIMIT %s
 
 -- name: list_workflows
 -- Runs of a namespace after a key, newest first, by a filter.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from perdure.core.commit import SearchValue
 from perdure.core.visibility.query import Attribute, ValueType, VisibilityFilter
-from perdure.persistence.postgres.database import STATEMENTS
+from perdure.persistence.postgres.statements import STATEMENTS
 from perdure.persistence.visibility_sql import WhereClause
 
 _CASTS = {

@@ -79,8 +79,10 @@ class Checkpointer:
 
 
 def _payload_bytes(commits: Sequence[Commit]) -> int:
-    return sum(
-        len(run.state) + sum(len(batch.blob) for batch in run.history)
-        for commit in commits
-        for run in commit.runs
-    )
+    size = 0
+    for commit in commits:
+        for run in commit.runs:
+            size += len(run.state) + sum(len(batch.blob) for batch in run.history)
+        size += sum(len(message.data) for message in commit.messages_added)
+        size += sum(len(receipt.data) for receipt in commit.receipts_added)
+    return size

@@ -10,6 +10,9 @@ from perdure.core.commit import (
     HistoryBatch,
     ItemKey,
     ItemKind,
+    MessageKey,
+    MessageRow,
+    ReceiptKey,
     RunKey,
     TaskQueueKey,
     TaskType,
@@ -22,8 +25,8 @@ from perdure.persistence.sqlite.database import STATEMENTS
 _END_EVENT = 1 << EVENT_ID_BITS
 _LOWEST = -(1 << 63)
 _FIRST_IN_QUEUE = ("", _LOWEST, "", _LOWEST)
-_FIRST_TASK = ("", "", 0, _LOWEST, *_FIRST_IN_QUEUE)
 _FIRST_TIMER = (_LOWEST, -1, "", "", "")
+_FIRST_MESSAGE = (_LOWEST, -1, "")
 _TASK_TYPES = {int(task_type): task_type for task_type in TaskType}
 _ITEM_KINDS = {int(kind): kind for kind in ItemKind}
 
@@ -80,12 +83,14 @@ def read_tasks(
     connection: sqlite3.Connection,
     first_slot: int,
     last_slot: int,
-    after: DispatchKey | None,
+    after: DispatchTask | None,
     limit: int,
 ) -> list[DispatchTask]:
-    """Returns the tasks of a range of slots in key order."""
-    first = _FIRST_TASK if after is None else (*after.queue, *after[1:])
-    parameters = (*first, first_slot, last_slot, limit)
+    """Returns the tasks of a range of slots by slot, then task id."""
+    first = (first_slot, _LOWEST)
+    if after is not None:
+        first = max(first, (after.slot, after.key.task_id))
+    parameters = (*first, last_slot, limit)
     return list(_tasks(connection.execute(STATEMENTS["read_tasks"], parameters)))
 
 
@@ -102,6 +107,26 @@ def read_timers(  # noqa: PLR0917 - the shape of the contract's method
     parameters = (*first, due_before, first_slot, last_slot, limit)
     rows = connection.execute(STATEMENTS["read_timers"], parameters)
     return [TimerRow(due, slot, RunKey(*run)) for due, slot, *run in rows]
+
+
+def read_messages(  # noqa: PLR0917 - the shape of the contract's method
+    connection: sqlite3.Connection,
+    first_slot: int,
+    last_slot: int,
+    due_before: int,
+    after: MessageKey | None,
+    limit: int,
+) -> list[MessageRow]:
+    """Returns the messages of a range of slots due earlier than `due_before`, in key order."""
+    parameters = (*(after or _FIRST_MESSAGE), due_before, first_slot, last_slot, limit)
+    rows = connection.execute(STATEMENTS["read_messages"], parameters)
+    return [MessageRow(MessageKey(*row[:3]), RunKey(*row[3:6]), row[6]) for row in rows]
+
+
+def load_receipt(connection: sqlite3.Connection, key: ReceiptKey) -> bytes | None:
+    """Returns the data of a receipt, None when there is none."""
+    row: tuple[bytes] | None = connection.execute(STATEMENTS["load_receipt"], key).fetchone()
+    return row[0] if row is not None else None
 
 
 def _run(key: RunKey) -> tuple[str, str, str]:

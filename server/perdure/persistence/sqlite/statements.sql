@@ -10,6 +10,36 @@ SELECT cluster_id, incarnation, last_epoch FROM store
 -- All shards.
 SELECT first_slot, last_slot, owner, epoch FROM shards ORDER BY first_slot
 
+-- name: read_cluster
+-- Nodes by name, then shards by first slot, in one snapshot.
+SELECT 0, name, id, roles, address, version, format_version, state, lease, started, renewed
+FROM nodes
+UNION ALL
+SELECT 1, first_slot, last_slot, owner, epoch, NULL, NULL, NULL, NULL, NULL, NULL FROM shards
+ORDER BY 1, 2, 3
+
+-- name: insert_node
+-- Enters a node.
+INSERT INTO nodes (
+    id, name, roles, address, version, format_version, state, lease, started, renewed
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: renew_node
+-- What a node says of itself, and when.
+UPDATE nodes SET state = ?, renewed = ? WHERE id = ?
+
+-- name: delete_node
+-- Removes a node.
+DELETE FROM nodes WHERE id = ?
+
+-- name: disown_shards
+-- Makes an owner's shards nobody's.
+UPDATE shards SET owner = '' WHERE owner = ?
+
+-- name: count_shards
+-- How many shards there are.
+SELECT COUNT(*) FROM shards
+
 -- name: next_epoch
 -- Draws the next epoch of the store-wide sequence.
 UPDATE store SET last_epoch = last_epoch + 1 RETURNING last_epoch
@@ -21,6 +51,14 @@ DELETE FROM shards WHERE first_slot <= ? AND last_slot >= ?
 -- name: insert_shard
 -- Enters a shard.
 INSERT INTO shards (first_slot, last_slot, owner, epoch) VALUES (?, ?, ?, ?)
+
+-- name: take_shard
+-- A shard's new owner and epoch, if it still has the epoch named.
+UPDATE shards SET owner = ?, epoch = ? WHERE epoch = ?
+
+-- name: release_shard
+-- Makes a shard nobody's, if it still has the epoch named.
+UPDATE shards SET owner = '' WHERE epoch = ?
 
 -- name: find_run
 -- A run's number and version.
@@ -108,6 +146,28 @@ VALUES (?, ?, ?, ?, ?)
 DELETE FROM timers
 WHERE due = ? AND slot = ? AND namespace_id = ? AND workflow_id = ? AND run_id = ?
 
+-- name: insert_message
+-- An undelivered message, which must be the only one of its key.
+INSERT INTO messages (due, slot, id, namespace_id, workflow_id, run_id, data)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- name: delete_message
+-- Removes a message.
+DELETE FROM messages WHERE due = ? AND slot = ? AND id = ?
+
+-- name: insert_receipt
+-- A receipt, which must be the only one of its key.
+INSERT INTO receipts (namespace_id, workflow_id, request_id, slot, expiry, data)
+VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: delete_expired_receipts
+-- Removes the oldest receipts of a range of slots: expired before, slots, limit.
+DELETE FROM receipts WHERE (namespace_id, workflow_id, request_id) IN (
+    SELECT namespace_id, workflow_id, request_id FROM receipts
+    WHERE expiry < ? AND slot BETWEEN ? AND ?
+    ORDER BY expiry, slot LIMIT ?
+)
+
 -- name: put_visibility
 -- Writes what listings see of a run; indexes whose columns stay the same are not touched.
 INSERT INTO visibility (
@@ -190,17 +250,13 @@ WHERE queue_namespace_id = ? AND queue_name = ? AND queue_type = ? AND queue_par
 ORDER BY pinned_version, priority, fairness_key, task_id LIMIT ?
 
 -- name: read_tasks
--- Tasks of a range of slots after a key: the key's parts, slots, limit.
+-- Tasks up to a slot, after a task: its slot and id, last slot, limit.
 SELECT queue_namespace_id, queue_name, queue_type, queue_partition,
     pinned_version, priority, fairness_key, task_id,
     slot, namespace_id, workflow_id, run_id,
     scheduled_event_id, attempt, scheduled_time, expiry, sticky
 FROM tasks
-WHERE (queue_namespace_id, queue_name, queue_type, queue_partition,
-       pinned_version, priority, fairness_key, task_id) > (?, ?, ?, ?, ?, ?, ?, ?)
-  AND slot BETWEEN ? AND ?
-ORDER BY queue_namespace_id, queue_name, queue_type, queue_partition,
-    pinned_version, priority, fairness_key, task_id LIMIT ?
+WHERE (slot, task_id) > (?, ?) AND slot <= ? ORDER BY slot, task_id LIMIT ?
 
 -- name: read_timers
 -- Timers after a row, due before a time: the row's parts, due, slots, limit.
@@ -208,6 +264,16 @@ SELECT due, slot, namespace_id, workflow_id, run_id FROM timers
 WHERE (due, slot, namespace_id, workflow_id, run_id) > (?, ?, ?, ?, ?)
   AND due < ? AND slot BETWEEN ? AND ?
 ORDER BY due, slot, namespace_id, workflow_id, run_id LIMIT ?
+
+-- name: read_messages
+-- Messages after a key, due before a time: the key, due, slots, limit.
+SELECT due, slot, id, namespace_id, workflow_id, run_id, data FROM messages
+WHERE (due, slot, id) > (?, ?, ?) AND due < ? AND slot BETWEEN ? AND ?
+ORDER BY due, slot, id LIMIT ?
+
+-- name: load_receipt
+-- A receipt's data.
+SELECT data FROM receipts WHERE namespace_id = ? AND workflow_id = ? AND request_id = ?
 
 -- name: list_workflows
 -- Runs of a namespace after a key, newest first, by a filter.

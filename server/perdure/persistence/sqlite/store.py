@@ -19,6 +19,9 @@ from perdure.core.commit import (
     DispatchKey,
     DispatchTask,
     HistoryBatch,
+    MessageKey,
+    MessageRow,
+    ReceiptKey,
     RunKey,
     TaskQueueKey,
     TimerRow,
@@ -27,7 +30,10 @@ from perdure.core.commit import (
 from perdure.core.visibility.query import VisibilityFilter
 from perdure.persistence.observation import Meter, StoreObserver, StoreStatistics
 from perdure.persistence.ports import (
+    ClusterRows,
     NamespaceRow,
+    NodeRow,
+    NodeState,
     Outcome,
     Result,
     Shard,
@@ -37,7 +43,7 @@ from perdure.persistence.ports import (
     VisibilityCursor,
 )
 from perdure.persistence.settling import settled
-from perdure.persistence.sqlite import metadata, reading, visibility
+from perdure.persistence.sqlite import membership, metadata, reading, visibility, writing
 from perdure.persistence.sqlite.checkpoints import Checkpointer
 from perdure.persistence.sqlite.database import (
     STATEMENTS,
@@ -50,8 +56,8 @@ from perdure.persistence.sqlite.database import (
 )
 from perdure.persistence.sqlite.worker import Worker
 from perdure.persistence.sqlite.writing import REFUSALS, ExpectationBroken, Writer
-from perdure.runtime.clock import stopwatch
-from perdure.runtime.ports import Ids
+from perdure.runtime.clock import SystemClock, stopwatch
+from perdure.runtime.ports import Clock, Ids
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,8 +70,15 @@ class SqliteStore:
     """A store in a file. Make one with `SqliteStore.open`."""
 
     def __init__(
-        self, database: Path, lock: FileLock, *, ids: Ids, observer: StoreObserver | None
+        self,
+        database: Path,
+        lock: FileLock,
+        *,
+        ids: Ids,
+        clock: Clock,
+        observer: StoreObserver | None,
     ) -> None:
+        self._clock = clock
         self._file_lock = lock
         self._writing = connect_writer(database, ids)
         self._writer = Writer(self._writing)
@@ -84,16 +97,24 @@ class SqliteStore:
         self._checkpointer = Checkpointer(database, pause=self._lock)
 
     @classmethod
-    async def open(cls, path: Path, *, ids: Ids, observer: StoreObserver | None = None) -> Self:
+    async def open(
+        cls,
+        path: Path,
+        *,
+        ids: Ids,
+        clock: Clock | None = None,
+        observer: StoreObserver | None = None,
+    ) -> Self:
         """Opens or creates a database file.
 
-        Raises StartupError when the file must not or cannot be used.
+        `clock` tells the time that nodes go by: the machine's by default. Raises StartupError when
+        the file must not or cannot be used.
         """
         database = check_path(path)
         lock = FileLock(database)
         try:
             with explained(database):
-                return cls(database, lock, ids=ids, observer=observer)
+                return cls(database, lock, ids=ids, clock=clock or SystemClock(), observer=observer)
         except BaseException:
             lock.release()
             raise
@@ -146,9 +167,9 @@ class SqliteStore:
         return self._point("read_queue", [], reading.read_queue, queue, after, limit)
 
     async def read_tasks(
-        self, first_slot: int, last_slot: int, after: DispatchKey | None, limit: int
+        self, first_slot: int, last_slot: int, after: DispatchTask | None, limit: int
     ) -> list[DispatchTask]:
-        """Returns the tasks of a range of slots in key order."""
+        """Returns the tasks of a range of slots by slot, then task id."""
         slots = (first_slot, last_slot)
         return await self._scan("read_tasks", [], reading.read_tasks, *slots, after, limit)
 
@@ -158,6 +179,25 @@ class SqliteStore:
         """Returns the timers of a range of slots due earlier than `due_before`, in row order."""
         bounds = (first_slot, last_slot, due_before)
         return self._point("read_timers", [], reading.read_timers, *bounds, after, limit)
+
+    async def read_messages(
+        self, first_slot: int, last_slot: int, due_before: int, after: MessageKey | None, limit: int
+    ) -> list[MessageRow]:
+        """Returns the messages of a range of slots due earlier than `due_before`, in key order."""
+        bounds = (first_slot, last_slot, due_before)
+        return self._point("read_messages", [], reading.read_messages, *bounds, after, limit)
+
+    async def load_receipt(self, key: ReceiptKey) -> bytes | None:
+        """Returns the data of a receipt."""
+        return self._point("load_receipt", None, reading.load_receipt, key)
+
+    async def delete_expired_receipts(
+        self, first_slot: int, last_slot: int, expired_before: int, limit: int
+    ) -> int:
+        """Deletes receipts of a range of slots, the oldest first; returns how many."""
+        function = writing.delete_expired_receipts
+        bounds = (first_slot, last_slot, expired_before)
+        return await self._change("delete_expired_receipts", function, *bounds, limit)
 
     async def list_workflows(
         self, namespace_id: str, where: VisibilityFilter, after: VisibilityCursor | None, limit: int
@@ -206,13 +246,47 @@ class SqliteStore:
         """Returns the cluster's random id, made when the store was created."""
         return str(self._cluster_id)
 
+    async def register_node(self, node: NodeRow) -> NodeRow | None:
+        """Adds a node; returns the live node that has the name, and adds nothing then."""
+        now = self._clock.now()
+        return await self._change("register_node", membership.register_node, node, now)
+
+    async def renew_node(self, node_id: str, state: NodeState) -> ClusterRows | None:
+        """Says that a node is alive and reads the cluster; None when it is not registered."""
+        now = self._clock.now()
+        return await self._change("renew_node", membership.renew_node, node_id, state, now)
+
+    async def remove_node(self, node_id: str) -> None:
+        """Removes a node, and its name from its shards."""
+        await self._change("remove_node", membership.remove_node, node_id)
+
+    async def remove_expired_nodes(self, expired_for: int) -> int:
+        """Removes nodes whose lease ran out longer ago than that; returns how many."""
+        function = membership.remove_expired_nodes
+        return await self._change("remove_expired_nodes", function, expired_for, self._clock.now())
+
+    async def read_cluster(self) -> ClusterRows:
+        """Reads nodes and shards in one snapshot."""
+        now = self._clock.now()
+        nothing = ClusterRows(now, [], [])
+        return self._point("read_cluster", nothing, membership.read_cluster, now)
+
+    async def create_shards(self, count: int) -> bool:
+        """Divides all slots into shards that nobody owns; False when some exist."""
+        return await self._change("create_shards", membership.create_shards, count)
+
     async def acquire_shard(self, first_slot: int, last_slot: int, owner: str) -> Shard:
         """Takes over a range of slots with a new, higher epoch."""
+        slots = (first_slot, last_slot)
+        return await self._change("acquire_shard", membership.acquire_shard, *slots, owner)
 
-        def acquire(_: sqlite3.Connection) -> Shard:
-            return self._writer.acquire_shard(first_slot, last_slot, owner)
+    async def take_shards(self, shards: Sequence[Shard], owner: str) -> list[Shard]:
+        """Takes over those of the given shards that still have the epoch named."""
+        return await self._change("take_shards", membership.take_shards, shards, owner)
 
-        return await self._change("acquire_shard", acquire)
+    async def release_shard(self, shard: Shard) -> bool:
+        """Makes a shard nobody's; False when it has another epoch now."""
+        return await self._change("release_shard", membership.release_shard, shard)
 
     async def close(self) -> None:
         """Finishes what is in flight, folds the log into the file and gives it up."""

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from perdure.core.commit import Commit
 from perdure.persistence.admission import EVENT_ID_BITS, refusal
 from perdure.persistence.coalescing import COMMITTED, Plan, RunRow, fold
-from perdure.persistence.ports import Outcome, Result, Shard
+from perdure.persistence.ports import Outcome, Result
 from perdure.persistence.sqlite.database import STATEMENTS
+from perdure.persistence.sqlite.membership import read_shards
 from perdure.persistence.visibility_rows import to_columns
 
 REFUSALS = (
@@ -48,7 +49,7 @@ class Writer:
         self._numbers: dict[str, int] = {}
         self._added: list[str] = []
         (self._last_number,) = self._cursor.execute(STATEMENTS["last_run_number"]).fetchone()
-        self._shards = self._read_shards()
+        self.shards_changed()
 
     def close(self) -> None:
         """Closes the connection; nothing of it may linger, or SQLite keeps the log."""
@@ -111,20 +112,9 @@ class Writer:
         self._cursor.execute("RELEASE transition")
         return COMMITTED
 
-    def acquire_shard(self, first_slot: int, last_slot: int, owner: str) -> Shard:
-        """Writes a new shard over what shares a slot with it; `shards_changed` must follow."""
-        (epoch,) = self._cursor.execute(STATEMENTS["next_epoch"]).fetchone()
-        self._cursor.execute(STATEMENTS["drop_shards"], (last_slot, first_slot))
-        self._cursor.execute(STATEMENTS["insert_shard"], (first_slot, last_slot, owner, epoch))
-        return Shard(first_slot, last_slot, owner, epoch)
-
     def shards_changed(self) -> None:
         """Reads the shards again, once they are durable."""
-        self._shards = self._read_shards()
-
-    def _read_shards(self) -> dict[int, Shard]:
-        rows = self._cursor.execute(STATEMENTS["read_shards"]).fetchall()
-        return {row[3]: Shard(*row) for row in rows}
+        self._shards = {shard.epoch: shard for shard in read_shards(self._connection)}
 
     def _examine(self, commit: Commit) -> Outcome | None:
         if commit.current is not None:
@@ -156,6 +146,7 @@ class Writer:
         if plan.timers:
             rows = [(timer.due, timer.slot, *timer.run) for timer in plan.timers]
             self._many("put_timer", rows)
+        self._write_messages(plan)
         if plan.visibility:
             self._many("put_visibility", [to_columns(row) for row in plan.visibility.values()])
         if plan.runs_deleted:
@@ -237,6 +228,19 @@ class Writer:
             rows.append((*key.queue, *key[1:], task.slot, *task.run, *rest, task.sticky))
         self._many("put_task", rows)
 
+    def _write_messages(self, plan: Plan) -> None:
+        if plan.messages_deleted:
+            self._many("delete_message", list(plan.messages_deleted))
+        if plan.messages:
+            rows = [(*key, *message.run, message.data) for key, message in plan.messages.items()]
+            self._many("insert_message", rows)
+        if plan.receipts:
+            receipts = [
+                (*key, receipt.slot, receipt.expiry, receipt.data)
+                for key, receipt in plan.receipts.items()
+            ]
+            self._many("insert_receipt", receipts)
+
     def _delete_runs(self, plan: Plan) -> None:
         for run_id, (namespace_id, workflow_id, version) in plan.runs_deleted.items():
             number = self._number(run_id)
@@ -256,3 +260,15 @@ class Writer:
         self._cursor.executemany(STATEMENTS[statement], rows)
         if self._cursor.rowcount != len(rows):
             raise ExpectationBroken(f"{statement} did not find its row")
+
+
+def delete_expired_receipts(
+    connection: sqlite3.Connection,
+    first_slot: int,
+    last_slot: int,
+    expired_before: int,
+    limit: int,
+) -> int:
+    """Deletes receipts of a range of slots, the oldest first; returns how many."""
+    parameters = (expired_before, first_slot, last_slot, limit)
+    return connection.execute(STATEMENTS["delete_expired_receipts"], parameters).rowcount

@@ -1,7 +1,11 @@
+-- kind: expand
+--
 -- The first schema of the PostgreSQL store.
 --
 -- Text is compared by code point (COLLATE "C"), as on every store. Every row of workflow state
--- carries its slot, so that shards can be split and merged without touching rows.
+-- carries its slot, so that shards can be split and merged without touching rows. What grows with
+-- the number of workflows is divided into ranges of slots, so that vacuum and deletions in bulk
+-- work on a part at a time; docs/decisions/0007-postgresql.md says why so many and why not all.
 
 CREATE TABLE perdure_store (
     id smallint PRIMARY KEY CHECK (id = 1),
@@ -19,44 +23,125 @@ CREATE TABLE shards (
     epoch bigint NOT NULL UNIQUE
 );
 
--- Runs: `start` is written once, `state` by every transition, in place where the page has room.
-CREATE TABLE runs (
-    run_id text COLLATE "C" PRIMARY KEY,
-    namespace_id text COLLATE "C" NOT NULL,
-    workflow_id text COLLATE "C" NOT NULL,
-    slot int NOT NULL,
-    version bigint NOT NULL,
-    start bytea NOT NULL,
-    state bytea NOT NULL
-) WITH (fillfactor = 70);
-
-CREATE TABLE current_runs (
-    namespace_id text COLLATE "C" NOT NULL,
-    workflow_id text COLLATE "C" NOT NULL,
-    slot int NOT NULL,
-    run_id text COLLATE "C" NOT NULL,
-    PRIMARY KEY (namespace_id, workflow_id)
+-- Processes of the cluster. Times are this database's, in nanoseconds.
+CREATE TABLE nodes (
+    name text COLLATE "C" PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE,
+    roles text NOT NULL,
+    address text NOT NULL,
+    version text NOT NULL,
+    format bigint NOT NULL,
+    state text NOT NULL,
+    lease bigint NOT NULL,
+    started bigint NOT NULL,
+    renewed bigint NOT NULL
 );
 
+-- Runs: `start` is written once, `state` by every transition, in place where the page has room.
+CREATE TABLE runs (
+    slot int NOT NULL,
+    run_id text COLLATE "C" NOT NULL,
+    namespace_id text COLLATE "C" NOT NULL,
+    workflow_id text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    start bytea NOT NULL,
+    state bytea NOT NULL,
+    PRIMARY KEY (slot, run_id)
+) PARTITION BY RANGE (slot);
+
+CREATE TABLE current_runs (
+    slot int NOT NULL,
+    namespace_id text COLLATE "C" NOT NULL,
+    workflow_id text COLLATE "C" NOT NULL,
+    run_id text COLLATE "C" NOT NULL,
+    PRIMARY KEY (slot, namespace_id, workflow_id)
+) PARTITION BY RANGE (slot);
+
 CREATE TABLE history (
+    slot int NOT NULL,
     run_id text COLLATE "C" NOT NULL,
     first_event_id int NOT NULL,
     last_event_id int NOT NULL,
-    slot int NOT NULL,
     data bytea NOT NULL,
-    PRIMARY KEY (run_id, first_event_id)
-);
+    PRIMARY KEY (slot, run_id, first_event_id)
+) PARTITION BY RANGE (slot);
 
 CREATE TABLE items (
+    slot int NOT NULL,
     run_id text COLLATE "C" NOT NULL,
     kind smallint NOT NULL,
     key text COLLATE "C" NOT NULL,
-    slot int NOT NULL,
     data bytea NOT NULL,
-    PRIMARY KEY (run_id, kind, key)
-);
+    PRIMARY KEY (slot, run_id, kind, key)
+) PARTITION BY RANGE (slot);
 
--- Tasks that wait for a poller, in dispatch order.
+-- Wake-up calls of runs, the next one first.
+CREATE TABLE timers (
+    due bigint NOT NULL,
+    slot int NOT NULL,
+    namespace_id text COLLATE "C" NOT NULL,
+    workflow_id text COLLATE "C" NOT NULL,
+    run_id text COLLATE "C" NOT NULL,
+    PRIMARY KEY (due, slot, namespace_id, workflow_id, run_id)
+) PARTITION BY RANGE (slot);
+
+-- What runs have to tell other workflows; the run is the sender.
+CREATE TABLE messages (
+    due bigint NOT NULL,
+    slot int NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    namespace_id text COLLATE "C" NOT NULL,
+    workflow_id text COLLATE "C" NOT NULL,
+    run_id text COLLATE "C" NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (due, slot, id)
+) PARTITION BY RANGE (slot);
+
+-- What workflow ids have taken in.
+CREATE TABLE receipts (
+    slot int NOT NULL,
+    namespace_id text COLLATE "C" NOT NULL,
+    workflow_id text COLLATE "C" NOT NULL,
+    request_id text COLLATE "C" NOT NULL,
+    expiry bigint NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (slot, namespace_id, workflow_id, request_id)
+) PARTITION BY RANGE (slot);
+
+CREATE INDEX receipts_expiry ON receipts (expiry, slot);
+
+-- Storage parameters belong to partitions. Rows of the outbox live for seconds: their tables are
+-- vacuumed often, and at once, because every read of them begins where the dead rows are.
+DO $$
+DECLARE
+    partitions CONSTANT int := 8;
+    outbox CONSTANT text := 'autovacuum_vacuum_scale_factor = 0.02,'
+        ' autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0';
+    parted record;
+BEGIN
+    FOR parted IN
+        SELECT * FROM (VALUES
+            ('runs', 'fillfactor = 70, autovacuum_vacuum_scale_factor = 0.1'),
+            ('current_runs', 'fillfactor = 90'),
+            ('history', 'fillfactor = 100'),
+            ('items', outbox),
+            ('timers', outbox),
+            ('messages', outbox),
+            ('receipts', 'fillfactor = 100')
+        ) AS parted (name, parameters), generate_series(0, partitions - 1) AS number
+    LOOP
+        EXECUTE format(
+            'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%s) TO (%s) WITH (%s)',
+            parted.name || '_' || parted.number, parted.name,
+            parted.number * (16384 / partitions), (parted.number + 1) * (16384 / partitions),
+            parted.parameters
+        );
+    END LOOP;
+END
+$$;
+
+-- Tasks that wait for a poller, in dispatch order. Not divided: they are found by their queue,
+-- which any slot may have tasks on.
 CREATE TABLE tasks (
     queue_namespace_id text COLLATE "C" NOT NULL,
     queue_name text COLLATE "C" NOT NULL,
@@ -79,17 +164,13 @@ CREATE TABLE tasks (
         queue_namespace_id, queue_name, queue_type, queue_partition,
         pinned_version, priority, fairness_key, task_id
     )
+) WITH (
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0
 );
 
--- Wake-up calls of runs, the next one first.
-CREATE TABLE timers (
-    due bigint NOT NULL,
-    slot int NOT NULL,
-    namespace_id text COLLATE "C" NOT NULL,
-    workflow_id text COLLATE "C" NOT NULL,
-    run_id text COLLATE "C" NOT NULL,
-    PRIMARY KEY (due, slot, namespace_id, workflow_id, run_id)
-);
+-- A new owner of slots hints their tasks again.
+CREATE INDEX tasks_slot ON tasks (slot, task_id);
 
 -- What List and Count see. `close_order` is the close time, or later than any while open.
 CREATE TABLE visibility (
@@ -113,7 +194,7 @@ CREATE TABLE visibility (
     search_attributes bytea,
     search_values jsonb,
     close_order bigint NOT NULL
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
 
 -- Listings without a filter, and every listing's order.
 CREATE INDEX visibility_listing ON visibility (namespace_id, close_order, start_time, run_id);
@@ -145,3 +226,7 @@ BEGIN
     RETURN true;
 END
 $$;
+
+-- The cluster's time: nanoseconds since 1970.
+CREATE FUNCTION perdure_now() RETURNS bigint LANGUAGE sql VOLATILE
+RETURN (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000000)::bigint;

@@ -1,0 +1,74 @@
+"""One connection that outlives its server: it is made again when it broke.
+
+Rules that hold here: a session has one user at a time, who holds `lock` or is alone by
+construction. A transaction that somebody left open ends with the connection.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from perdure.persistence.ports import StoreUnavailable
+from perdure.persistence.postgres.connecting import (
+    Address,
+    Bound,
+    Connection,
+    bounded,
+    connect,
+)
+from perdure.persistence.postgres.statements import STATEMENTS
+
+
+class Session:
+    """A connection that is made when it is needed, and again after it broke.
+
+    Args:
+        address: Where the database is.
+        setup: A named statement that prepares a new connection for its job; empty for none.
+    """
+
+    def __init__(self, address: Address, *, setup: str = "") -> None:
+        self.lock = asyncio.Lock()
+        self._address = address
+        self._setup = setup
+        self._connection: Connection | None = None
+        self._bound: Bound | None = None
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Connection]:
+        """Gives the connection for one call of the store, which is cut when it takes too long.
+
+        Raises:
+            StoreUnavailable: There is no server to connect to.
+        """
+        connection = await self._connected()
+        with bounded(connection, self._address.timeout_seconds) as self._bound:
+            yield connection
+
+    def overdue(self) -> bool:
+        """Returns whether the last call was cut because it took too long."""
+        return self._bound is not None and self._bound.overdue
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _connected(self) -> Connection:
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            if connection.info.transaction_status is TransactionStatus.IDLE:
+                return connection
+            await connection.close()
+        try:
+            self._connection = connection = await connect(self._address)
+            if self._setup:
+                with bounded(connection, self._address.timeout_seconds):
+                    await connection.execute(STATEMENTS[self._setup])
+        except psycopg.Error as error:
+            reason = self._address.without_password(" ".join(str(error).split()))
+            raise StoreUnavailable(f"the database cannot be reached: {reason}") from error
+        return connection
