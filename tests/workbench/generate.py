@@ -20,7 +20,7 @@ from grpc_tools import protoc
 
 from workbench.paths import ROOT, SERVER
 
-SOURCES = ("perdure/proto/stored.proto",)
+SOURCES = ("perdure/proto/internode.proto", "perdure/proto/stored.proto")
 _PUBLIC_SOURCE = re.compile(r'^import "temporal/api/([^"]+)\.proto";', re.MULTILINE)
 _PUBLIC_IMPORT = re.compile(r"^(from|import) temporal\.api\.", re.MULTILINE)
 _GOOGLE_SOURCES = Path(grpc_tools.__file__).parent / "_proto"

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import DispatchTask, RunKey, TaskQueueKey
+from perdure.core.errors import UnavailableError
 
 
 class Encoded(bytes):
@@ -60,6 +61,18 @@ class QueryOutcome:
 
 class StaleTask(Exception):
     """The task that was to be started is not pending any more: drop it."""
+
+
+class NotOwnerError(UnavailableError):
+    """This node does not own the workflow's shard, or the queue: its owner must be asked.
+
+    Attributes:
+        owner: The id of the node that owns it, as far as is known; else empty.
+    """
+
+    def __init__(self, owner: str = "") -> None:
+        super().__init__("The owner is being looked for; try again.")
+        self.owner = owner
 
 
 class Reservation(Protocol):
@@ -113,7 +126,7 @@ class MatchingClient(Protocol):
         """
         ...
 
-    def respond_query_task_completed(
+    async def respond_query_task_completed(
         self, query_task_id: str, request: wf.RespondQueryTaskCompletedRequest
     ) -> None:
         """Passes a worker's answer on; NotFoundError when nobody waits for it any more."""
@@ -129,11 +142,13 @@ class MatchingClient(Protocol):
         """Returns pollers and statistics."""
         ...
 
-    def abandon_queue(self, namespace_id: str, task_queue: str) -> None:
+    async def abandon_queue(self, namespace_id: str, task_queue: str) -> None:
         """Notes that the worker of a sticky queue is going away: nobody will poll it again."""
         ...
 
-    def cancel_polls(self, namespace_id: str, task_queue: str, worker_instance_key: str) -> int:
+    async def cancel_polls(
+        self, namespace_id: str, task_queue: str, worker_instance_key: str
+    ) -> int:
         """Ends a worker's outstanding polls with an empty response; returns how many."""
         ...
 
@@ -156,7 +171,17 @@ class HistoryTasks(Protocol):
         ...
 
     async def undo_task_started(self, task: DispatchTask, request_id: str) -> None:
-        """Makes a started task pending again, because its poller was gone before the reply."""
+        """Makes a started task pending again, because its poller was gone before the reply.
+
+        It does nothing when the task is gone. Raises UnavailableError: try again.
+        """
+        ...
+
+    async def sticky_queue_unpolled(self, task: DispatchTask) -> None:
+        """Moves the pending workflow task of a run whose sticky worker is gone to the normal queue.
+
+        It does nothing when the task is not pending any more.
+        """
         ...
 
 

@@ -62,7 +62,17 @@ class Dispatcher(grpc.GenericRpcHandler):
         observer: RpcObserver,
         faults: FaultLog,
         max_request_bytes: int,
+        always_detailed: bool,
     ) -> None:
+        """Makes a dispatcher.
+
+        Args:
+            methods: What answers which RPC.
+            observer: Where calls are reported to.
+            faults: Where unexpected errors go.
+            max_request_bytes: A larger request is refused.
+            always_detailed: Whether a status has details though its error has none.
+        """
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             method.path: grpc.unary_unary_rpc_method_handler(
                 _serve(
@@ -71,6 +81,7 @@ class Dispatcher(grpc.GenericRpcHandler):
                     observer=observer.operation(method.service, method.name),
                     faults=faults,
                     max_request_bytes=max_request_bytes,
+                    always_detailed=always_detailed,
                 )
             )
             for method, handler in methods.items()
@@ -110,6 +121,7 @@ def _serve(
     observer: OperationObserver,
     faults: FaultLog,
     max_request_bytes: int,
+    always_detailed: bool,
 ) -> Behaviour:
     parse, begin, end = method.parse, observer.begin, observer.end
     names_namespace = method.names_namespace
@@ -135,7 +147,8 @@ def _serve(
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             failure = _foreseen(error)
             end(begun, namespace, failure or error)
-            return await abort(call, failure or MaskedError(faults.record(method.name, error)))
+            told = failure or MaskedError(faults.record(method.name, error))
+            return await abort(call, told, always_detailed=always_detailed)
         end(begun, namespace, None)
         return answer
 

@@ -1,6 +1,6 @@
-"""The RPCs of the public services, read from their descriptors."""
+"""The RPCs of services, read from their descriptors."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -42,7 +42,12 @@ def path_of(service: ServiceDescriptor, name: str) -> str:
 
 def public_methods() -> Iterator[Method]:
     """Yields every RPC of the public services, those without a handler too."""
-    for service in PUBLIC_SERVICES:
+    return methods_of(PUBLIC_SERVICES)
+
+
+def methods_of(services: Iterable[ServiceDescriptor]) -> Iterator[Method]:
+    """Yields every RPC of some services."""
+    for service in services:
         for method in service.methods:
             yield _describe(service, method)
 

@@ -1,12 +1,13 @@
-"""The gRPC server of a node: public services, health, reflection, on one port.
+"""A gRPC server of a node: some services, health, reflection, on one port.
 
 Rules that hold here: a port that cannot be opened is one sentence; a server that stops says
 NOT_SERVING first, takes no new calls, and lets those under way finish within a grace period.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import grpc
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2_grpc
 
 from perdure.persistence.ports import StartupError
@@ -14,11 +15,9 @@ from perdure.rpc import health, reflection
 from perdure.rpc.dispatch import Dispatcher, Refuser
 from perdure.rpc.faults import FaultLog
 from perdure.rpc.handler import Handler, RpcObserver, SilentObserver
-from perdure.rpc.methods import PUBLIC_SERVICES, public_methods
+from perdure.rpc.methods import PUBLIC_SERVICES, methods_of
 from perdure.rpc.transport import TransportSettings
 from perdure.runtime.ports import Clock
-
-_SERVICE_NAMES = tuple(service.full_name for service in PUBLIC_SERVICES)
 
 
 class RpcServer:
@@ -31,6 +30,8 @@ class RpcServer:
         self,
         *,
         handlers: Mapping[str, Handler],
+        services: Sequence[ServiceDescriptor] = PUBLIC_SERVICES,
+        always_detailed: bool = False,
         clock: Clock,
         observer: RpcObserver | None = None,
         transport: TransportSettings | None = None,
@@ -39,19 +40,24 @@ class RpcServer:
         """Makes a server that does not listen yet.
 
         Args:
-            handlers: By what a client calls, `/package.Service/Name`. An RPC of the public
-                services that is not among them is refused by name.
+            handlers: By what a client calls, `/package.Service/Name`. An RPC of the services that
+                is not among them is refused by name.
+            services: What is served; health and reflection name these.
+            always_detailed: Whether every status has details: as nodes want it of each other.
             clock: For the log of unexpected errors.
             observer: Where calls are reported to.
             transport: How connections behave.
             credentials: For TLS; without, connections are plain.
         """
         self._handlers = handlers
+        self._services = services
+        self._always_detailed = always_detailed
+        self._names = tuple(service.full_name for service in services)
         self._faults = FaultLog(clock=clock)
         self._observer = observer or SilentObserver()
         self._transport = transport or TransportSettings()
         self._credentials = credentials
-        self._health = health.Health(_SERVICE_NAMES)
+        self._health = health.Health(self._names)
         self._server: grpc.aio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -64,7 +70,7 @@ class RpcServer:
         server = grpc.aio.server(options=self._transport.channel_arguments())
         server.add_generic_rpc_handlers((self._dispatcher(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (*_SERVICE_NAMES, health.SERVICE_NAME)
+        names = (*self._names, health.SERVICE_NAME)
         server.add_generic_rpc_handlers(tuple(reflection.reflection_handlers(names)))
         known = frozenset((*names, *reflection.SERVICE_NAMES))
         server.add_generic_rpc_handlers((Refuser(known_services=known, observer=self._observer),))
@@ -82,13 +88,14 @@ class RpcServer:
         await self._server.stop(grace_seconds)
 
     def _dispatcher(self) -> Dispatcher:
-        methods = {method.path: method for method in public_methods()}
-        assert self._handlers.keys() <= methods.keys(), "every handler answers a public RPC"
+        methods = {method.path: method for method in methods_of(self._services)}
+        assert self._handlers.keys() <= methods.keys(), "every handler answers an RPC"
         return Dispatcher(
             methods={methods[path]: handler for path, handler in self._handlers.items()},
             observer=self._observer,
             faults=self._faults,
             max_request_bytes=self._transport.max_request_bytes,
+            always_detailed=self._always_detailed,
         )
 
     def _listen(self, server: grpc.aio.Server, address: str) -> int:

@@ -2,7 +2,8 @@
 
 Rules that hold here: a status with a detail carries `grpc-status-details-bin`, whose code and
 message are the call's own; one without a detail carries none, as on the real server. What was not
-expected is masked: clients get an id to quote, the log has the rest.
+expected is masked: clients get an id to quote, the log has the rest. Between nodes every status
+carries it: that is how a node's answer is told from what the transport says when there is none.
 """
 
 import asyncio
@@ -69,19 +70,31 @@ class UnknownMethodError(ServiceError):
         super().__init__(text)
 
 
-def details_of(error: ServiceError) -> bytes | None:
-    """Returns the serialised google.rpc.Status that goes with an error, if it has a detail."""
-    if error.detail is None:
+def details_of(error: ServiceError, *, always: bool = False) -> bytes | None:
+    """Returns the serialised google.rpc.Status that goes with an error.
+
+    Args:
+        error: What the caller is told.
+        always: Whether an error without a detail has a status too.
+    """
+    packed = []
+    if error.detail is not None:
+        packed.append(Any())
+        packed[0].Pack(error.detail)
+    elif not always:
         return None
-    packed = Any()
-    packed.Pack(error.detail)
-    status: Message = Status(code=error.code, message=_message_of(error), details=[packed])
+    status: Message = Status(code=error.code, message=_message_of(error), details=packed)
     return status.SerializeToString()
 
 
-async def abort(call: "grpc.aio.ServicerContext[bytes, bytes]", error: ServiceError) -> NoReturn:
+async def abort(
+    call: "grpc.aio.ServicerContext[bytes, bytes]",
+    error: ServiceError,
+    *,
+    always_detailed: bool = False,
+) -> NoReturn:
     """Ends a call with an error's status."""
-    details = details_of(error)
+    details = details_of(error, always=always_detailed)
     # A tuple: with a list, grpc.aio gives the client UNKNOWN instead.
     trailing = () if details is None else ((DETAILS_KEY, details),)
     await call.abort(_STATUS_CODES[error.code], _message_of(error), trailing)

@@ -25,6 +25,8 @@ class TransportSettings:
         max_idle_seconds: A connection without calls is closed after this.
         max_age_seconds: A connection is told to go away after this; calls under way go on.
         max_age_grace_seconds: How long they may go on: longer than a long poll lasts.
+        share_port: Whether other processes of this host listen on the same port, each taking a
+            share of its connections. Else a port that is in use is an error.
     """
 
     max_request_bytes: int = 4 * _MEBIBYTE
@@ -35,12 +37,12 @@ class TransportSettings:
     max_idle_seconds: float = 120.0
     max_age_seconds: float = 300.0
     max_age_grace_seconds: float = 70.0
+    share_port: bool = False
 
     def channel_arguments(self) -> list[tuple[str, int]]:
         """Returns the settings as gRPC's channel arguments."""
         return [
-            # A port that is in use shall be an error, not a share of its connections.
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(self.share_port)),
             ("grpc.max_receive_message_length", self.max_received_bytes),
             ("grpc.max_send_message_length", -1),
             # A client's timer may fire a little early: its pings are counted with some slack.
@@ -48,6 +50,8 @@ class TransportSettings:
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.keepalive_time_ms", _ms(self.keepalive_seconds)),
             ("grpc.keepalive_timeout_ms", _ms(self.keepalive_timeout_seconds)),
+            # Without it the bound is gRPC's own for pings, a minute.
+            ("grpc.http2.ping_timeout_ms", _ms(self.keepalive_timeout_seconds)),
             ("grpc.max_connection_idle_ms", _ms(self.max_idle_seconds)),
             ("grpc.max_connection_age_ms", _ms(self.max_age_seconds)),
             ("grpc.max_connection_age_grace_ms", _ms(self.max_age_grace_seconds)),

@@ -44,11 +44,6 @@ TABLE: list[tuple[ServiceError, Code, Message | None]] = [
             start_request_id="request", run_id="run", first_execution_run_id="first"
         ),
     ),
-    (
-        errors.CancellationAlreadyRequestedError("twice"),
-        Code.ALREADY_EXISTS,
-        details.CancellationAlreadyRequestedFailure(),
-    ),
     (errors.QueryFailedError("failed"), Code.INVALID_ARGUMENT, details.QueryFailedFailure()),
     (
         errors.WorkflowNotReadyError("later"),
@@ -57,9 +52,9 @@ TABLE: list[tuple[ServiceError, Code, Message | None]] = [
     ),
     (errors.FailedPreconditionError("not now"), Code.FAILED_PRECONDITION, None),
     (
-        errors.PermissionDeniedError("no", "because"),
+        errors.PermissionDeniedError("no"),
         Code.PERMISSION_DENIED,
-        details.PermissionDeniedFailure(reason="because"),
+        details.PermissionDeniedFailure(),
     ),
     (
         errors.ResourceExhaustedError("enough", 5, 1),

@@ -184,5 +184,17 @@ async def test_a_server_that_stops_lets_calls_finish_and_says_so_first() -> None
         await stopping
 
 
+async def test_a_client_that_is_dead_is_noticed_by_pings() -> None:
+    transport = TransportSettings(keepalive_seconds=0.05, keepalive_timeout_seconds=0.05)
+    async with server_on_a_port(transport) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        # The preface and an empty SETTINGS frame make the connection; pings are not answered.
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)))
+        async with asyncio.timeout(30):
+            while await reader.read(65_536):
+                continue
+        writer.close()
+
+
 async def test_a_server_that_never_started_may_be_stopped() -> None:
     await RpcServer(handlers={}, clock=ManualClock()).stop(0)

@@ -1,0 +1,130 @@
+"""Calls over one channel: the near end.
+
+Rules that hold here: a connection is made before a call is sent, so that what cannot have been sent
+is known; a call has a time limit always; a status without details is no answer of the other node
+but the transport's word that there is none.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+
+from perdure.core.errors import Code, ServiceError
+from perdure.rpc.clients import StaleTask
+from perdure.rpc.handler import OperationObserver
+from perdure.rpc.internode.errors import PeerUnreachableError, RemoteError, raised_by
+from perdure.rpc.internode.settings import InternodeSettings
+from perdure.rpc.internode.wire import WireMethod
+from perdure.rpc.status import DETAILS_KEY
+from perdure.rpc.trace_context import TRACEPARENT_HEADER, current_traceparent
+
+RemoteCall = Callable[..., Awaitable[Any]]
+"""Takes the arguments of a Protocol's method."""
+
+_READY: Final = grpc.ChannelConnectivity.READY
+_HOPELESS: Final = (
+    grpc.ChannelConnectivity.TRANSIENT_FAILURE,
+    grpc.ChannelConnectivity.SHUTDOWN,
+)
+_NO_ANSWER: Final = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INTERNAL,
+    }
+)
+"""What the transport says when a connection or the other node died."""
+
+
+class Link:
+    """A channel to another node."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, *, address: str, settings: InternodeSettings
+    ) -> None:
+        """Makes a link; nothing is connected before the first call.
+
+        Args:
+            channel: Whose it is from now on.
+            address: Of the other node, for errors.
+            settings: Bounds.
+        """
+        self._channel = channel
+        self._address = address
+        self._settings = settings
+
+    async def close(self) -> None:
+        """Ends the connection; calls under way fail as if the other node had gone."""
+        await self._channel.close()
+
+    def method(self, method: WireMethod, observer: OperationObserver) -> RemoteCall:
+        """Returns what calls a method of the other node's role.
+
+        It raises what the role raises, and PeerUnreachableError where there is no answer.
+        """
+        form = method.form
+        send: Callable[..., Any] = self._channel.unary_unary(method.path)
+        seconds = self._settings.wait_margin if form.timed else self._settings.call
+
+        async def call(*arguments: Any) -> Any:
+            namespace = arguments[0].name if form.namespaced else ""
+            limit = seconds + arguments[-1] if form.timed else seconds
+            begun = observer.begin()
+            try:
+                data = await self._send(send, form.request(*arguments).SerializeToString(), limit)
+            except BaseException as error:
+                observer.end(begun, namespace, error)
+                raise
+            observer.end(begun, namespace, None)
+            return form.result(data)
+
+        return call
+
+    async def _send(self, send: Callable[..., Any], data: bytes, limit: float) -> bytes:
+        traceparent = current_traceparent.get()
+        metadata = ((TRACEPARENT_HEADER, traceparent),) if traceparent else None
+        sent = False
+        try:
+            if self._channel.get_state() is not _READY:
+                await self._connect()
+            sent = True
+            answer: bytes = await send(data, timeout=limit, metadata=metadata)
+        except grpc.aio.AioRpcError as failure:
+            raise self._told_by(failure) from None
+        except grpc.aio.UsageError:
+            # The link was closed, because the node left.
+            raise PeerUnreachableError(self._address, maybe_sent=sent) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Not the caller has gone: the link was closed under the call.
+            raise PeerUnreachableError(self._address, maybe_sent=sent) from None
+        return answer
+
+    async def _connect(self) -> None:
+        """Waits until the channel is connected.
+
+        Raises:
+            PeerUnreachableError: It cannot be, now or in time.
+        """
+        try:
+            async with asyncio.timeout(self._settings.connect):
+                while (state := self._channel.get_state(try_to_connect=True)) is not _READY:
+                    if state in _HOPELESS:
+                        raise PeerUnreachableError(self._address, maybe_sent=False)
+                    await self._channel.wait_for_state_change(state)
+        except TimeoutError:
+            raise PeerUnreachableError(self._address, maybe_sent=False) from None
+
+    def _told_by(self, failure: grpc.aio.AioRpcError) -> ServiceError | StaleTask:
+        for key, value in failure.trailing_metadata() or ():
+            if key == DETAILS_KEY and isinstance(value, bytes):
+                return raised_by(value)
+        if failure.code() in _NO_ANSWER:
+            return PeerUnreachableError(self._address, maybe_sent=True)
+        return RemoteError(Code(failure.code().value[0]), failure.details() or "")
