@@ -45,12 +45,16 @@ class Owner:
             raise StaleTask
         self.pending.remove(task.key)
         await self._commit(task, added=[], deleted=[task.key])
-        return Encoded(task.run.workflow_id.encode())
+        response = wf.PollWorkflowTaskQueueResponse(task_token=task.run.workflow_id.encode())
+        return Encoded(response.SerializeToString())
 
     record_activity_task_started = record_workflow_task_started
 
     async def undo_task_started(self, task: DispatchTask, request_id: str) -> None:
         raise AssertionError("no poller vanishes here")
+
+    async def sticky_queue_unpolled(self, task: DispatchTask) -> None:
+        raise AssertionError("no task is sticky here")
 
     async def _commit(
         self, task: DispatchTask, *, added: list[DispatchTask], deleted: list[DispatchKey]
@@ -103,7 +107,8 @@ async def test_a_backlog_outlives_the_process_and_a_small_memory() -> None:
         return [await second.poll_workflow_task_queue(NAMESPACE, request, 30) for _ in polls]
 
     responses = await asyncio.gather(*[worker() for _ in range(10)])
-    seen = sorted(response for batch in responses for response in batch)
+    parse = wf.PollWorkflowTaskQueueResponse.FromString
+    seen = sorted(parse(response).task_token for batch in responses for response in batch)
     assert seen == sorted(f"workflow-{number}".encode() for number in range(200))
     assert await store.read_queue(QUEUE, None, 10) == []
     await second.close()

@@ -107,7 +107,7 @@ class Simulation:
         self._faults = faults
         self._ledger = Ledger(trace=trace)
         ids = SeededIds(generator=generator, clock=clock)
-        self._store = MemoryStore(ids=ids)
+        self._store = MemoryStore(ids=ids, clock=clock)
         self._network = Network(faults=faults, generator=generator, trace=trace)
         self._database = SimulatedDatabase(
             inner=self._store, faults=faults, generator=generator, trace=trace

@@ -11,6 +11,7 @@ from perdure.core.visibility.query import ValueType
 from perdure.core.workflow.settings import MEBIBYTE, WorkflowSettings
 from perdure.history.engine import HistoryEngine
 from perdure.history.ports import HistorySettings, NamespaceInfo, SilentObserver
+from perdure.history.shards import SoleOwner
 from perdure.matching.engine import MatchingEngine
 from perdure.matching.settings import MatchingSettings
 from perdure.proto import stored_pb2 as stored
@@ -96,6 +97,7 @@ class Node:
     async def _start(self) -> None:
         store: Any = self._session
         incarnation = await store.incarnation()
+        owner = SoleOwner(store=store, node_id=self.process.name)
         matching = MatchingEngine(
             store=store,
             clock=self._clock,
@@ -113,11 +115,11 @@ class Node:
             tasks=self._tasks,
             settings=_history_settings(self._generator),
             observer=SilentObserver(),
-            owner=self.process.name,
+            authority=owner,
             incarnation=incarnation,
         )
         matching.attach_history(history)
-        await history.start()
+        await owner.begin(history.shards)
         self._history = history
         self._matching = matching
         self._roles = {"history": history, "frontend": _Frontend(self._namespace, matching)}
@@ -155,10 +157,12 @@ class _Frontend:
             self._namespace, request, timeout_seconds
         )
 
-    def respond_query_task_completed(self, request: wf.RespondQueryTaskCompletedRequest) -> None:
+    async def respond_query_task_completed(
+        self, request: wf.RespondQueryTaskCompletedRequest
+    ) -> None:
         """Passes a query's answer on."""
         token = stored.TaskToken.FromString(request.task_token)
-        self._matching.respond_query_task_completed(token.query_task_id, request)
+        await self._matching.respond_query_task_completed(token.query_task_id, request)
 
 
 def _history_settings(generator: random.Random) -> HistorySettings:

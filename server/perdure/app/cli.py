@@ -35,8 +35,36 @@ def server() -> None:
     cls=LazyGroup,
     references={
         "check": "perdure.app.config_check:check",
+        "keys": "perdure.app.config_keys:keys",
         "settings": "perdure.app.config_settings:settings",
     },
 )
 def config() -> None:
     """Work with configuration."""
+
+
+@main.group(
+    cls=LazyGroup,
+    references={
+        "migrate": "perdure.app.db:migrate",
+        "setup": "perdure.app.db:setup",
+        "status": "perdure.app.db:status",
+    },
+)
+def db() -> None:
+    """Look after a PostgreSQL database."""
+
+
+@main.group(cls=LazyGroup, references={"status": "perdure.app.cluster_status:status"})
+def cluster() -> None:
+    """Look at the nodes of a cluster."""
+
+
+@main.group(cls=LazyGroup, references={"list": "perdure.app.shard_list:list_shards"})
+def shard() -> None:
+    """Look at the parts that history is divided into."""
+
+
+@main.group(cls=LazyGroup, references={"inspect": "perdure.app.workflow_inspect:inspect"})
+def workflow() -> None:
+    """Look at what is stored of a workflow."""

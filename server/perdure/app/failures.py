@@ -8,6 +8,9 @@ import click
 from perdure.config.errors import ConfigError
 from perdure.persistence.ports import StartupError
 
+REFUSED_EXIT_CODE = click.ClickException.exit_code
+"""The exit code of a command that was refused so."""
+
 
 @contextmanager
 def said_in_a_sentence() -> Iterator[None]:

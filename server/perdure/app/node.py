@@ -7,16 +7,19 @@ frontend, gRPC listener) and stop in the opposite one: the exit stack holds how.
 import asyncio
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 from perdure.app import settings
+from perdure.app.cluster import ClusterNode
 from perdure.app.directory import Directory, SearchAttributes
 from perdure.app.history_metrics import HistoryMetrics
 from perdure.app.matching_metrics import MatchingMetrics
 from perdure.app.rpc_metrics import RpcMetrics
 from perdure.app.sampling import on_loop
 from perdure.app.traced import traced
+from perdure.app.traced_store import StoreSpans
 from perdure.config.settings import Values
 from perdure.config.static import ServerConfig
 from perdure.config.version import VERSION
@@ -24,9 +27,13 @@ from perdure.core.visibility.query import ValueType
 from perdure.frontend.services import Frontend
 from perdure.frontend.system import ClusterInfo
 from perdure.history.engine import HistoryEngine
+from perdure.history.shards import ShardAuthority, SoleOwner
 from perdure.matching.engine import MatchingEngine
+from perdure.membership.observer import SilentObserver as SilentMembership
 from perdure.persistence.opening import open_store
 from perdure.persistence.ports import Store
+from perdure.rpc.clients import HistoryClient, MatchingClient
+from perdure.rpc.handler import SilentObserver as SilentRpcs
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.server import RpcServer
 from perdure.runtime.clock import SystemClock
@@ -54,10 +61,20 @@ class Node:
     Attributes:
         places: Where things are, for people.
         log: Where the server as a whole logs.
+        failed: Ends with the error for which this process must end.
+        cluster_ready: Waits until the cluster around this node lets it serve; None when it is
+            alone.
     """
 
     places: dict[str, str]
     log: Logger
+    failed: asyncio.Future[None]
+    cluster_ready: Callable[[], Awaitable[None]] | None = None
+
+    async def ready(self) -> None:
+        """Waits until this node can serve."""
+        if self.cluster_ready is not None:
+            await self.cluster_ready()
 
 
 async def start_node(config: ServerConfig, values: Values, parts: AsyncExitStack) -> Node:
@@ -68,8 +85,12 @@ async def start_node(config: ServerConfig, values: Values, parts: AsyncExitStack
         StartupError: The store must not be used as it is, or the gRPC port cannot be opened.
     """
     builder = _Builder(config, values, parts)
-    await builder.start_engine()
+    await builder.start_store()
     await builder.ensure_namespaces()
+    if config.store.kind == "postgres":
+        await builder.start_member()
+    else:
+        await builder.start_alone()
     await builder.open_ports()
     return builder.finish()
 
@@ -86,16 +107,26 @@ class _Builder:
         self._ids = SystemIds(clock=self._clock)
         self._metrics = Metrics()
         self._places: dict[str, str] = {}
-        endpoint = config.tracing.otlp_endpoint
-        self._tracer = tracing.connect(endpoint=endpoint, service_version=VERSION)
+        self._tracer = tracing.connect(
+            endpoint=config.tracing.otlp_endpoint,
+            service_version=VERSION,
+            environment=os.environ,
+        )
+        self._store_spans = StoreSpans(self._tracer, self._clock, store_kind=config.store.kind)
         parts.callback(self._tracer.close)
         loop = asyncio.get_running_loop()
         self._monitor = ProcessMonitor(self._metrics, loop, config.roles)
         parts.callback(self._monitor.close)
         self._tasks = TaskSet(on_error=self._task_failed)
+        self._failed: asyncio.Future[None] = loop.create_future()
+        self._history: HistoryClient
+        self._matching: MatchingClient
+        self._cluster: ClusterNode | None = None
+        self._matching_engine: MatchingEngine | None = None
+        self._matching_metrics: MatchingMetrics | None = None
 
-    async def start_engine(self) -> None:
-        """Starts store, matching and history."""
+    async def start_store(self) -> None:
+        """Opens the store, and reads what every role looks up."""
         await self._open_store()
         store = self._store
         self._namespaces = NamespaceRegistry(metadata=store, clock=self._clock, ids=self._ids)
@@ -104,10 +135,53 @@ class _Builder:
             namespaces=self._namespaces, search_attributes=self._search_attributes
         )
         await self._directory.refresh()
-        incarnation = await store.incarnation()
-        self._matching_metrics = MatchingMetrics(self._metrics, namespace_name=self._directory.name)
-        self._matching = MatchingEngine(
-            store=store,
+        self._tasks.spawn("refresh-namespaces", self._directory.keep_fresh(self._log))
+
+    async def start_alone(self) -> None:
+        """Starts matching and history over a store that nobody shares."""
+        incarnation = await self._store.incarnation()
+        matching = self._make_matching(incarnation)
+        owner = SoleOwner(store=self._store, node_id=f"{socket.gethostname()}/{os.getpid()}")
+        history = self._make_history(incarnation, matching, owner)
+        matching.attach_history(history)
+        await owner.begin(history.shards)
+        self._history, self._matching = history, matching
+
+    async def start_member(self) -> None:
+        """Starts the roles of this process, and becomes a member of the cluster."""
+        incarnation = await self._store.incarnation()
+        serving = RpcMetrics(self._metrics.scoped(service_name="history"), self._clock)
+        self._cluster = cluster = ClusterNode(
+            config=self._config,
+            store=self._store,
+            clock=self._clock,
+            ids=self._ids,
+            tasks=self._tasks,
+            on_error=self._membership_ended,
+            membership=SilentMembership(),
+            serving=serving,
+            calling=SilentRpcs(),
+        )
+        self._parts.push_async_callback(cluster.leave)
+        roles = self._config.roles
+        matching = self._make_matching(incarnation) if "matching" in roles else None
+        self._matching = cluster.matching(matching)
+        history = None
+        if "history" in roles:
+            history = self._make_history(incarnation, self._matching, cluster.authority)
+        self._history = cluster.history(history)
+        if matching is not None:
+            matching.attach_history(self._history)
+        self._places["Nodes"] = await cluster.open_port(history, matching)
+        self._parts.push_async_callback(cluster.close_port, STOP_GRACE_SECONDS)
+        await cluster.join(history, matching)
+
+    def _make_matching(self, incarnation: str) -> MatchingEngine:
+        self._matching_metrics = MatchingMetrics(
+            self._metrics, namespace_name=self._directory.name, clock=self._clock
+        )
+        matching = MatchingEngine(
+            store=self._store,
             clock=self._clock,
             ids=self._ids,
             settings=settings.MATCHING.build(self._values),
@@ -115,10 +189,16 @@ class _Builder:
             on_error=self._task_failed,
             observer=self._matching_metrics,
         )
-        self._parts.push_async_callback(self._matching.close)
-        self._history = HistoryEngine(
-            store=store,
-            matching=self._matching,
+        self._parts.push_async_callback(matching.close)
+        self._matching_engine = matching
+        return matching
+
+    def _make_history(
+        self, incarnation: str, matching: MatchingClient, authority: ShardAuthority
+    ) -> HistoryEngine:
+        history = HistoryEngine(
+            store=self._store_spans.of_commits(self._store),
+            matching=matching,
             namespaces=self._directory,
             clock=self._clock,
             ids=self._ids,
@@ -127,17 +207,18 @@ class _Builder:
                 settings.HISTORY.build(self._values),
                 workflow=settings.WORKFLOW.build(self._values),
             ),
-            observer=HistoryMetrics(self._metrics, namespace_name=self._directory.name),
-            owner=f"{socket.gethostname()}/{os.getpid()}",
+            observer=self._store_spans.of_transitions(
+                HistoryMetrics(self._metrics, namespace_name=self._directory.name)
+            ),
+            authority=authority,
             incarnation=incarnation,
         )
-        self._matching.attach_history(self._history)
-        await self._history.start()
-        self._parts.push_async_callback(self._stop_history)
-        self._tasks.spawn("refresh-namespaces", self._directory.keep_fresh(self._log))
+        self._parts.callback(history.stop)
+        return history
 
     async def ensure_namespaces(self) -> None:
-        """Makes the namespaces and search attributes that the configuration names."""
+        """Makes the system's namespace, and what the configuration names."""
+        await self._namespaces.ensure_system()
         types = {
             name: ValueType[_VALUE_TYPES[kind]]
             for name, kind in self._config.search_attributes.items()
@@ -165,21 +246,25 @@ class _Builder:
             )
             self._parts.callback(endpoint.close)
             self._places["Metrics"] = f"http://{host}:{endpoint.port}/metrics"
+        if "frontend" in self._config.roles:
+            self._places = {"gRPC": await self._open_public_port(), **self._places}
+        self._places["Database"] = self._config.store.describe()
+        if self._cluster is not None:
+            self._parts.push_async_callback(self._cluster.drain)
+
+    async def _open_public_port(self) -> str:
         frontend = await self._build_frontend()
+        listener = self._config.listeners.grpc
+        transport = settings.TRANSPORT.build(self._values)
         server = RpcServer(
             handlers=traced(frontend.handlers(), self._tracer),
             clock=self._clock,
             observer=RpcMetrics(self._metrics.scoped(service_name="frontend"), self._clock),
-            transport=settings.TRANSPORT.build(self._values),
+            transport=replace(transport, share_port=listener.shared),
         )
-        listener = self._config.listeners.grpc
         port = await server.start(listener.host, listener.port)
         self._parts.push_async_callback(self._stop_serving, server)
-        self._places = {
-            "gRPC": f"{listener.host}:{port}",
-            **self._places,
-            "Database": self._config.store.describe(),
-        }
+        return listener.address(port)
 
     def finish(self) -> Node:
         """Says that everything runs, and settles the garbage collector."""
@@ -192,7 +277,8 @@ class _Builder:
         )
         tuning = tune_gc(on_pause=self._monitor.garbage_collected)
         self._parts.callback(tuning.undo)
-        return Node(self._places, self._log)
+        ready = None if self._cluster is None else self._cluster.ready
+        return Node(self._places, self._log, self._failed, ready)
 
     async def _open_store(self) -> None:
         store = self._config.store
@@ -201,9 +287,14 @@ class _Builder:
             ids=self._ids,
             path=store.path,
             dsn=store.dsn,
-            observer=StoreMetrics(self._metrics.scoped(service_name="history")),
+            readers=store.readers,
+            timeout_seconds=store.timeout_seconds,
+            observer=self._store_spans.of_reads(
+                StoreMetrics(self._metrics.scoped(service_name="history"))
+            ),
         )
         self._parts.push_async_callback(self._store.close)
+        self._parts.push_async_callback(self._tasks.close)
 
     async def _build_frontend(self) -> Frontend:
         return Frontend(
@@ -223,15 +314,17 @@ class _Builder:
         )
 
     async def _stop_serving(self, server: RpcServer) -> None:
-        self._matching.stop_polls()
+        if self._matching_engine is not None:
+            self._matching_engine.stop_polls()
         await server.stop(STOP_GRACE_SECONDS)
 
-    async def _stop_history(self) -> None:
-        self._history.stop()
-        await self._tasks.close()
-
     def _sample(self) -> None:
-        self._matching_metrics.sample(self._matching.statistics())
+        if self._matching_metrics is not None and self._matching_engine is not None:
+            self._matching_metrics.sample(self._matching_engine.statistics())
+
+    def _membership_ended(self, _name: str, error: BaseException) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
 
     def _task_failed(self, name: str, error: BaseException) -> None:
         self._log.error("background task failed", task=name, exc_info=error)

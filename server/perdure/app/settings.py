@@ -1,10 +1,12 @@
 """The keys by which operators reach the settings of each part.
 
-Keys are those of Temporal's dynamic configuration, whose texts say the same of them.
+Keys are those of Temporal's dynamic configuration, whose texts say the same of them. What is a
+constant there has a key of our own here; `system.maxWorkflowTaskTimeout` was one there once.
 """
 
 from perdure.config.convert import at_least, nanoseconds, seconds, whole_seconds
-from perdure.config.groups import Key, declare_group
+from perdure.config.groups import Key, Shared, declare_group
+from perdure.core.visibility.attributes import SearchAttributeLimits
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.frontend.settings import FrontendSettings
 from perdure.history.ports import HistorySettings
@@ -13,6 +15,29 @@ from perdure.rpc.transport import TransportSettings
 
 _COUNT = at_least(1)
 
+SEARCH_ATTRIBUTES = declare_group(
+    SearchAttributeLimits(),
+    {
+        "max_keys": Key(
+            "frontend.searchAttributesNumberOfKeysLimit",
+            _COUNT,
+            "keys",
+            "Most search attributes of a run.",
+        ),
+        "max_value_bytes": Key(
+            "frontend.searchAttributesSizeOfValueLimit",
+            _COUNT,
+            "bytes",
+            "Largest value of a search attribute.",
+        ),
+        "max_total_bytes": Key(
+            "frontend.searchAttributesTotalSizeLimit",
+            _COUNT,
+            "bytes",
+            "Largest search attributes of a run, all together.",
+        ),
+    },
+)
 WORKFLOW = declare_group(
     WorkflowSettings(),
     {
@@ -66,6 +91,12 @@ WORKFLOW = declare_group(
             "attempts",
             "Failures after which a workflow task is tried ever more rarely.",
         ),
+        "max_workflow_task_timeout": Key(
+            "system.maxWorkflowTaskTimeout",
+            nanoseconds,
+            "ns",
+            "Longest timeout of a workflow task.",
+        ),
         "max_workflow_task_backoff": Key(
             "history.workflowTaskRetryMaxInterval",
             nanoseconds,
@@ -90,6 +121,7 @@ WORKFLOW = declare_group(
             "ns",
             "Least time between the starts of two runs of one workflow id.",
         ),
+        "search_attributes": SEARCH_ATTRIBUTES,
         "activity_failure_limit": Key(
             "limit.mutableStateActivityFailureSize.error",
             _COUNT,
@@ -116,21 +148,61 @@ MATCHING = declare_group(
         "page_size": Key(
             "matching.getTasksBatchSize", _COUNT, "rows", "Tasks read from a queue at once."
         ),
+        "scaling_idle_wait": Key(
+            "matching.pollerScalingWaitTime",
+            seconds,
+            "s",
+            "Wait of a poll after which its answer suggests fewer polls.",
+        ),
+        "scaling_backlog_age": Key(
+            "matching.pollerScalingMinimumBacklog",
+            seconds,
+            "s",
+            "Age of a backlog above which answers to polls suggest more polls.",
+        ),
+        "scaling_decisions_per_second": Key(
+            "matching.pollerScalingDecisionsPerSecond",
+            _COUNT,
+            "decisions/s",
+            "Most suggestions of more polls, for each poll.",
+        ),
     },
 )
 FRONTEND = declare_group(
     FrontendSettings(),
     {
-        "max_id_bytes": WORKFLOW.settings["max_id_length"],
-        "max_blob_bytes": WORKFLOW.settings["blob_size_limit"],
-        "max_memo_bytes": WORKFLOW.settings["memo_size_limit"],
+        "max_id_bytes": Shared(WORKFLOW["max_id_length"]),
+        "max_blob_bytes": Shared(WORKFLOW["blob_size_limit"]),
+        "max_memo_bytes": Shared(WORKFLOW["memo_size_limit"]),
+        "max_fairness_key_bytes": Key(
+            "limit.fairnessKeySize", _COUNT, "bytes", "Longest fairness key of a priority."
+        ),
         "max_build_id_bytes": Key(
             "limit.workerBuildIdSize", _COUNT, "bytes", "Longest build id of a worker."
         ),
+        "truncated_failure_bytes": Key(
+            "limit.blobSize.warn", _COUNT, "bytes", "What a failure larger than a blob is cut to."
+        ),
         "max_links": Key("frontend.maxlinksPerRequest", _COUNT, "links", "Most on one request."),
         "max_link_bytes": Key("frontend.linkMaxSize", _COUNT, "bytes", "Largest link."),
+        "search_attributes": SEARCH_ATTRIBUTES,
+        "max_custom_attributes": Key(
+            "limit.customSearchAttributes",
+            _COUNT,
+            "attributes",
+            "Most search attributes of one type that a namespace may add, Keyword apart.",
+        ),
+        "max_custom_keyword_attributes": Key(
+            "limit.customKeywordSearchAttributes",
+            _COUNT,
+            "attributes",
+            "Most search attributes of type Keyword that a namespace may add.",
+        ),
         "default_workflow_task_seconds": Key(
             "history.defaultWorkflowTaskTimeout", seconds, "s", "Where a start asks for none."
+        ),
+        "max_workflow_task_seconds": Shared(
+            WORKFLOW["max_workflow_task_timeout"], lambda duration: duration / 1e9
         ),
         "min_retention_seconds": Key(
             "system.namespaceMinRetentionLocal",
@@ -150,7 +222,19 @@ FRONTEND = declare_group(
             "s",
             "How long a read of history waits for a new event.",
         ),
-        "task_poll_seconds": MATCHING.settings["long_poll_expiration"],
+        "task_poll_seconds": Shared(MATCHING["long_poll_expiration"]),
+        "min_poll_seconds": Key(
+            "frontend.minLongPollTimeout", seconds, "s", "Least time that a poll must have."
+        ),
+        "poll_margin_seconds": Key(
+            "frontend.longPollMargin",
+            seconds,
+            "s",
+            "How long before its caller gives up a poll ends.",
+        ),
+        "query_seconds": Key(
+            "frontend.queryTimeout", seconds, "s", "How long a query without a deadline waits."
+        ),
     },
 )
 HISTORY = declare_group(

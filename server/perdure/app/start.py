@@ -1,15 +1,18 @@
-"""`perdure server start`: a node as a configuration file describes it."""
+"""`perdure server start`: the processes of this host as a configuration file describes them."""
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import click
 
-from perdure.app import composition
+from perdure.app import supervisor
 from perdure.app.failures import said_in_a_sentence
-from perdure.app.launch import run
+from perdure.app.planning import plan
 from perdure.config import file
+from perdure.config.file import ConfigFile
+from perdure.config.processes import Process, pick
 from perdure.config.static import Role
 
 
@@ -29,9 +32,30 @@ from perdure.config.static import Role
     type=click.Choice(get_args(Role)),
     help="Role to run instead of the file's; repeatable.",
 )
-def start(path: Path, roles: tuple[Role, ...]) -> None:
-    """Run a node."""
+@click.option("--process", "name", help="Run this one of the file's processes only.")
+def start(path: Path, roles: tuple[Role, ...], name: str | None) -> None:
+    """Run this host's processes.
+
+    Without processes: in the file this is one process; with them it starts each and watches it.
+    """
     with said_in_a_sentence():
-        checked = composition.check(file.read(path))
-        config = checked.model_copy(update={"roles": list(roles)}) if roles else checked
-        run(partial(composition.serve, config, strict=True))
+        read = file.read(path)
+        planned = plan(read, roles=roles)
+        if name is not None:
+            _run(read, pick(planned, name))
+        elif read.config.processes:
+            sys.exit(supervisor.run(path, read.config, planned))
+        else:
+            _run(read, planned[0])
+
+
+def _run(read: ConfigFile, process: Process) -> None:
+    # Not before: a supervisor must not import gRPC.
+    from perdure.app import composition  # noqa: PLC0415
+    from perdure.app.launch import run  # noqa: PLC0415
+
+    composition.check(read)
+    run(
+        partial(composition.serve, process.config, strict=True),
+        drain_seconds=process.config.node.drain_seconds,
+    )

@@ -4,6 +4,7 @@ SDKs start it in the real one's place, so every flag of that is accepted; given 
 effect here are named in a line.
 """
 
+import socket
 from collections.abc import Iterable
 from functools import partial
 from typing import cast, get_args
@@ -15,6 +16,7 @@ from perdure.app.failures import said_in_a_sentence
 from perdure.app.launch import run
 from perdure.config.errors import ConfigError
 from perdure.config.names import suggestion
+from perdure.config.processes import plan
 from perdure.config.settings import parse_assignments
 from perdure.config.static import (
     Listener,
@@ -70,7 +72,8 @@ def start_dev(
         if log_config:
             click.echo(config.model_dump_json(indent=2), err=True)
         remarks = dev_flags.remarks(context)
-        run(partial(composition.serve, config, strict=False, remarks=remarks))
+        (process,) = plan(config, host_name=socket.gethostname())
+        run(partial(composition.serve, process.config, strict=False, remarks=remarks))
 
 
 def _search_attributes(assignments: Iterable[str]) -> dict[str, SearchAttributeType]:

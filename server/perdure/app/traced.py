@@ -1,12 +1,19 @@
-"""Spans around RPC handlers, where tracing is on."""
+"""Spans around RPC handlers, where tracing is on: with what they are about, where a request says.
+
+Attributes are called as the SDKs call them.
+"""
 
 from collections.abc import Mapping
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
+from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import Encoded
 from perdure.rpc.handler import Handler, RequestContext
 from perdure.telemetry.tracing import Tracer
+
+_EXECUTIONS = ("workflow_execution", "execution")
+"""Fields that name a run."""
 
 
 def traced(handlers: Mapping[str, Handler], tracer: Tracer) -> Mapping[str, Handler]:
@@ -27,7 +34,41 @@ def _in_span(path: str, handler: Handler, tracer: Tracer) -> Handler:
     async def answer(request: Message, context: RequestContext) -> Message | Encoded:
         parent = context.metadata.get("traceparent", "")
         traceparent = parent if isinstance(parent, str) else ""
-        with tracer.span(name, kind="server", parent=traceparent, attributes=attributes):
-            return await handler(request, context)
+        about = {**attributes, **subject(request)}
+        with tracer.span(name, kind="server", parent=traceparent, attributes=about) as span:
+            response = await handler(request, context)
+            if run_id := getattr(response, "run_id", ""):
+                span.set("temporalRunID", run_id)
+            return response
 
     return answer
+
+
+def subject(request: Message) -> dict[str, str]:
+    """Returns the namespace, workflow id and run id that a request names."""
+    token = _token(request)
+    execution = next(
+        (part for name in _EXECUTIONS if (part := getattr(request, name, None)) is not None), token
+    )
+    found = {
+        "temporalNamespace": getattr(request, "namespace", ""),
+        "temporalWorkflowID": _text(execution, request, "workflow_id"),
+        "temporalRunID": _text(execution, request, "run_id"),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _text(execution: Message | None, request: Message, name: str) -> str:
+    value = getattr(request if execution is None else execution, name, "")
+    return value if isinstance(value, str) else ""
+
+
+def _token(request: Message) -> stored.TaskToken | None:
+    blob = getattr(request, "task_token", b"")
+    if not blob:
+        return None
+    try:
+        return stored.TaskToken.FromString(blob)
+    except DecodeError:
+        # Whoever serves the request refuses it.
+        return None

@@ -30,9 +30,12 @@ from perdure.history.responses import (
 from perdure.history.tokens import TokenMaker
 from perdure.persistence.ports import StoreError, WorkflowStore
 from perdure.rpc.clients import Encoded, MatchingClient, Poller, Reservation
+from perdure.runtime.ports import Ids
+from perdure.runtime.retry import Backoff, retry
 from perdure.runtime.tasks import TaskSet
 
 Undo = Callable[[DispatchTask, str], Coroutine[Any, Any, None]]
+UNDO_RETRIES = Backoff(attempts=8)
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ class Dispatcher:
         queries: BufferedQueries,
         tokens: TokenMaker,
         tasks: TaskSet,
+        ids: Ids,
         page: PageLimit,
         undo: Undo,
     ) -> None:
@@ -64,6 +68,7 @@ class Dispatcher:
         self._queries = queries
         self._tokens = tokens
         self._tasks = tasks
+        self._ids = ids
         self._page = page
         self._undo = undo
 
@@ -128,8 +133,7 @@ class Dispatcher:
 
     def _hand_over(self, start: FusedStart, encoded: Encoded) -> None:
         if not start.reservation.deliver(encoded, start.task):
-            request_id = start.reservation.poller.request_id
-            self._tasks.spawn("undo-start", self._undo(start.task, request_id))
+            self._tasks.spawn("undo-start", self._undo_start(start))
 
     async def _deliver_later(self, start: FusedStart) -> None:
         assert start.started is not None
@@ -137,9 +141,22 @@ class Dispatcher:
             encoded = await self.encode(start.started)
         except UnavailableError:
             start.reservation.release()
-            await self._undo(start.task, start.reservation.poller.request_id)
+            await self._undo_start(start)
             return
         self._hand_over(start, encoded)
+
+    async def _undo_start(self, start: FusedStart) -> None:
+        request_id = start.reservation.poller.request_id
+        try:
+            await retry(
+                lambda: self._undo(start.task, request_id),
+                backoff=UNDO_RETRIES,
+                ids=self._ids,
+                retryable=(UnavailableError,),
+            )
+        except UnavailableError:
+            # Its own timeout makes the task pending again.
+            return
 
     def offer(self, tasks: Sequence[DispatchTask]) -> None:
         """Tells matching of tasks that are durable."""

@@ -6,12 +6,12 @@ module of its own.
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
-from perdure.core.commit import DispatchKey, DispatchTask, TaskType, TimerRow
-from perdure.core.errors import NotFoundError, ServiceError
-from perdure.core.slots import SLOT_COUNT
+from perdure.core.commit import DispatchTask, TaskType, TimerRow
+from perdure.core.errors import NotFoundError
 from perdure.core.workflow.deadlines import fire_due
 from perdure.core.workflow.describe import describe
 from perdure.core.workflow.state import Run
@@ -27,13 +27,13 @@ from perdure.history.queries import BufferedQueries
 from perdure.history.query import Querier
 from perdure.history.reads import HistoryReader
 from perdure.history.responses import PageLimit
-from perdure.history.shard import REACQUIRE, ShardOwner
+from perdure.history.shards import REACQUIRE, ShardAuthority, ShardSet, SlotRange
 from perdure.history.timers import TimerQueue
 from perdure.history.tokens import TokenMaker
 from perdure.history.workflow_tasks import WorkflowTasks
 from perdure.history.workflows import Workflows, run_key
 from perdure.persistence.ports import Store, StoreError
-from perdure.rpc.clients import Encoded, MatchingClient, Namespace, Poller
+from perdure.rpc.clients import Encoded, MatchingClient, Namespace, NotOwnerError, Poller
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import TaskSet
 
@@ -41,7 +41,11 @@ REHINT_PAGE = 1000
 
 
 class HistoryEngine:
-    """Implements `perdure.rpc.clients.HistoryClient`."""
+    """Implements `perdure.rpc.clients.HistoryClient`, for the workflows of its shards.
+
+    Attributes:
+        shards: What it owns: nothing, until its authority has it adopt some.
+    """
 
     def __init__(
         self,
@@ -54,13 +58,13 @@ class HistoryEngine:
         tasks: TaskSet,
         settings: HistorySettings,
         observer: CommitObserver,
-        owner: str,
+        authority: ShardAuthority,
         incarnation: str,
     ) -> None:
-        """Wires the role; `start` must be awaited before it is used.
+        """Wires the role.
 
-        `tasks` runs background work and is closed by its owner after `stop`; `owner` is this
-        process as the shard's owner; `incarnation` is the store's, a part of every task token.
+        `tasks` runs background work and is closed by its owner after `stop`; `authority` decides
+        which shards are owned; `incarnation` is the store's, a part of every task token.
         """
         self._store = store
         self._matching = matching
@@ -70,23 +74,13 @@ class HistoryEngine:
         page = PageLimit(settings.page_batches, settings.page_bytes)
         tokens = TokenMaker(incarnation=incarnation)
         self._queries = BufferedQueries(limit=settings.workflow.max_buffered_queries)
-        self._shard = ShardOwner(
-            metadata=store, owner=owner, ids=ids, tasks=tasks, on_acquired=self._acquired
-        )
+        self.shards = ShardSet(authority=authority, ids=ids, tasks=tasks, listener=self)
         self._cache = EntryCache(budget_bytes=settings.cache_bytes, on_evict=self._evicted)
-        dispatcher = Dispatcher(
-            matching=matching,
-            store=store,
-            queries=self._queries,
-            tokens=tokens,
-            tasks=tasks,
-            page=page,
-            undo=self.undo_task_started,
-        )
         self._timers = self._make_timers(clock, settings)
-        executor = Executor(
+        dispatcher = self._make_dispatcher(tokens, page)
+        self._executor = executor = Executor(
             store=store,
-            shard=self._shard,
+            shards=self.shards,
             committer=Committer(
                 store=store, tasks=tasks, max_batch=settings.commit_batch, on_lost=self._lost
             ),
@@ -95,11 +89,10 @@ class HistoryEngine:
             timers=self._timers,
             namespaces=namespaces,
             clock=clock,
-            ids=StepIdentifiers(ids=ids, shard=self._shard),
+            ids=StepIdentifiers(ids=ids, shards=self.shards),
             settings=settings,
             observer=observer,
         )
-        self._executor = executor
         self._workflows = Workflows(executor=executor)
         self._workflow_tasks = WorkflowTasks(
             executor=executor, dispatcher=dispatcher, queries=self._queries, tokens=tokens, ids=ids
@@ -114,6 +107,18 @@ class HistoryEngine:
         )
         self._reader = HistoryReader(executor=executor, store=store, page=page)
 
+    def _make_dispatcher(self, tokens: TokenMaker, page: PageLimit) -> Dispatcher:
+        return Dispatcher(
+            matching=self._matching,
+            store=self._store,
+            queries=self._queries,
+            tokens=tokens,
+            tasks=self._tasks,
+            ids=self._ids,
+            page=page,
+            undo=self.undo_task_started,
+        )
+
     def _make_timers(self, clock: Clock, settings: HistorySettings) -> TimerQueue:
         return TimerQueue(
             store=self._store,
@@ -127,39 +132,43 @@ class HistoryEngine:
 
     # Life cycle
 
-    async def start(self) -> None:
-        """Takes over the shard, and goes on with every timer and task that is in the store.
-
-        Raises:
-            StoreError: The store cannot be reached.
-        """
-        await self._shard.acquire()
-
     def stop(self) -> None:
         """Stops firing timers; requests in progress may still end."""
         self._timers.stop()
 
-    def _acquired(self) -> None:
-        self._timers.start()
-        self._tasks.spawn("offer-tasks", self._offer_stored_tasks())
+    def gained(self, ranges: Sequence[SlotRange]) -> None:
+        """Goes on with every timer and task of some slots that is in the store."""
+        self._timers.start(self.shards.ranges)
+        for slots in ranges:
+            self._tasks.spawn("offer-tasks", self._offer_stored_tasks(slots))
 
-    async def _offer_stored_tasks(self) -> None:
+    def lost(self, ranges: Sequence[SlotRange]) -> None:
+        """Forgets what is in memory of slots that are not this process's any more."""
+        for first, last in ranges:
+            self._cache.drop_slots(first, last)
+        self._timers.start(self.shards.ranges)
+
+    async def finish(self, slots: SlotRange) -> None:
+        """Waits until nothing of some slots is in flight."""
+        await self._executor.finish(slots)
+
+    async def _offer_stored_tasks(self, slots: SlotRange) -> None:
         """Tells matching of the tasks that an earlier owner, or a lost commit's memory, left."""
-        after: DispatchKey | None = None
+        after: DispatchTask | None = None
         for attempt in itertools.count(1):
             try:
-                tasks = await self._store.read_tasks(0, SLOT_COUNT - 1, after, REHINT_PAGE)
+                tasks = await self._store.read_tasks(*slots, after, REHINT_PAGE)
             except StoreError:
                 await asyncio.sleep(REACQUIRE.pause_seconds(attempt, self._ids))
                 continue
             self._matching.add_tasks(tasks)
             if len(tasks) < REHINT_PAGE:
                 return
-            after = tasks[-1].key
+            after = tasks[-1]
 
     def _lost(self, unknown: bool) -> None:
         self._observer.commits_lost(unknown)
-        self._shard.recover()
+        self.shards.recover()
         self._cache.drop_all()
 
     def _evicted(self, entry: WorkflowEntry) -> None:
@@ -175,8 +184,8 @@ class HistoryEngine:
 
         try:
             await self._executor.update(row.run, act)
-        except NotFoundError:
-            # The run was deleted with its rows after this one was read.
+        except (NotFoundError, NotOwnerError):
+            # The run was deleted with its rows after this one was read, or is another node's.
             return
 
     # Clients
@@ -253,14 +262,26 @@ class HistoryEngine:
         return await self._activities.record_started(task, poller)
 
     async def undo_task_started(self, task: DispatchTask, request_id: str) -> None:
-        """Makes a started task pending again: its poller never got it."""
+        """Makes a started task pending again: its poller never got it.
+
+        Raises:
+            UnavailableError: The store is away; the caller tries again.
+        """
         try:
             if task.key.queue.task_type is TaskType.WORKFLOW:
                 await self._workflow_tasks.undo_started(task, request_id)
             else:
                 await self._activities.undo_started(task, request_id)
-        except ServiceError:
-            # The run is gone or the store is away; the task's own timeout brings it back.
+        except NotFoundError:
+            # The run is gone, and the task with it.
+            return
+
+    async def sticky_queue_unpolled(self, task: DispatchTask) -> None:
+        """Moves the pending workflow task of a run whose sticky worker is gone."""
+        try:
+            await self._workflow_tasks.sticky_queue_unpolled(task)
+        except NotFoundError:
+            # The run is gone, and the task with it.
             return
 
     async def respond_workflow_task_completed(

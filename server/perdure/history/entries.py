@@ -8,6 +8,7 @@ repaired. Entries in use (a commit in flight, a reader waiting) are not evicted.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import islice
 
 from perdure.core.workflow.state import Run
 from perdure.history.committer import is_committed
@@ -17,6 +18,8 @@ WorkflowKey = tuple[str, str]
 """Namespace id and workflow id."""
 
 _ENTRY_OVERHEAD = 2048
+_MOST_LOOKED_AT = 64
+"""Entries that are tried at a time when one must make room: it bounds the cost of a step."""
 
 
 class WorkflowEntry:
@@ -31,11 +34,13 @@ class WorkflowEntry:
         "last_commit",
         "runs",
         "size",
+        "slot",
         "waiters",
     )
 
-    def __init__(self, key: WorkflowKey, current: Run | None) -> None:
+    def __init__(self, key: WorkflowKey, slot: int, current: Run | None) -> None:
         self.key = key
+        self.slot = slot
         self.current = current
         self.runs: dict[str, Run] = {}
         if current is not None:
@@ -144,19 +149,14 @@ class EntryCache:
             self._make_room(entry)
 
     def _make_room(self, keep: WorkflowEntry) -> None:
-        idle = [entry for entry in self._oldest(64) if entry.is_idle and entry is not keep]
-        for entry in idle:
+        for entry in list(islice(self._entries.values(), _MOST_LOOKED_AT)):
             if self.total_bytes <= self._budget:
                 return
-            self.drop(entry)
-
-    def _oldest(self, count: int) -> list[WorkflowEntry]:
-        found = []
-        for entry in self._entries.values():
-            found.append(entry)
-            if len(found) == count:
-                break
-        return found
+            if entry.is_idle and entry is not keep:
+                self.drop(entry)
+            else:
+                # It is in use now; left where it is, it would hide what can be dropped.
+                self._entries.move_to_end(entry.key)
 
     def drop(self, entry: WorkflowEntry) -> None:
         """Forgets an entry; whoever waits on it looks again."""
@@ -172,4 +172,9 @@ class EntryCache:
     def drop_all(self) -> None:
         """Forgets everything: what is in memory may be ahead of a store that lost it."""
         for entry in list(self._entries.values()):
+            self.drop(entry)
+
+    def drop_slots(self, first: int, last: int) -> None:
+        """Forgets the workflows of slots that are not this process's any more."""
+        for entry in [held for held in self._entries.values() if first <= held.slot <= last]:
             self.drop(entry)

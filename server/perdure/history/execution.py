@@ -20,6 +20,7 @@ from perdure.core.errors import (
     ServiceError,
     UnavailableError,
 )
+from perdure.core.slots import slot_of
 from perdure.core.workflow.state import Run, load_run
 from perdure.core.workflow.step import NeedsStartEvent, Step, StepContext
 from perdure.history.committer import CommitLost, Committer, is_committed
@@ -27,7 +28,7 @@ from perdure.history.dispatch import Dispatcher, FusedStart
 from perdure.history.entries import EntryCache, WorkflowEntry, WorkflowKey
 from perdure.history.ids import StepIdentifiers
 from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDirectory
-from perdure.history.shard import ShardOwner
+from perdure.history.shards import ShardSet, SlotRange
 from perdure.history.timers import TimerQueue
 from perdure.persistence.ports import Outcome, Result, StoredRun, StoreError, WorkflowStore
 from perdure.rpc.clients import StaleTask
@@ -36,6 +37,8 @@ from perdure.runtime.ports import Clock
 T = TypeVar("T")
 Action = Callable[[Step, Run], T]
 StartAction = Callable[[Step], T]
+StartEvents = dict[str, history.HistoryEvent]
+"""First events that were loaded for an operation, by run id: its later tries need them too."""
 
 
 def _nothing(_: Any) -> None:
@@ -49,7 +52,7 @@ class Executor:
         self,
         *,
         store: WorkflowStore,
-        shard: ShardOwner,
+        shards: ShardSet,
         committer: Committer,
         cache: EntryCache,
         dispatcher: Dispatcher,
@@ -61,7 +64,7 @@ class Executor:
         observer: CommitObserver,
     ) -> None:
         self._store = store
-        self._shard = shard
+        self._shards = shards
         self._committer = committer
         self.cache = cache
         self._dispatcher = dispatcher
@@ -92,10 +95,11 @@ class Executor:
             ServiceError: Whatever the action raises.
         """
 
-        async def once() -> T:
+        async def once(known: StartEvents) -> T:
             entry, run = await self.find(key)
+            _restore_start_event(run, known)
             step = self._step(entry)
-            return await self._run(entry, step, lambda: action(step, run), after, run)
+            return await self._run(entry, step, lambda: action(step, run), after)
 
         return await self._retrying(once)
 
@@ -115,11 +119,13 @@ class Executor:
         key = (namespace_id, workflow_id)
         assumption = [assume_new]
 
-        async def once() -> T:
+        async def once(known: StartEvents) -> T:
             entry = await self._find_or_begin(key, assume_new=assumption[0])
             assumption[0] = False
+            if entry.current is not None:
+                _restore_start_event(entry.current, known)
             step = self._step(entry)
-            return await self._run(entry, step, lambda: action(step), _nothing, entry.current)
+            return await self._run(entry, step, lambda: action(step), _nothing)
 
         return await self._retrying(once)
 
@@ -130,18 +136,19 @@ class Executor:
         have begun the workflow, or the loaded entry may have been dropped.
         """
         known_absent = assume_new
+        slot = slot_of(*key)
         while True:
-            if not self._shard.is_ready:
-                await self._shard.ready()
+            if not self._shards.epoch(slot):
+                await self._shards.ready(slot)
                 continue
             entry = self.cache.get(key)
             if entry is not None:
                 return entry
             if known_absent:
-                entry = WorkflowEntry(key, None)
+                entry = WorkflowEntry(key, slot, None)
                 self.cache.add(entry)
                 return entry
-            known_absent = await self._load(key) is None
+            known_absent = await self._load(key, slot) is None
 
     async def observe(self, key: RunKey, look: Callable[[WorkflowEntry, Run], T]) -> T:
         """Returns what a look at a run sees, once all of that is durable.
@@ -153,21 +160,30 @@ class Executor:
             NotFoundError: There is no such run.
         """
 
-        async def once() -> T:
+        async def once(_: StartEvents) -> T:
             entry, run = await self.find(key)
             seen = look(entry, run)
             if not await entry.settled():
                 raise TryAgain
+            self._shards.check_lease()
             return seen
 
         return await self._retrying(once)
 
-    async def _retrying(self, once: Callable[[], Awaitable[T]]) -> T:
-        for _ in range(self._settings.commit_retries):
+    async def _retrying(self, once: Callable[[StartEvents], Awaitable[T]]) -> T:
+        known: StartEvents = {}
+        tries = 0
+        while tries < self._settings.commit_retries:
             try:
-                return await once()
+                try:
+                    return await once(known)
+                except NeedsStartEvent as needed:
+                    # No try is lost by it: each run has one such event, and it never changes.
+                    key = needed.run.key
+                    assert key.run_id not in known, "a step that has its start event wants it again"
+                    known[key.run_id] = await self._read_start_event(key)
             except TryAgain:
-                continue
+                tries += 1
             except (CommitLost, StoreError) as error:
                 raise UnavailableError("The store is not available; try again.") from error
         raise UnavailableError("The workflow is being changed elsewhere; try again.")
@@ -178,7 +194,7 @@ class Executor:
         context = StepContext(
             now=self._clock.now(),
             ids=self._ids,
-            epoch=self._shard.epoch,
+            epoch=self._shards.epoch(entry.slot),
             settings=self._settings.workflow,
             namespace=info.name,
             retention=info.retention,
@@ -194,7 +210,6 @@ class Executor:
         step: Step,
         act: Callable[[], T],
         after: Callable[[T], None],
-        run: Run | None,
     ) -> T:
         starts: list[FusedStart] = []
         try:
@@ -204,9 +219,8 @@ class Executor:
             self._dispatcher.capture(starts)
             after(result)
         except NeedsStartEvent:
-            assert run is not None
-            await self._load_start_event(run)
-            raise TryAgain from None
+            assert not any(change.touched for change in step.runs.values()), "changed, then needed"
+            raise
         except (ServiceError, StaleTask):
             assert not any(change.touched for change in step.runs.values()), "changed, then refused"
             await self._settle(entry)
@@ -227,6 +241,7 @@ class Executor:
             self.cache.drop(entry)
         if not await entry.settled():
             raise TryAgain
+        self._shards.check_lease()
 
     async def _commit(
         self, entry: WorkflowEntry, step: Step, commit: Commit, starts: list[FusedStart]
@@ -254,6 +269,8 @@ class Executor:
 
         future.add_done_callback(landed)
         outcome = await asyncio.shield(future)
+        if outcome.result is Result.FENCED:
+            self._shards.fenced(commit.slot, commit.epoch)
         if outcome.result is Result.REJECTED:
             # The same rows would be refused again, whatever state they are made from.
             raise InvalidArgumentError(f"The store refuses what was sent: {outcome.detail}.")
@@ -268,6 +285,15 @@ class Executor:
         entry.wake()
         self._observer.committed(commit)
 
+    async def finish(self, slots: SlotRange) -> None:
+        """Waits until no commit of some slots is in flight; no step may begin meanwhile."""
+        while pending := [
+            future
+            for key, future in self._in_flight.items()
+            if slots.first <= slot_of(*key) <= slots.last
+        ]:
+            await asyncio.wait(pending)
+
     # Loading
 
     async def find(self, key: RunKey) -> tuple[WorkflowEntry, Run]:
@@ -278,14 +304,17 @@ class Executor:
         Raises:
             NotFoundError: There is no such run.
         """
+        cache_key = (key.namespace_id, key.workflow_id)
+        slot = slot_of(*cache_key)
         while True:
-            if not self._shard.is_ready:
-                await self._shard.ready()
-            cache_key = (key.namespace_id, key.workflow_id)
+            if not self._shards.epoch(slot):
+                await self._shards.ready(slot)
+                continue
             entry = self.cache.get(cache_key)
             if entry is None:
-                entry = await self._load(cache_key)
+                entry = await self._load(cache_key, slot)
                 if entry is None:
+                    self._shards.check_lease()
                     raise _not_found(key)
                 continue
             run = entry.runs.get(key.run_id) if key.run_id else entry.current
@@ -293,11 +322,11 @@ class Executor:
                 return entry, run
             await self._load_run(entry, key)
 
-    async def _load(self, key: WorkflowKey) -> WorkflowEntry | None:
+    async def _load(self, key: WorkflowKey, slot: int) -> WorkflowEntry | None:
         loading = self._loading.get(key)
         if loading is None:
             # Whoever waits for it gets its error, so it is not one of the supervised tasks.
-            loading = asyncio.create_task(self._load_entry(key), name="load-workflow")
+            loading = asyncio.create_task(self._load_entry(key, slot), name="load-workflow")
             self._loading[key] = loading
             loading.add_done_callback(lambda ended: self._loaded(key, ended))
         return await asyncio.shield(loading)
@@ -307,21 +336,21 @@ class Executor:
         if not ended.cancelled():
             ended.exception()
 
-    async def _load_entry(self, key: WorkflowKey) -> WorkflowEntry | None:
+    async def _load_entry(self, key: WorkflowKey, slot: int) -> WorkflowEntry | None:
         while True:
             # A dropped entry may have commits under way, which a read now would not see.
             while (pending := self._in_flight.get(key)) is not None:
                 await asyncio.wait([pending])
-            epoch = self._shard.epoch
+            await self._shards.ready(slot)
+            epoch = self._shards.epoch(slot)
             stored = await self._store.load_current(*key)
-            await self._shard.ready()
             # What was read under an earlier epoch may lack what a dying transaction wrote.
-            if self._shard.epoch == epoch:
+            if self._shards.epoch(slot) == epoch:
                 break
         known = self.cache.get(key)
         if known is not None or stored is None:
             return known
-        entry = WorkflowEntry(key, _to_run(stored))
+        entry = WorkflowEntry(key, slot, _to_run(stored))
         self.cache.add(entry)
         return entry
 
@@ -335,14 +364,20 @@ class Executor:
             entry.runs[key.run_id] = _to_run(stored)
             self.cache.resize(entry)
 
-    async def _load_start_event(self, run: Run) -> None:
-        batches = await self._store.read_history(run.key, 1, 2, 1)
+    async def _read_start_event(self, key: RunKey) -> history.HistoryEvent:
+        batches = await self._store.read_history(key, 1, 2, 1)
         assert batches, "every run has a first event"
-        run.start_event = history.History.FromString(batches[0].blob).events[0]
+        return history.History.FromString(batches[0].blob).events[0]
 
 
 class TryAgain(Exception):
     """The state that a step was taken on turned out not to be the store's: reload and repeat."""
+
+
+def _restore_start_event(run: Run, known: StartEvents) -> None:
+    """Gives a run its first event back, which was loaded for it before it left memory."""
+    if (event := known.get(run.key.run_id)) is not None:
+        run.start_event = event
 
 
 def _to_run(stored: StoredRun) -> Run:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 from temporalio.api.enums.v1 import query_pb2 as query_enums
 from temporalio.api.enums.v1 import workflow_pb2 as enums
@@ -10,9 +11,16 @@ from temporalio.api.query.v1 import message_pb2 as query_messages
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import RunKey, TaskQueueKey, TaskType
-from perdure.core.errors import DeadlineExceededError, QueryFailedError, WorkflowNotReadyError
+from perdure.core.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    QueryFailedError,
+    WorkflowNotReadyError,
+)
+from perdure.core.protobuf import NANOSECONDS_PER_SECOND
 from perdure.core.workflow.state import Run
 from perdure.history.dispatch import Dispatcher
+from perdure.history.entries import WorkflowEntry
 from perdure.history.execution import Executor
 from perdure.history.queries import BufferedQueries, failed
 from perdure.history.responses import StartedWorkflowTask, describe_run, in_memory
@@ -25,12 +33,17 @@ FAILING_ATTEMPT = 3
 
 @dataclass(slots=True, frozen=True)
 class _View:
-    """How a query is to be answered: refused, directly, or (neither) with the next task."""
+    """How a query is to be answered: refused, directly, or (neither) with the next task.
+
+    `sticky_seconds` is how long the worker may take that has the run in its cache; 0 when any
+    worker is asked.
+    """
 
     key: RunKey
     rejection: wf.QueryWorkflowResponse | None = None
     direct: StartedWorkflowTask | None = None
     queue: str = ""
+    sticky_seconds: float = 0.0
 
 
 class Querier:
@@ -63,19 +76,34 @@ class Querier:
         """
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         key = run_key(namespace, request.execution)
+        may_be_sticky = True
         while True:
-            view = await self._executor.observe(key, lambda _, run: self._look(run, request))
+            view = await self._executor.observe(
+                key, partial(self._look, request=request, may_be_sticky=may_be_sticky)
+            )
             if view.rejection is not None:
                 return view.rejection
             if view.direct is not None:
-                return await self._directly(view, view.direct, deadline)
+                patience = min(deadline, asyncio.get_running_loop().time() + view.sticky_seconds)
+                try:
+                    return await self._directly(
+                        view, view.direct, patience if view.sticky_seconds else deadline
+                    )
+                except (FailedPreconditionError, DeadlineExceededError):
+                    if not view.sticky_seconds or patience == deadline:
+                        raise
+                    # The worker that has the run in its cache is gone; another one reads it all.
+                    may_be_sticky = False
+                    continue
             # The task may have ended meanwhile, and the state may be dropped while the query
             # waits: then all is judged anew.
             result = await self._with_next_task(view.key, request.query, deadline)
             if result is not None:
                 return _response(result)
 
-    def _look(self, run: Run, request: wf.QueryWorkflowRequest) -> _View:
+    def _look(
+        self, _: WorkflowEntry, run: Run, *, request: wf.QueryWorkflowRequest, may_be_sticky: bool
+    ) -> _View:
         rejection = _rejection(run, request.query_reject_condition)
         if rejection is not None:
             return _View(run.key, rejection=rejection)
@@ -83,11 +111,16 @@ class Querier:
         if run.is_running and run.state.HasField("workflow_task"):
             return _View(run.key)
         sticky = run.state.sticky_task_queue
-        use_sticky = bool(sticky) and self._dispatcher.has_poller(run.key.namespace_id, sticky)
+        use_sticky = (
+            may_be_sticky
+            and bool(sticky)
+            and self._dispatcher.has_poller(run.key.namespace_id, sticky)
+        )
         return _View(
             run.key,
             direct=_direct_task(run, request.query, full_history=not use_sticky),
             queue=sticky if use_sticky else run.start.task_queue,
+            sticky_seconds=run.state.sticky_timeout / NANOSECONDS_PER_SECOND if use_sticky else 0.0,
         )
 
     async def _with_next_task(

@@ -127,7 +127,8 @@ class HistoryReader:
         if next_event_id >= end and len(blobs) < limit:
             if token.transient_events:
                 blobs.append(token.transient_events)
-            elif not token.end_event_id or token.wait_new_event:
+            elif end == view.next_event_id:
+                # Nothing was written since the first page: they follow what that has promised.
                 blobs.extend(view.unwritten)
             if not (token.wait_new_event and view.is_running):
                 return _encode(blobs, None)

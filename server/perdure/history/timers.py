@@ -2,24 +2,26 @@
 
 The near future is held in memory: what commits add, and what a scan of the timer table finds before
 the horizon. Rows further ahead cost no memory until a scan reaches them. A wake-up that the run's
-state does not call for changes nothing.
+state does not call for changes nothing. One that fails is tried again, whatever the reason: the row
+is still there, and so is the need.
 """
 
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from perdure.core.commit import Commit, TimerRow
 from perdure.core.errors import ServiceError
 from perdure.core.protobuf import NANOSECONDS_PER_SECOND, seconds
-from perdure.core.slots import SLOT_COUNT
+from perdure.history.shards import SlotRange
 from perdure.persistence.ports import StoreError, WorkflowStore
 from perdure.runtime.ports import Clock
 from perdure.runtime.tasks import TaskSet
 
 RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 60.0
 MOST_IN_MEMORY = 100_000
 
 Fire = Callable[[TimerRow], Coroutine[Any, Any, None]]
@@ -48,16 +50,19 @@ class TimerQueue:
         self._fire = fire
         self._heap: list[TimerRow] = []
         self._known: set[TimerRow] = set()
+        self._failures: dict[TimerRow, int] = {}
         self._due: deque[TimerRow] = deque()
         self._firing = 0
         self._horizon = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_due = 0
         self._scanner: asyncio.Task[None] | None = None
+        self._ranges: Sequence[SlotRange] = ()
 
-    def start(self) -> None:
-        """Begins to scan; called again after the shard was acquired anew, it scans afresh."""
+    def start(self, ranges: Sequence[SlotRange]) -> None:
+        """Begins to scan some slots; called again when they are others, it scans afresh."""
         self.stop()
+        self._ranges = ranges
         self._horizon = self._clock.now()
         self._scanner = self._tasks.spawn("scan-timers", self._scan_forever())
 
@@ -71,6 +76,7 @@ class TimerQueue:
             self._alarm = None
         self._heap.clear()
         self._known.clear()
+        self._failures.clear()
         self._due.clear()
 
     def apply(self, commit: Commit) -> None:
@@ -113,13 +119,23 @@ class TimerQueue:
         try:
             await self._fire(row)
         except ServiceError:
-            # The store is away: the row is still there, and so is the need.
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._again, row)
+            # The store is away, and comes back for all rows at once.
+            self._fire_later(row, RETRY_SECONDS)
+        except Exception:
+            # A fault of ours: it is reported, and must not cost the run its timer.
+            failures = self._failures[row] = self._failures.get(row, 0) + 1
+            pause = RETRY_SECONDS * 2.0 ** min(failures - 1, 10)
+            self._fire_later(row, min(pause, LONGEST_RETRY_SECONDS))
+            raise
         else:
             self._known.discard(row)
+            self._failures.pop(row, None)
         finally:
             self._firing -= 1
             self._pump()
+
+    def _fire_later(self, row: TimerRow, seconds_from_now: float) -> None:
+        asyncio.get_running_loop().call_later(seconds_from_now, self._again, row)
 
     def _again(self, row: TimerRow) -> None:
         if row in self._known:
@@ -139,14 +155,20 @@ class TimerQueue:
         end = self._clock.now() + seconds(self._horizon_seconds)
         # Commits from here on add their own rows, so that none falls between scan and memory.
         self._horizon = end
+        for slots in self._ranges:
+            await self._scan_slots(slots)
+        return self._horizon == end
+
+    async def _scan_slots(self, slots: SlotRange) -> None:
+        """Reads the rows of some slots; the horizon comes nearer when memory is full."""
         after: TimerRow | None = None
         while True:
-            rows = await self._store.read_timers(0, SLOT_COUNT - 1, end, after, self._page_rows)
+            rows = await self._store.read_timers(*slots, self._horizon, after, self._page_rows)
             for row in rows:
                 self._push(row)
             if len(rows) < self._page_rows:
-                return True
+                return
             after = rows[-1]
             if len(self._known) >= MOST_IN_MEMORY:
                 self._horizon = after.due
-                return False
+                return

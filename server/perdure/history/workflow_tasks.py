@@ -217,6 +217,20 @@ class WorkflowTasks:
         await self._executor.update(run_key(namespace, request.execution), act)
         return wf.ResetStickyTaskQueueResponse()
 
+    async def sticky_queue_unpolled(self, task: DispatchTask) -> None:
+        """Moves a pending task to the normal queue: nobody polls its worker's own.
+
+        Raises:
+            NotFoundError: The run is gone.
+        """
+
+        def act(step: Step, run: Run) -> None:
+            pending = run.state.workflow_task
+            if _is_task(run, task) and pending.sticky and not workflow_task.is_started(run.state):
+                transitions.leave_sticky_queue(step.edit(run))
+
+        await self._executor.update(task.run, act)
+
     def _token(self, namespace: Namespace, blob: bytes) -> stored.TaskToken:
         token = self._tokens.read(blob, completion.TASK_NOT_FOUND)
         if token.kind != stored.TaskToken.KIND_WORKFLOW or token.namespace_id != namespace.id:

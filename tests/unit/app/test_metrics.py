@@ -7,7 +7,15 @@ import pytest
 from perdure.app.history_metrics import HistoryMetrics
 from perdure.app.matching_metrics import MatchingMetrics
 from perdure.app.rpc_metrics import RpcMetrics, error_type
-from perdure.core.commit import Commit, RunWrite, TaskQueueKey, TaskType, VisibilityRow
+from perdure.core.commit import (
+    ActivityEnding,
+    ActivityOutcome,
+    Commit,
+    RunWrite,
+    TaskQueueKey,
+    TaskType,
+    VisibilityRow,
+)
 from perdure.core.errors import InvalidArgumentError, NotFoundError
 from perdure.matching.observer import QueueStatistics
 from perdure.proto.stored_pb2 import RunState
@@ -16,7 +24,23 @@ from perdure.telemetry import exposition
 from perdure.telemetry.collectors import Metrics
 
 COMPLETED = 2
+SECOND = 1_000_000_000
+CLOCK = ManualClock()
+NOW = CLOCK.now()
 QUEUE = TaskQueueKey("id-1", "orders", TaskType.WORKFLOW)
+
+
+def matching_metrics(metrics: Metrics) -> MatchingMetrics:
+    return MatchingMetrics(metrics, namespace_name=lambda _: "default", clock=CLOCK)
+
+
+def by_name(lines: list[str]) -> dict[str, str]:
+    """Returns values by metric, of histograms the sum."""
+    return {
+        line.split("{")[0]: line.split()[-1]
+        for line in lines
+        if not line.split("{")[0].endswith(("_bucket", "_count")) or "approximate" in line
+    }
 
 
 def rendered(metrics: Metrics) -> list[str]:
@@ -59,21 +83,65 @@ def test_errors_have_the_real_names(error: BaseException, expected: str) -> None
 
 def test_a_queue_has_series_while_it_is_loaded() -> None:
     metrics = Metrics()
-    observer = MatchingMetrics(metrics, namespace_name=lambda _: "default")
-    queue = observer.queue_loaded(QUEUE)
+    observer = matching_metrics(metrics)
+    queue = observer.queue_loaded(QUEUE, None)
     queue.poll_succeeded(sync=True)
+    queue.task_dispatched(0.25, sync=True)
     queue.poll_timed_out()
-    observer.sample([QueueStatistics(QUEUE, 3, 7, 0)])
+    observer.sample([QueueStatistics(QUEUE, 3, 7, NOW - 5 * SECOND)])
     lines = [line for line in rendered(metrics) if 'taskqueue="orders"' in line]
-    assert {line.split("{")[0]: line.split()[-1] for line in lines} == {
+    assert by_name(lines) == {
+        "approximate_backlog_age_seconds": "5.0",
         "approximate_backlog_count": "7.0",
         "pending_polls": "3.0",
         "poll_success": "1.0",
         "poll_success_sync": "1.0",
         "poll_timeouts": "1.0",
+        "task_schedule_to_start_latency_sum": "0.25",
     }
+    assert any(
+        'operation="RecordWorkflowTaskStarted",service_name="history",partition="__normal__"'
+        in line
+        for line in lines
+    )
     observer.queue_unloaded(QUEUE)
     assert not [line for line in rendered(metrics) if 'taskqueue="orders"' in line]
+
+
+def test_sticky_queues_are_counted_together_with_the_name_of_their_workers_queue() -> None:
+    metrics = Metrics()
+    observer = matching_metrics(metrics)
+    one, two = (QUEUE._replace(name=name) for name in ("host-1", "host-2"))
+    for queue in (one, two):
+        observer.queue_loaded(queue, "orders").poll_succeeded(sync=True)
+    observer.sample(
+        [QueueStatistics(one, 3, 1, NOW - SECOND), QueueStatistics(two, 4, 2, NOW - 9 * SECOND)]
+    )
+    lines = [line for line in rendered(metrics) if 'taskqueue="orders"' in line]
+    assert all('partition="__sticky__"' in line for line in lines)
+    assert not [line for line in rendered(metrics) if "host" in line]
+    expected = {
+        "approximate_backlog_age_seconds": "9.0",
+        "approximate_backlog_count": "3.0",
+        "pending_polls": "7.0",
+        "poll_success": "2.0",
+    }
+    assert expected.items() <= by_name(lines).items()
+    observer.queue_unloaded(one)
+    observer.sample([QueueStatistics(two, 4, 0, 0)])
+    lines = [line for line in rendered(metrics) if 'taskqueue="orders"' in line]
+    left = {"approximate_backlog_age_seconds": "0.0", "pending_polls": "4.0", "poll_success": "2.0"}
+    assert left.items() <= by_name(lines).items()
+    observer.queue_unloaded(two)
+    assert not [line for line in rendered(metrics) if 'taskqueue="orders"' in line]
+
+
+def test_a_sticky_queue_whose_workers_are_not_known_yet_has_no_name() -> None:
+    metrics = Metrics()
+    matching_metrics(metrics).queue_loaded(QUEUE, "").poll_timed_out()
+    (line,) = [line for line in rendered(metrics) if line.startswith("poll_timeouts{")]
+    assert 'partition="__sticky__"' in line
+    assert 'taskqueue="__omitted__"' in line
 
 
 def test_transitions_and_endings_are_counted() -> None:
@@ -83,7 +151,7 @@ def test_transitions_and_endings_are_counted() -> None:
     commit = Commit(namespace_id="id-1", workflow_id="w", slot=1, epoch=1)
     commit.runs.append(RunWrite(run_id="r", expected_version=3, state=state))
     commit.visibility.append(
-        VisibilityRow("id-1", "r", "w", "Hello", "orders", COMPLETED, 1, 1, close_time=2)
+        VisibilityRow("id-1", "r", "w", "Hello", "orders", COMPLETED, 1, 1, close_time=1 + SECOND)
     )
     observer.committed(commit)
     observer.commits_lost(unknown=True)
@@ -93,3 +161,68 @@ def test_transitions_and_endings_are_counted() -> None:
     ]
     assert [line.split()[-1] for line in lines if line.startswith("workflow_success{")] == ["1.0"]
     assert [line.split()[-1] for line in lines if line.startswith("group_commit_lost{")] == ["1.0"]
+    latencies = [line for line in lines if line.startswith("workflow_schedule_to_close_latency_s")]
+    assert [line.split()[-1] for line in latencies] == ["1.0"]
+
+
+def ended(*outcomes: ActivityOutcome) -> dict[str, str]:
+    """Returns the values that these outcomes come to, by metric and operation."""
+    metrics = Metrics()
+    observer = HistoryMetrics(metrics, namespace_name=lambda _: "default")
+    commit = Commit(namespace_id="id-1", workflow_id="w", slot=1, epoch=1)
+    commit.outcomes.extend(outcomes)
+    observer.committed(commit)
+    values: dict[str, str] = {}
+    for line in rendered(metrics):
+        name, _, rest = line.partition("{")
+        if name.startswith("activity_") and not name.endswith(("_bucket", "_count")):
+            assert 'activityType="Pay",namespace="default"' in rest
+            assert 'taskqueue="orders",versioning_behavior="Unspecified"' in rest
+            values[name] = rest.split()[-1]
+    return values
+
+
+def outcome(
+    ending: ActivityEnding, *, closed: bool = True, ran: int | None = SECOND, timeout: str = ""
+) -> ActivityOutcome:
+    return ActivityOutcome(ending, "Pay", "orders", "Hello", closed, ran, 3 * SECOND, timeout)
+
+
+def test_a_completed_activity_has_both_latencies() -> None:
+    assert ended(outcome(ActivityEnding.COMPLETED)) == {
+        "activity_success": "1.0",
+        "activity_start_to_close_latency_sum": "1.0",
+        "activity_end_to_end_latency_sum": "1.0",
+        "activity_schedule_to_close_latency_sum": "3.0",
+    }
+
+
+def test_a_retried_failure_is_one_of_an_attempt_only() -> None:
+    retried = outcome(ActivityEnding.FAILED, closed=False)
+    assert ended(retried) == {
+        "activity_task_fail": "1.0",
+        "activity_start_to_close_latency_sum": "1.0",
+        "activity_end_to_end_latency_sum": "1.0",
+    }
+    assert ended(retried, outcome(ActivityEnding.FAILED, ran=None)) == {
+        "activity_fail": "1.0",
+        "activity_task_fail": "2.0",
+        "activity_start_to_close_latency_sum": "1.0",
+        "activity_end_to_end_latency_sum": "1.0",
+        "activity_schedule_to_close_latency_sum": "3.0",
+    }
+
+
+def test_a_timeout_does_not_tell_how_long_work_takes() -> None:
+    assert ended(outcome(ActivityEnding.TIMED_OUT, timeout="StartToClose")) == {
+        "activity_timeout": "1.0",
+        "activity_task_timeout": "1.0",
+        "activity_schedule_to_close_latency_sum": "3.0",
+    }
+
+
+def test_a_cancelled_activity_is_counted() -> None:
+    assert ended(outcome(ActivityEnding.CANCELED, ran=None)) == {
+        "activity_cancel": "1.0",
+        "activity_schedule_to_close_latency_sum": "3.0",
+    }

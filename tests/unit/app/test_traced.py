@@ -9,8 +9,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
-from perdure.app.traced import traced
+from perdure.app.traced import subject, traced
 from perdure.core.errors import NotFoundError
+from perdure.proto.stored_pb2 import TaskToken
 from perdure.rpc.handler import RequestContext
 from perdure.telemetry.opentelemetry import OpenTelemetryTracer
 from perdure.telemetry.tracing import NO_TRACING
@@ -37,6 +38,25 @@ async def refuse(request: Message, context: RequestContext) -> Message:
 def test_without_tracing_handlers_are_left_alone() -> None:
     handlers = {PATH: answer}
     assert traced(handlers, NO_TRACING) is handlers
+
+
+def test_a_request_names_what_it_is_about() -> None:
+    described = wf.DescribeWorkflowExecutionRequest(namespace="n")
+    described.execution.workflow_id = "w"
+    described.execution.run_id = "r"
+    assert subject(described) == {
+        "temporalNamespace": "n",
+        "temporalWorkflowID": "w",
+        "temporalRunID": "r",
+    }
+    token = TaskToken(workflow_id="w", run_id="r").SerializeToString()
+    completed = wf.RespondActivityTaskCompletedRequest(namespace="n", task_token=token)
+    assert subject(completed) == subject(described)
+    by_id = wf.RespondActivityTaskCompletedByIdRequest(namespace="n", workflow_id="w", run_id="r")
+    assert subject(by_id) == subject(described)
+    refused = wf.RespondActivityTaskCompletedRequest(task_token=b"\xff")
+    assert subject(refused) == {}
+    assert subject(wf.GetSystemInfoRequest()) == {}
 
 
 async def test_a_call_is_a_span_of_its_callers_trace() -> None:

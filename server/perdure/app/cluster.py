@@ -1,0 +1,246 @@
+"""This process as a node of a cluster: its membership, and how its roles and the others' meet.
+
+Parts end in this order: the node says that it is leaving, gives away shards and queues while it
+still answers, closes its ports, and is removed from the cluster last.
+"""
+
+import asyncio
+from dataclasses import replace
+
+from perdure.config.static import CLOCK_MARGIN_SECONDS, ServerConfig
+from perdure.config.version import FORMAT, VERSION
+from perdure.core.commit import DispatchTask
+from perdure.history.engine import HistoryEngine
+from perdure.history.ownership import MemberAuthority, Ownership
+from perdure.matching.engine import MatchingEngine
+from perdure.membership.balance import plan
+from perdure.membership.member import Member
+from perdure.membership.observer import MembershipObserver
+from perdure.membership.settings import MembershipSettings
+from perdure.membership.view import ClusterView, Role
+from perdure.persistence.ports import NodeRow, NodeState, Store
+from perdure.rpc.clients import HistoryClient, MatchingClient
+from perdure.rpc.handler import RpcObserver
+from perdure.rpc.internode.matching import RoutedMatching
+from perdure.rpc.internode.membership import MemberDirectory
+from perdure.rpc.internode.owned import OwnedMatching, owns_queue
+from perdure.rpc.internode.peers import Peers
+from perdure.rpc.internode.routing import Router, routed_history
+from perdure.rpc.internode.serving import internode_handlers
+from perdure.rpc.internode.settings import INTERNODE_TRANSPORT
+from perdure.rpc.internode.wire import INTERNODE_SERVICES
+from perdure.rpc.server import RpcServer
+from perdure.runtime.ports import Clock, Ids
+from perdure.runtime.tasks import ErrorCallback, TaskSet
+from perdure.telemetry.logging import get_logger
+
+MOST_MOVING = 8
+"""Shards that may be without an owner at the same time because a node gives them away."""
+WAITING_LOG_SECONDS = 10.0
+
+
+class ClusterNode:
+    """Membership, routing and the internode port of this process.
+
+    Attributes:
+        member: This node's membership.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: ServerConfig,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        tasks: TaskSet,
+        on_error: ErrorCallback,
+        membership: MembershipObserver,
+        serving: RpcObserver,
+        calling: RpcObserver,
+    ) -> None:
+        """Makes a node that nobody knows of yet.
+
+        Args:
+            config: Names, roles, addresses and times.
+            store: Where membership lives.
+            clock: Its monotonic clock counts the time that the machine sleeps.
+            ids: Names the node.
+            tasks: Where background work runs.
+            on_error: Told when membership has ended for good.
+            membership: Told of renewals and views.
+            serving: Told of calls of other nodes.
+            calling: Told of calls to other nodes.
+        """
+        self._config = config
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._tasks = tasks
+        self._serving = serving
+        self._log = get_logger("cluster")
+        self.member = Member(
+            node=NodeRow(
+                id="",
+                name=config.node.name,
+                roles=",".join(sorted(config.roles)),
+                address="",
+                version=VERSION,
+                format=FORMAT,
+                state=NodeState.UP,
+                lease=0,
+            ),
+            store=store,
+            clock=clock,
+            ids=ids,
+            settings=MembershipSettings(
+                period=config.node.heartbeat_seconds,
+                lease=config.node.lease_seconds,
+                margin=CLOCK_MARGIN_SECONDS,
+            ),
+            on_error=on_error,
+            observer=membership,
+        )
+        self._directory = MemberDirectory(self.member)
+        self._router = Router(directory=self._directory, ids=ids)
+        self._peers = Peers(observer=calling)
+        self._routed_history: HistoryClient | None = None
+        self._routed_matching: RoutedMatching | None = None
+        self._ownership: Ownership | None = None
+        self._server: RpcServer | None = None
+
+    @property
+    def authority(self) -> MemberAuthority:
+        """Who decides which shards this process owns."""
+        return MemberAuthority(self.member)
+
+    def matching(self, local: MatchingEngine | None) -> MatchingClient:
+        """Returns the cluster's matching.
+
+        Args:
+            local: This process's own, if it has the role.
+        """
+        self._routed_matching = RoutedMatching(
+            router=self._router,
+            peers=self._peers,
+            local=local,
+            sticky_unpolled=self._sticky_unpolled,
+            tasks=self._tasks,
+            ids=self._ids,
+        )
+        return self._routed_matching
+
+    def history(self, local: HistoryEngine | None) -> HistoryClient:
+        """Returns the cluster's history.
+
+        Args:
+            local: This process's own, if it has the role.
+        """
+        self._routed_history = routed_history(router=self._router, peers=self._peers, local=local)
+        return self._routed_history
+
+    async def _sticky_unpolled(self, task: DispatchTask) -> None:
+        assert self._routed_history is not None
+        await self._routed_history.sticky_queue_unpolled(task)
+
+    async def open_port(
+        self, history: HistoryEngine | None, matching: MatchingEngine | None
+    ) -> str:
+        """Lets other nodes reach this process's roles; returns the address that they are told.
+
+        Raises:
+            StartupError: The port is in use, or the address is not this machine's.
+        """
+        guarded = None if matching is None else OwnedMatching(matching, self._directory)
+        listener = self._config.listeners.internode
+        self._server = RpcServer(
+            handlers=internode_handlers(history, guarded),
+            services=INTERNODE_SERVICES,
+            always_detailed=True,
+            clock=self._clock,
+            observer=self._serving,
+            transport=INTERNODE_TRANSPORT,
+        )
+        port = await self._server.start(listener.host, listener.port)
+        address = listener.address(port)
+        self.member.node = replace(self.member.node, address=address)
+        return address
+
+    async def join(self, history: HistoryEngine | None, matching: MatchingEngine | None) -> None:
+        """Becomes a member, and from then on owns what it should.
+
+        Raises:
+            StartupError: Another live node has the name.
+            StoreError: The store failed.
+        """
+        if matching is not None:
+            self.member.subscribe(lambda _: self._let_queues_go(matching))
+        self.member.subscribe(self._viewed)
+        if history is not None:
+            await self._store.create_shards(self._config.cluster.shards)
+        await self.member.start()
+        if history is not None:
+            self._ownership = Ownership(
+                member=self.member,
+                shards=history.shards,
+                tasks=self._tasks,
+                most_moving=MOST_MOVING,
+            )
+            self._ownership.start()
+
+    def _let_queues_go(self, matching: MatchingEngine) -> None:
+        matching.release_queues(lambda queue: not owns_queue(self._directory, queue))
+
+    def _viewed(self, view: ClusterView) -> None:
+        addresses = {node.address for node in view.nodes}
+        self._tasks.spawn("close-connections", self._peers.retain(addresses))
+
+    def missing(self) -> str:
+        """Returns what keeps this node from serving, as a clause; empty when nothing does."""
+        view, node = self.member.view, self.member.view.node(self.member.id)
+        if node is None or not self.member.lease_valid():
+            return "its lease is not valid"
+        if node.state is not NodeState.UP:
+            return "it is leaving"
+        if Role.HISTORY.value in self._config.roles and plan(view, node.id, most_moving=1).take:
+            return "it has not taken all of its shards yet"
+        if Role.FRONTEND.value not in self._config.roles:
+            return ""
+        if not view.shards or any(view.node(shard.owner) is None for shard in view.shards):
+            return "some shards have no live owner: is a node with the history role running?"
+        if not any(peer.state is NodeState.UP for peer in view.with_role(Role.MATCHING)):
+            return "no live node has the matching role"
+        return ""
+
+    async def ready(self) -> None:
+        """Waits until this node can serve, and says in the log what it waits for."""
+        loop = asyncio.get_running_loop()
+        say_at = loop.time() + WAITING_LOG_SECONDS
+        while missing := self.missing():
+            if loop.time() >= say_at:
+                self._log.warning("waiting to serve", reason=missing)
+                say_at = loop.time() + WAITING_LOG_SECONDS
+            await self._directory.changed(self._config.node.heartbeat_seconds)
+
+    async def drain(self) -> None:
+        """Says that this node is leaving, and gives away what it owns, for a bounded time."""
+        self.member.drain()
+        if self._ownership is None:
+            return
+        try:
+            async with asyncio.timeout(self._config.node.drain_seconds):
+                await self._ownership.given_away()
+        except TimeoutError:
+            self._log.warning("not all shards were given away in time; others will take them")
+
+    async def close_port(self, grace_seconds: float) -> None:
+        """Takes no more calls of other nodes."""
+        if self._routed_matching is not None:
+            self._routed_matching.close()
+        if self._server is not None:
+            await self._server.stop(grace_seconds)
+        await self._peers.close()
+
+    async def leave(self) -> None:
+        """Is not a member any more."""
+        await self.member.leave()
