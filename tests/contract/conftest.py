@@ -1,7 +1,9 @@
 """Opens every kind of store for every test of the suite."""
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,20 +60,65 @@ async def _empty(dsn: str) -> None:
         await connection.execute(psycopg.sql.SQL("; ").join(map(delete.format, tables)))
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(scope="session")
+def expanded_database(postgres_cluster: PostgresCluster) -> str:
+    """One database whose schema the next release has expanded already."""
+    return postgres_cluster.create_database()
+
+
+async def _expand_postgres(dsn: str) -> None:
+    import psycopg  # noqa: PLC0415
+
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        cursor = await connection.execute(FILLED_TABLES)
+        for (name,) in await cursor.fetchall():
+            column = psycopg.sql.SQL("ALTER TABLE {} ADD COLUMN IF NOT EXISTS future text")
+            await connection.execute(column.format(psycopg.sql.Identifier(name)))
+
+
+def _expand_sqlite(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+        ).fetchall()
+        for (name,) in tables:
+            connection.execute(f'ALTER TABLE "{name}" ADD COLUMN future text')
+
+
+@pytest.fixture(
+    params=[
+        "memory",
+        "sqlite",
+        "sqlite of the next release",
+        pytest.param("postgres", marks=pytest.mark.postgres),
+        pytest.param(
+            "postgres of the next release", marks=[pytest.mark.postgres, pytest.mark.slow]
+        ),
+    ]
+)
 async def store(request: pytest.FixtureRequest, tmp_path: Path, ids: Ids) -> AsyncIterator[Store]:
+    """A store of each kind, and those whose tables have columns that this release does not know:
+    the next one adds them while nodes of this one still run."""
     opened: Store
+    path = tmp_path / "perdure.db"
     match request.param:
         case "memory":
             opened = MemoryStore(ids=ids)
         case "sqlite":
-            opened = await SqliteStore.open(tmp_path / "perdure.db", ids=ids)
-        case _:
+            opened = await SqliteStore.open(path, ids=ids)
+        case "sqlite of the next release":
+            await (await SqliteStore.open(path, ids=ids)).close()
+            _expand_sqlite(path)
+            opened = await SqliteStore.open(path, ids=ids)
+        case kind:
             from perdure.persistence.postgres import PostgresStore  # noqa: PLC0415
 
-            dsn = request.getfixturevalue("shared_database")
+            expanded = kind != "postgres"
+            dsn = request.getfixturevalue("expanded_database" if expanded else "shared_database")
             await _empty(dsn)
             opened = await PostgresStore.open(dsn, ids=ids, create=True)
+            if expanded:
+                await _expand_postgres(dsn)
     yield opened
     await opened.close()
 

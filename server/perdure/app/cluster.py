@@ -7,6 +7,7 @@ still answers, closes its ports, and is removed from the cluster last.
 import asyncio
 from dataclasses import replace
 
+from perdure.app.traced import traced
 from perdure.config.static import CLOCK_MARGIN_SECONDS, ServerConfig
 from perdure.config.version import FORMAT, VERSION
 from perdure.core.commit import DispatchTask
@@ -25,14 +26,17 @@ from perdure.rpc.internode.matching import RoutedMatching
 from perdure.rpc.internode.membership import MemberDirectory
 from perdure.rpc.internode.owned import OwnedMatching, owns_queue
 from perdure.rpc.internode.peers import Peers
+from perdure.rpc.internode.reach import check_reachable
 from perdure.rpc.internode.routing import Router, routed_history
 from perdure.rpc.internode.serving import internode_handlers
 from perdure.rpc.internode.settings import INTERNODE_TRANSPORT
-from perdure.rpc.internode.wire import INTERNODE_SERVICES
+from perdure.rpc.internode.wire import HISTORY_SERVICE, MATCHING_SERVICE
+from perdure.rpc.network import Network
 from perdure.rpc.server import RpcServer
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import ErrorCallback, TaskSet
 from perdure.telemetry.logging import get_logger
+from perdure.telemetry.tracing import Tracer
 
 MOST_MOVING = 8
 """Shards that may be without an owner at the same time because a node gives them away."""
@@ -54,10 +58,12 @@ class ClusterNode:
         clock: Clock,
         ids: Ids,
         tasks: TaskSet,
+        tracer: Tracer,
         on_error: ErrorCallback,
         membership: MembershipObserver,
         serving: RpcObserver,
         calling: RpcObserver,
+        network: Network | None = None,
     ) -> None:
         """Makes a node that nobody knows of yet.
 
@@ -67,17 +73,21 @@ class ClusterNode:
             clock: Its monotonic clock counts the time that the machine sleeps.
             ids: Names the node.
             tasks: Where background work runs.
+            tracer: Where spans around calls of other nodes go.
             on_error: Told when membership has ended for good.
             membership: Told of renewals and views.
             serving: Told of calls of other nodes.
             calling: Told of calls to other nodes.
+            network: What connects the nodes, if it is not the machine's network.
         """
         self._config = config
         self._store = store
         self._clock = clock
         self._ids = ids
         self._tasks = tasks
+        self._tracer = tracer
         self._serving = serving
+        self._network = network
         self._log = get_logger("cluster")
         self.member = Member(
             node=NodeRow(
@@ -103,11 +113,12 @@ class ClusterNode:
         )
         self._directory = MemberDirectory(self.member)
         self._router = Router(directory=self._directory, ids=ids)
-        self._peers = Peers(observer=calling)
+        self._peers = Peers(observer=calling, network=network)
         self._routed_history: HistoryClient | None = None
         self._routed_matching: RoutedMatching | None = None
         self._ownership: Ownership | None = None
         self._server: RpcServer | None = None
+        self._told: dict[RpcServer, bool] = {}
 
     @property
     def authority(self) -> MemberAuthority:
@@ -153,15 +164,18 @@ class ClusterNode:
         """
         guarded = None if matching is None else OwnedMatching(matching, self._directory)
         listener = self._config.listeners.internode
+        roles = ((history, HISTORY_SERVICE), (matching, MATCHING_SERVICE))
         self._server = RpcServer(
-            handlers=internode_handlers(history, guarded),
-            services=INTERNODE_SERVICES,
+            handlers=traced(internode_handlers(history, guarded), self._tracer),
+            services=[service for role, service in roles if role is not None],
             always_detailed=True,
             clock=self._clock,
             observer=self._serving,
             transport=INTERNODE_TRANSPORT,
+            network=self._network,
         )
-        port = await self._server.start(listener.host, listener.port)
+        port = await self._server.start(listener.host, listener.port, serving=False)
+        self.tell_health(self._server)
         address = listener.address(port)
         self.member.node = replace(self.member.node, address=address)
         return address
@@ -170,14 +184,16 @@ class ClusterNode:
         """Becomes a member, and from then on owns what it should.
 
         Raises:
-            StartupError: Another live node has the name.
+            StartupError: Another live node has the name, or the others could not reach this one.
             StoreError: The store failed.
         """
         if matching is not None:
             self.member.subscribe(lambda _: self._let_queues_go(matching))
         self.member.subscribe(self._viewed)
+        self._tasks.spawn("keep-health", self._keep_health())
         if history is not None:
             await self._store.create_shards(self._config.cluster.shards)
+        await check_reachable(self.member.node.address, network=self._network)
         await self.member.start()
         if history is not None:
             self._ownership = Ownership(
@@ -211,6 +227,23 @@ class ClusterNode:
         if not any(peer.state is NodeState.UP for peer in view.with_role(Role.MATCHING)):
             return "no live node has the matching role"
         return ""
+
+    def tell_health(self, server: RpcServer) -> None:
+        """Has a server's health say, from `join` on, whether this node can serve."""
+        self._told[server] = False
+
+    async def _keep_health(self) -> None:
+        served = False
+        while True:
+            missing = self.missing()
+            if missing and served:
+                self._log.warning("not ready to serve any more", reason=missing)
+            served = not missing
+            for server, told in self._told.items():
+                if told is not served:
+                    await server.set_serving(serving=served)
+                    self._told[server] = served
+            await self._directory.changed(self._config.node.heartbeat_seconds)
 
     async def ready(self) -> None:
         """Waits until this node can serve, and says in the log what it waits for."""

@@ -157,6 +157,7 @@ class _Builder:
             clock=self._clock,
             ids=self._ids,
             tasks=self._tasks,
+            tracer=self._tracer,
             on_error=self._membership_ended,
             membership=SilentMembership(),
             serving=serving,
@@ -262,8 +263,11 @@ class _Builder:
             observer=RpcMetrics(self._metrics.scoped(service_name="frontend"), self._clock),
             transport=replace(transport, share_port=listener.shared),
         )
-        port = await server.start(listener.host, listener.port)
+        cluster = self._cluster
+        port = await server.start(listener.host, listener.port, serving=cluster is None)
         self._parts.push_async_callback(self._stop_serving, server)
+        if cluster is not None:
+            cluster.tell_health(server)
         return listener.address(port)
 
     def finish(self) -> Node:

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import Encoded
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.trace_context import current_traceparent
 from perdure.telemetry.tracing import Tracer
 
 _EXECUTIONS = ("workflow_execution", "execution")
@@ -36,6 +37,8 @@ def _in_span(path: str, handler: Handler, tracer: Tracer) -> Handler:
         traceparent = parent if isinstance(parent, str) else ""
         about = {**attributes, **subject(request)}
         with tracer.span(name, kind="server", parent=traceparent, attributes=about) as span:
+            # Every call has a context of its own: there is nothing to put back.
+            current_traceparent.set(span.traceparent())
             response = await handler(request, context)
             if run_id := getattr(response, "run_id", ""):
                 span.set("temporalRunID", run_id)

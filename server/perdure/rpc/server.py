@@ -16,6 +16,7 @@ from perdure.rpc.dispatch import Dispatcher, Refuser
 from perdure.rpc.faults import FaultLog
 from perdure.rpc.handler import Handler, RpcObserver, SilentObserver
 from perdure.rpc.methods import PUBLIC_SERVICES, methods_of
+from perdure.rpc.network import GrpcNetwork, Network
 from perdure.rpc.transport import TransportSettings
 from perdure.runtime.ports import Clock
 
@@ -36,6 +37,7 @@ class RpcServer:
         observer: RpcObserver | None = None,
         transport: TransportSettings | None = None,
         credentials: grpc.ServerCredentials | None = None,
+        network: Network | None = None,
     ) -> None:
         """Makes a server that does not listen yet.
 
@@ -48,6 +50,7 @@ class RpcServer:
             observer: Where calls are reported to.
             transport: How connections behave.
             credentials: For TLS; without, connections are plain.
+            network: Where it listens.
         """
         self._handlers = handlers
         self._services = services
@@ -57,17 +60,23 @@ class RpcServer:
         self._observer = observer or SilentObserver()
         self._transport = transport or TransportSettings()
         self._credentials = credentials
+        self._network = network or GrpcNetwork()
         self._health = health.Health(self._names)
         self._server: grpc.aio.Server | None = None
 
-    async def start(self, host: str, port: int) -> int:
+    async def start(self, host: str, port: int, *, serving: bool = True) -> int:
         """Opens the port, 0 for a free one, and returns its number.
+
+        Args:
+            host: The address.
+            port: The port.
+            serving: What health says at first.
 
         Raises:
             StartupError: The port is in use, or the address is not this machine's.
         """
         assert self._server is None, "a server is started once"
-        server = grpc.aio.server(options=self._transport.channel_arguments())
+        server = self._network.server(self._transport.channel_arguments())
         server.add_generic_rpc_handlers((self._dispatcher(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*self._names, health.SERVICE_NAME)
@@ -75,10 +84,14 @@ class RpcServer:
         known = frozenset((*names, *reflection.SERVICE_NAMES))
         server.add_generic_rpc_handlers((Refuser(known_services=known, observer=self._observer),))
         bound = self._listen(server, _address(host, port))
-        await self._health.set_serving(serving=True)
+        await self._health.set_serving(serving=serving)
         await server.start()
         self._server = server
         return bound
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """Has health say whether calls can be answered; they are taken all the same."""
+        await self._health.set_serving(serving=serving)
 
     async def stop(self, grace_seconds: float) -> None:
         """Ends the server; calls that last longer than the grace period are cut off."""
