@@ -9,7 +9,8 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from bench import machine, profiler
+from bench import backlog, machine, profiler
+from bench.comparisons import SERVERS, STORES, Comparison
 from bench.errors import BenchError
 from bench.gates import judge
 from bench.progress import observing
@@ -21,13 +22,15 @@ from bench.targets import Target
 
 ROUNDS = 2
 QUICK_ROUNDS = 1
-IN_FLIGHT = 50
 HOT_FUNCTIONS = 25
+BACKLOG_SECTION = "bench backlog"
 MIN_WIDTH = 150
 INTERRUPTED = 130
 
 
-def _targets(_: click.Context, __: click.Parameter, value: str) -> tuple[Target, ...]:
+def _targets(_: click.Context, __: click.Parameter, value: str | None) -> tuple[Target, ...] | None:
+    if value is None:
+        return None
     try:
         return tuple(dict.fromkeys(Target(word.strip()) for word in value.split(",")))
     except ValueError as error:
@@ -37,18 +40,29 @@ def _targets(_: click.Context, __: click.Parameter, value: str) -> tuple[Target,
 
 @click.command()
 @click.option(
+    "--store",
+    type=click.Choice(["postgres"]),
+    help="Compare Perdure with itself: on SQLite, on PostgreSQL, on PostgreSQL in four processes.",
+)
+@click.option("--backlog", "is_backlog", is_flag=True, help="Measure a big backlog instead.")
+@click.option(
+    "--rows",
+    type=click.IntRange(min=1),
+    help=f"Tasks of the backlog.  [default: {backlog.ROWS}]",
+)
+@click.option(
     "--scenario",
     "scenarios",
     multiple=True,
     type=click.Choice(list(BY_NAME)),
-    help="Scenario to run; may be repeated.  [default: all]",
+    help="Scenario to run; may be repeated.  [default: all; with --store: "
+    f"{', '.join(STORES.scenarios)}]",
 )
 @click.option(
     "--targets",
-    default=",".join(Target),
-    show_default=True,
     callback=_targets,
-    help="Servers to measure, in the order of each round.",
+    help="Servers to measure, in the order of each round.  [default: "
+    f"{','.join(SERVERS.targets)}; with --store: {','.join(STORES.targets)}]",
 )
 @click.option(
     "--rounds",
@@ -58,9 +72,8 @@ def _targets(_: click.Context, __: click.Parameter, value: str) -> tuple[Target,
 @click.option(
     "--in-flight",
     type=click.IntRange(min=1),
-    default=IN_FLIGHT,
-    show_default=True,
-    help="Workflows in flight when loaded.",
+    help=f"Workflows in flight when loaded.  [default: {SERVERS.in_flight}; "
+    f"with --store: {STORES.in_flight}]",
 )
 @click.option("--quick", is_flag=True, help="A tenth of the workflows, one round: a look only.")
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -79,10 +92,13 @@ def _targets(_: click.Context, __: click.Parameter, value: str) -> tuple[Target,
 )
 def main(
     *,
+    store: str | None,
+    is_backlog: bool,
+    rows: int | None,
     scenarios: tuple[str, ...],
-    targets: tuple[Target, ...],
+    targets: tuple[Target, ...] | None,
     rounds: int | None,
-    in_flight: int,
+    in_flight: int | None,
     quick: bool,
     output: str,
     page: Path | None,
@@ -93,19 +109,24 @@ def main(
     if gate and profiles is not None:
         msg = "--gate and --profile exclude each other: a profiler slows what it watches"
         raise click.UsageError(msg)
-    if gate and set(targets) != set(Target):
+    if is_backlog:
+        _measure_backlog(rows or backlog.ROWS, output=output, page=page, gate=gate)
+        return
+    comparison = SERVERS if store is None else STORES
+    targets = targets or comparison.targets
+    if gate and set(targets) != set(comparison.targets):
         msg = "--gate compares all three servers: leave --targets out"
         raise click.UsageError(msg)
-    names = scenarios or tuple(BY_NAME)
+    names = scenarios or comparison.scenarios
     chosen = [BY_NAME[name] for name in dict.fromkeys(names)]
     plan = Plan(
         scenarios=[scenario.quick() for scenario in chosen] if quick else chosen,
         targets=targets,
         rounds=rounds or (QUICK_ROUNDS if quick else ROUNDS),
-        in_flight=in_flight,
+        in_flight=in_flight or comparison.in_flight,
         profiles=profiles,
     )
-    report = _run(plan, is_quick=quick)
+    report = _run(plan, comparison, is_quick=quick)
     console = Console()
     if output == "json":
         console.print_json(data=report.to_json())
@@ -113,21 +134,42 @@ def main(
         report.print(console if console.width >= MIN_WIDTH else Console(width=MIN_WIDTH))
         _print_profiles(plan, console)
     if page is not None:
-        write_markdown(page, report)
+        write_markdown(page, report.to_markdown(), section=comparison.section)
     if gate and not all(verdict.passed for verdict in report.verdicts):
         sys.exit(1)
 
 
-def _run(plan: Plan, *, is_quick: bool) -> Report:
-    here = machine.describe(with_devserver=Target.DEVSERVER in plan.targets)
+def _measure_backlog(rows: int, *, output: str, page: Path | None, gate: bool) -> None:
+    said = Console(stderr=True)
+    here = machine.describe(with_devserver=False, with_postgres=True).sentence()
+    report = backlog.run(rows, lambda line: said.print(line, highlight=False))
+    console = Console()
+    text = f"{here}. {report.to_markdown()}"
+    if output == "json":
+        console.print_json(data=report.to_json())
+    else:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    if page is not None:
+        write_markdown(page, text, section=BACKLOG_SECTION)
+    if gate and not all(check.passed for check in report.checks()):
+        sys.exit(1)
+
+
+def _run(plan: Plan, comparison: Comparison, *, is_quick: bool) -> Report:
+    here = machine.describe(
+        with_devserver=Target.DEVSERVER in plan.targets,
+        with_postgres=any(target.needs_database for target in plan.targets),
+    )
     if plan.profiles is not None:
         profiler.find_py_spy()
     with observing(Console(stderr=True), len(list(plan.steps()))) as observer:
         table = tabulate(run(plan, observer))
     names = [scenario.name for scenario in plan.scenarios]
+    is_whole = set(plan.targets) == set(comparison.targets)
     return Report(
+        layout=comparison.layout,
         table=table,
-        verdicts=judge(table, names) if set(plan.targets) == set(Target) else (),
+        verdicts=judge(table, names, comparison.gates) if is_whole else (),
         machine=here,
         rounds=plan.rounds,
         in_flight=plan.in_flight,
@@ -140,13 +182,16 @@ def _print_profiles(plan: Plan, console: Console) -> None:
     if plan.profiles is None:
         return
     for step in plan.steps():
-        if step.target is not Target.PERDURE:
-            continue
-        path = profile_path(plan.profiles, step)
-        console.print(f"\n{path}: own share, share with callees, function", highlight=False)
-        for hot in profiler.hottest(path.read_text(encoding="utf-8"), HOT_FUNCTIONS):
-            line = f"{hot.own_share:6.1%} {hot.total_share:6.1%}  {hot.function}"
-            console.print(line, highlight=False, markup=False)
+        pattern = profile_path(plan.profiles, step, "*").name
+        for path in sorted(plan.profiles.glob(pattern)):
+            _print_profile(path, console)
+
+
+def _print_profile(path: Path, console: Console) -> None:
+    console.print(f"\n{path}: own share, share with callees, function", highlight=False)
+    for hot in profiler.hottest(path.read_text(encoding="utf-8"), HOT_FUNCTIONS):
+        line = f"{hot.own_share:6.1%} {hot.total_share:6.1%}  {hot.function}"
+        console.print(line, highlight=False, markup=False)
 
 
 def _terminate(_: int, __: FrameType | None) -> None:

@@ -27,13 +27,13 @@ from bench.requests import (
     ACTIVITY_TYPE,
     BUILD_ID,
     IDENTITY,
-    NAMESPACE,
     NORMAL,
     PAYLOADS,
     STICKY,
     WORKFLOW_TYPE,
 )
 from bench.scenarios import Outcome
+from bench.targets import NAMESPACE
 from bench.wire import Template
 
 RUN_ID = "01a20bb6-ae30-7e03-a661-4ccdb5ee0204"

@@ -16,16 +16,18 @@ import click
 import grpc
 import grpc.aio
 import psutil
+import psycopg
 import uvloop
 from temporalio.api.workflowservice.v1.request_response_pb2 import DescribeNamespaceRequest
 
-from bench import requests
 from bench.client import Client
+from bench.commits import CommitCounter
 from bench.errors import BenchError
-from bench.measurement import START, Measurement
-from bench.rpcs import Rpcs
+from bench.measurement import START, DatabaseUse, Measurement
+from bench.rpcs import NotServing, Rpcs, Traffic
 from bench.scenarios import BY_NAME, Scenario
-from bench.usage import Meter, resident_bytes
+from bench.targets import NAMESPACE
+from bench.usage import Meter, Usage, resident_bytes
 from bench.worker import Worker
 
 READY_TIMEOUT_S = 60.0
@@ -33,6 +35,7 @@ READY_INTERVAL_S = 0.1
 SETTLE_S = 0.3
 PROGRESS_INTERVAL_S = 0.25
 GC_THRESHOLDS = (50_000, 50, 1000)
+FAILURES = (BaseExceptionGroup, BenchError, grpc.aio.AioRpcError, psutil.Error, psycopg.Error)
 
 
 class Progress:
@@ -64,12 +67,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run of the generator: which server, which load."""
+    """One run of the generator: which server with which database, if any, and which load."""
 
     address: str
     server_pid: int
     scenario: Scenario
     in_flight: int
+    database_pid: int | None = None
+    dsn: str = ""
 
 
 def emit(line: dict[str, object]) -> None:
@@ -78,13 +83,19 @@ def emit(line: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-async def wait_until_ready(rpcs: Rpcs, server_pid: int) -> None:
+async def wait_until_ready(rpcs: Rpcs, server_pid: int, *, needs_health: bool = False) -> None:
     """Wait until the server knows the namespace.
+
+    Args:
+        rpcs: Calls of the server.
+        server_pid: Its process.
+        needs_health: Whether its health must say, too, that it serves: in a cluster a frontend
+            answers before every part of history has an owner.
 
     Raises:
         BenchError: The server process ended, or was not ready in time.
     """
-    request = DescribeNamespaceRequest(namespace=requests.NAMESPACE).SerializeToString()
+    request = DescribeNamespaceRequest(namespace=NAMESPACE).SerializeToString()
     deadline_s = time.monotonic() + READY_TIMEOUT_S
     while True:
         if has_ended(server_pid):
@@ -92,13 +103,19 @@ async def wait_until_ready(rpcs: Rpcs, server_pid: int) -> None:
             raise BenchError(msg)
         try:
             await rpcs.describe_namespace(request)
-        except grpc.aio.AioRpcError as error:
+            if needs_health:
+                await rpcs.check_serving()
+        except (grpc.aio.AioRpcError, NotServing) as error:
             if time.monotonic() > deadline_s:
-                msg = f"the server was not ready within {READY_TIMEOUT_S:.0f} s: {error.details()}"
+                msg = f"the server was not ready within {READY_TIMEOUT_S:.0f} s: {_reason(error)}"
                 raise BenchError(msg) from error
             await asyncio.sleep(READY_INTERVAL_S)
         else:
             return
+
+
+def _reason(error: grpc.aio.AioRpcError | NotServing) -> str:
+    return str(error) if isinstance(error, NotServing) else str(error.details())
 
 
 def has_ended(pid: int) -> bool:
@@ -109,31 +126,83 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-async def measure(plan: Plan, rpcs: Rpcs, client: Client, progress: Progress) -> Measurement:
-    """Run the three phases with a worker already polling."""
-    scenario = plan.scenario
-    progress.begin("warm-up", scenario.warm_up)
-    await client.run_many(scenario.warm_up, in_flight=plan.in_flight)
-    progress.begin("alone", scenario.alone)
-    alone_s = await client.run_many(scenario.alone, in_flight=1)
-    gc.collect()
-    progress.begin(f"{plan.in_flight} in flight", scenario.loaded)
-    meter, before = Meter(plan.server_pid), rpcs.traffic()
-    loaded_s = await client.run_many(scenario.loaded, in_flight=plan.in_flight)
-    usage, traffic = meter.read(), rpcs.traffic().since(before)
-    await asyncio.sleep(SETTLE_S)
+class Phases:
+    """The phases of a measurement, with a worker already polling."""
+
+    def __init__(self, plan: Plan, rpcs: Rpcs, client: Client, progress: Progress) -> None:
+        """Start before the first phase."""
+        self._plan = plan
+        self._scenario = plan.scenario
+        self._rpcs = rpcs
+        self._client = client
+        self._progress = progress
+
+    async def warm_up(self) -> None:
+        """Run workflows that are not measured."""
+        self._progress.begin("warm-up", self._scenario.warm_up)
+        await self._client.run_many(self._scenario.warm_up, in_flight=self._plan.in_flight)
+
+    async def run_one(self) -> None:
+        """Run one workflow that is not measured, alone."""
+        await self._client.run_many(1, in_flight=1)
+
+    async def alone(self) -> list[float]:
+        """Run workflows one at a time; return their latencies in seconds."""
+        self._progress.begin("alone", self._scenario.alone)
+        return await self._client.run_many(self._scenario.alone, in_flight=1)
+
+    async def loaded(self) -> Measurement:
+        """Run workflows with many in flight; the measurement lacks those that ran alone."""
+        plan, workflows = self._plan, self._scenario.loaded
+        gc.collect()
+        self._progress.begin(f"{plan.in_flight} in flight", workflows)
+        meter, before = Meter(plan.server_pid, plan.database_pid), self._rpcs.traffic()
+        loaded_s = await self._client.run_many(workflows, in_flight=plan.in_flight)
+        usage, traffic = meter.read(), self._rpcs.traffic().since(before)
+        await asyncio.sleep(SETTLE_S)
+        return _measurement(plan, loaded_s, during=usage, settled=meter.read(), traffic=traffic)
+
+
+async def measure(phases: Phases) -> Measurement:
+    """Measure a server that has no database beside it."""
+    await phases.warm_up()
+    alone_s = await phases.alone()
+    return replace(await phases.loaded(), alone_s=tuple(alone_s))
+
+
+async def measure_with_database(phases: Phases, counter: CommitCounter) -> Measurement:
+    """Measure a server, and count what its database commits."""
+    await phases.warm_up()
+    await counter.measure_background()
+    marks = [await counter.mark()]
+    alone_s = await phases.alone()
+    marks.append(await counter.mark())
+    measurement = await phases.loaded()
+    marks.append(await counter.mark())
+    assert measurement.database is not None
+    alone = counter.between(*marks[:2]) / (len(alone_s) + 1)
+    loaded = (counter.between(*marks[1:]) - alone) / measurement.workflows
+    database = replace(measurement.database, alone_commits=alone, loaded_commits=max(0.0, loaded))
+    return replace(measurement, alone_s=tuple(alone_s), database=database)
+
+
+def _measurement(
+    plan: Plan, loaded_s: list[float], *, during: Usage, settled: Usage, traffic: Traffic
+) -> Measurement:
+    database = DatabaseUse(settled.database_cpu_s, 0.0, 0.0)
     return Measurement(
-        workflows=scenario.loaded,
-        wall_s=usage.wall_s,
-        server_cpu_s=meter.read().server_cpu_s,
-        generator_cpu_s=usage.generator_cpu_s,
-        other_cpu_s=usage.other_cpu_s,
+        workflows=len(loaded_s),
+        wall_s=during.wall_s,
+        server_cpu_s=settled.server_cpu_s,
+        generator_cpu_s=during.generator_cpu_s,
+        other_cpu_s=during.other_cpu_s,
         rpcs=traffic.rpcs,
         sent_bytes=traffic.sent_bytes,
         received_bytes=traffic.received_bytes,
         resident_bytes=resident_bytes(plan.server_pid),
-        alone_s=tuple(alone_s),
+        alone_s=(),
         loaded_s=tuple(loaded_s),
+        database=None if plan.database_pid is None else database,
     )
 
 
@@ -143,7 +212,8 @@ async def generate(plan: Plan) -> Measurement:
     progress.begin(START, 0)
     async with grpc.aio.insecure_channel(plan.address) as channel:
         rpcs = Rpcs(channel)
-        await wait_until_ready(rpcs, plan.server_pid)
+        needs_health = plan.database_pid is not None
+        await wait_until_ready(rpcs, plan.server_pid, needs_health=needs_health)
         client = Client(
             scenario=plan.scenario,
             rpcs=rpcs,
@@ -153,10 +223,17 @@ async def generate(plan: Plan) -> Measurement:
         async with asyncio.TaskGroup() as tasks:
             worker = Worker(scenario=plan.scenario, rpcs=rpcs, tasks=tasks)
             pollers = worker.start()
-            measurement = await measure(plan, rpcs, client, progress)
+            measurement = await _measure(plan, Phases(plan, rpcs, client, progress))
             for poller in pollers:
                 poller.cancel()
     return measurement
+
+
+async def _measure(plan: Plan, phases: Phases) -> Measurement:
+    if plan.database_pid is None:
+        return await measure(phases)
+    async with CommitCounter.connected(plan.dsn, phases.run_one) as counter:
+        return await measure_with_database(phases, counter)
 
 
 def explain(error: BaseException) -> str:
@@ -175,16 +252,33 @@ def explain(error: BaseException) -> str:
 @click.option("--alone", required=True, type=int, help="Workflows run one at a time.")
 @click.option("--loaded", required=True, type=int, help="Workflows run with many in flight.")
 @click.option("--in-flight", required=True, type=int, help="Workflows in flight at most.")
+@click.option("--database-pid", type=int, help="First process of the server's database.")
+@click.option("--dsn", default="", help="Connection string of that database.")
 def main(
-    *, address: str, server_pid: int, scenario: str, alone: int, loaded: int, in_flight: int
+    *,
+    address: str,
+    server_pid: int,
+    scenario: str,
+    alone: int,
+    loaded: int,
+    in_flight: int,
+    database_pid: int | None,
+    dsn: str,
 ) -> None:
     """Load one server with one scenario and print the measurement."""
     sized = replace(BY_NAME[scenario], alone=alone, loaded=loaded)
-    plan = Plan(address=address, server_pid=server_pid, scenario=sized, in_flight=in_flight)
+    plan = Plan(
+        address=address,
+        server_pid=server_pid,
+        scenario=sized,
+        in_flight=in_flight,
+        database_pid=database_pid,
+        dsn=dsn,
+    )
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         measurement = uvloop.run(generate(plan))
-    except (BaseExceptionGroup, BenchError, grpc.aio.AioRpcError, psutil.Error) as error:
+    except FAILURES as error:
         emit({"error": explain(error)})
         sys.exit(1)
     emit({"measurement": asdict(measurement)})

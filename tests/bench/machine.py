@@ -9,9 +9,11 @@ from pathlib import Path
 
 import psutil
 
+from bench.database import postgres_version
 from bench.targets import find_temporal
 
 GIB = 1 << 30
+NOT_RUN = "not run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,25 @@ class Machine:
     system: str
     python: str
     devserver: str
+    postgres: str = NOT_RUN
+
+    def sentence(self) -> str:
+        """All of it, as the beginning of a sentence."""
+        others = {"dev server": self.devserver, "PostgreSQL": self.postgres}
+        run = [f"{name} {version}" for name, version in others.items() if version != NOT_RUN]
+        parts = [f"{self.processor}, {self.cores} cores", f"{self.memory_gib:.0f} GiB"]
+        return f"{self.date}: {', '.join([*parts, self.system, f'Python {self.python}', *run])}"
 
 
-def describe(*, with_devserver: bool) -> Machine:
+def describe(*, with_devserver: bool, with_postgres: bool = False) -> Machine:
     """Describe this machine, now.
 
     Args:
         with_devserver: Whether to ask the dev server for its version.
+        with_postgres: Whether to ask PostgreSQL for its version.
+
+    Raises:
+        BenchError: PostgreSQL is not installed.
     """
     return Machine(
         date=dt.datetime.now(dt.UTC).date().isoformat(),
@@ -40,7 +54,8 @@ def describe(*, with_devserver: bool) -> Machine:
         memory_gib=psutil.virtual_memory().total / GIB,
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        devserver=_devserver_version() if with_devserver else "not run",
+        devserver=_devserver_version() if with_devserver else NOT_RUN,
+        postgres=postgres_version() if with_postgres else NOT_RUN,
     )
 
 

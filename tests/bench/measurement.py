@@ -8,6 +8,21 @@ START = "start"
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseUse:
+    """What a server took of a database that is a server of its own.
+
+    Attributes:
+        cpu_s: Processor time of the database in the loaded phase.
+        alone_commits: Transactions that the database committed for each workflow that ran alone.
+        loaded_commits: The same with many in flight.
+    """
+
+    cpu_s: float
+    alone_commits: float
+    loaded_commits: float
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """One scenario on one server, measured once.
 
@@ -23,6 +38,7 @@ class Measurement:
         resident_bytes: Resident memory of the server at the end.
         alone_s: Latency of each workflow that ran alone.
         loaded_s: Latency of each workflow that ran with many in flight.
+        database: What was used of the server's database; None when it is part of the server.
     """
 
     workflows: int
@@ -36,10 +52,12 @@ class Measurement:
     resident_bytes: int
     alone_s: tuple[float, ...]
     loaded_s: tuple[float, ...]
+    database: DatabaseUse | None = None
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
         """Read what `dataclasses.asdict` and JSON made of a measurement."""
-        return cls(
-            **{**value, "alone_s": tuple(value["alone_s"]), "loaded_s": tuple(value["loaded_s"])}
-        )
+        latencies = {name: tuple(value[name]) for name in ("alone_s", "loaded_s")}
+        used = value["database"]
+        database = None if used is None else DatabaseUse(**used)
+        return cls(**{**value, **latencies, "database": database})

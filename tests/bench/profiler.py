@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from bench.errors import BenchError
 from bench.processes import running, stop, tail
 
 SAMPLES_PER_SECOND = 200
 MAX_DURATION_S = 3600
+NAMING = "--process"
+"""The option by which a supervisor tells a process which one it is."""
+ONLY = "server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,20 @@ def profiled(pid: int, *, output: Path, log: Path) -> Iterator[None]:
         if not output.exists():
             msg = f"py-spy wrote no profile (it may need root): {tail(log)}"
             raise BenchError(msg)
+
+
+def processes_of(pid: int) -> dict[str, int]:
+    """The processes of a server by name: those that it has started, or itself.
+
+    Args:
+        pid: A server in one process, or the supervisor of several.
+    """
+    named = {}
+    for child in psutil.Process(pid).children():
+        words = child.cmdline()
+        if NAMING in words:
+            named[words[words.index(NAMING) + 1]] = child.pid
+    return named or {ONLY: pid}
 
 
 def find_py_spy() -> str:

@@ -16,14 +16,14 @@ from bench.machine import Machine
 from bench.results import Table
 from bench.scenarios import BY_NAME
 
-BEGIN = "<!-- bench: begin -->"
-END = "<!-- bench: end -->"
+SECTION = "bench"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """Everything that a run found, and how it was made."""
 
+    layout: tables.Layout
     table: Table
     verdicts: Sequence[Verdict]
     machine: Machine
@@ -54,14 +54,15 @@ class Report:
         """The report as text for a Markdown page."""
         remarks = "\n".join(f"- {line}" for line in tables.remarks(self.table))
         gates = "\n".join(f"- {line}" for line in self._gate_lines())
-        parts = [self.origin(), tables.markdown_table(self.table), tables.LEGEND, remarks, gates]
+        grid = tables.markdown_table(self.table, self.layout)
+        parts = [self.origin(), grid, self.layout.legend, remarks, gates]
         return "\n\n".join(part for part in parts if part)
 
     def print(self, console: Console) -> None:
         """Print the report for a person."""
         console.print(self.origin(), highlight=False)
-        console.print(tables.rich_table(self.table))
-        for line in (tables.LEGEND, *tables.remarks(self.table), *self._gate_lines()):
+        console.print(tables.rich_table(self.table, self.layout))
+        for line in (self.layout.legend, *tables.remarks(self.table), *self._gate_lines()):
             console.print(line, highlight=False)
 
     def origin(self) -> str:
@@ -69,38 +70,45 @@ class Report:
         machine = self.machine
         quick = "a quick look, not a measurement, " if self.is_quick else ""
         profiled = "under a profiler, " if self.is_profiled else ""
-        return (
-            f"{machine.date}: {machine.processor}, {machine.cores} cores, "
-            f"{machine.memory_gib:.0f} GiB, {machine.system}, Python {machine.python}, "
-            f"dev server {machine.devserver}; {quick}{profiled}"
-            f"rounds {self.rounds}, workflows in flight {self.in_flight}."
-        )
+        how = f"{quick}{profiled}rounds {self.rounds}, workflows in flight {self.in_flight}."
+        return f"{machine.sentence()}; {how}"
 
     def _gate_lines(self) -> Iterator[str]:
-        for verdict in self.verdicts:
-            word = "kept" if verdict.passed else "BROKEN"
+        """What is gated first, then what is not held to a gate's limit but shown."""
+        for verdict in sorted(self.verdicts, key=lambda each: not each.is_gated):
             value = "not measured" if verdict.value is None else f"{verdict.value:.2f}"
-            where = BY_NAME[verdict.scenario].title
-            yield f"{word}: {verdict.gate}, {where}: {value}, limit {verdict.limit:.2f}"
+            what = f"{verdict.gate}, {BY_NAME[verdict.scenario].title}: {value}"
+            if not verdict.is_gated:
+                yield f"beside the gate: {what}"
+                continue
+            word = "kept" if verdict.passed else "BROKEN"
+            limit = "below" if verdict.is_strict else "limit"
+            yield f"{word}: {what}, {limit} {verdict.limit:.2f}"
 
 
-def write_markdown(page: Path, report: Report) -> None:
+def write_markdown(page: Path, text: str, *, section: str = SECTION) -> None:
     """Replace the section between the markers of a page, or append one with markers.
+
+    Args:
+        page: The page; it is made when it is missing.
+        text: What the section says.
+        section: Its name, which is in the markers.
 
     Raises:
         BenchError: The page cannot be read or written.
     """
-    section = f"{BEGIN}\n\n{report.to_markdown()}\n\n{END}"
     try:
-        text = page.read_text(encoding="utf-8") if page.exists() else "# Performance\n"
-        page.write_text(with_section(text, section), encoding="utf-8")
+        before = page.read_text(encoding="utf-8") if page.exists() else "# Performance\n"
+        page.write_text(with_section(before, text, section=section), encoding="utf-8")
     except OSError as error:
         msg = f"cannot write {page}: {error.strerror}"
         raise BenchError(msg) from error
 
 
-def with_section(text: str, section: str) -> str:
+def with_section(page: str, text: str, *, section: str = SECTION) -> str:
     """Put a marked section into a page, in the place of the one that is there."""
-    marked = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    replaced, count = marked.subn(lambda _: section, text, count=1)
-    return replaced if count else f"{text.rstrip()}\n\n{section}\n"
+    begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
+    marked = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    whole = f"{begin}\n\n{text}\n\n{end}"
+    replaced, count = marked.subn(lambda _: whole, page, count=1)
+    return replaced if count else f"{page.rstrip()}\n\n{whole}\n"

@@ -38,9 +38,9 @@ from temporalio.api.workflowservice.v1.request_response_pb2 import (
 )
 
 from bench.scenarios import Outcome, Scenario
+from bench.targets import NAMESPACE
 from bench.wire import Template
 
-NAMESPACE = "default"
 TASK_QUEUE = "bench-queue"
 IDENTITY = "4711@bench-generator"
 BUILD_ID = "0123456789abcdef0123456789abcdef"

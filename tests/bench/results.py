@@ -48,6 +48,10 @@ class Row:
         resident_mib: Resident memory of the server afterwards, the largest of the rounds.
         generator_share: Processor time of the load generator, as a share of one core.
         noise_cores: Processors that other programs kept busy meanwhile.
+        database_cpu_ms: Processor time of the database for each workflow; None, as for the two
+            that follow, when it is part of the server.
+        alone_commits: Transactions of the database for each workflow that is alone.
+        loaded_commits: The same with many in flight.
     """
 
     scenario: str
@@ -66,6 +70,9 @@ class Row:
     resident_mib: float
     generator_share: float
     noise_cores: float
+    database_cpu_ms: float | None = None
+    alone_commits: float | None = None
+    loaded_commits: float | None = None
 
     @property
     def is_noisy(self) -> bool:
@@ -81,6 +88,8 @@ class Ratios:
     cpu_to_devserver: float | None
     alone_to_devserver: float | None
     throughput_to_devserver: float | None
+    cpu_to_sqlite: float | None
+    cpu_to_one_process: float | None
 
 
 class Table:
@@ -96,7 +105,7 @@ class Table:
         return self._index.get((scenario, target))
 
     def ratios(self, row: Row) -> Ratios:
-        """Compare a row with the floor and the dev server."""
+        """Compare a row with the other servers of its scenario."""
 
         def to(target: Target, value: Callable[[Row], float]) -> float | None:
             base = self.find(row.scenario, target)
@@ -107,6 +116,8 @@ class Table:
             cpu_to_devserver=to(Target.DEVSERVER, lambda each: each.cpu_ms),
             alone_to_devserver=to(Target.DEVSERVER, lambda each: each.alone_p50_ms),
             throughput_to_devserver=to(Target.DEVSERVER, lambda each: each.workflows_per_s),
+            cpu_to_sqlite=to(Target.PERDURE, lambda each: each.cpu_ms),
+            cpu_to_one_process=to(Target.POSTGRES, lambda each: each.cpu_ms),
         )
 
 
@@ -142,4 +153,16 @@ def _row(scenario: str, target: Target, rounds: Sequence[Measurement]) -> Row:
         resident_mib=max(each.resident_bytes for each in rounds) / MIB,
         generator_share=generator_share,
         noise_cores=sum(each.other_cpu_s for each in rounds) / wall_s,
+        **_database(rounds, workflows),
     )
+
+
+def _database(rounds: Sequence[Measurement], workflows: int) -> dict[str, float]:
+    uses = [each.database for each in rounds if each.database is not None]
+    if not uses:
+        return {}
+    return {
+        "database_cpu_ms": sum(use.cpu_s for use in uses) * MILLISECONDS / workflows,
+        "alone_commits": sum(use.alone_commits for use in uses) / len(uses),
+        "loaded_commits": sum(use.loaded_commits for use in uses) / len(uses),
+    }

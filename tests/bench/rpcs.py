@@ -4,11 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import grpc.aio
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 SERVICE = "temporal.api.workflowservice.v1.WorkflowService"
 POLL_TIMEOUT_S = 70.0
 CALL_TIMEOUT_S = 30.0
 METADATA = (("client-name", "temporal-python"), ("client-version", "1.35.0"))
+
+HEALTH = "/grpc.health.v1.Health/Check"
 
 Call = Callable[[bytes], Awaitable[bytes]]
 
@@ -23,6 +26,10 @@ class Traffic(NamedTuple):
     def since(self, earlier: "Traffic") -> "Traffic":
         """The traffic between an earlier reading and this one."""
         return Traffic(*(now - then for now, then in zip(self, earlier, strict=True)))
+
+
+class NotServing(Exception):
+    """A server answers, and says that it cannot serve yet."""
 
 
 class Rpcs:
@@ -46,6 +53,19 @@ class Rpcs:
     def traffic(self) -> Traffic:
         """All traffic so far."""
         return Traffic(self._rpcs, self._sent_bytes, self._received_bytes)
+
+    async def check_serving(self) -> None:
+        """Ask for the server's health.
+
+        Raises:
+            NotServing: It cannot serve.
+        """
+        check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(HEALTH)
+        request = HealthCheckRequest(service=SERVICE).SerializeToString()
+        answer = HealthCheckResponse.FromString(await check(request, timeout=CALL_TIMEOUT_S))
+        if answer.status != HealthCheckResponse.SERVING:
+            msg = "its health says that it does not serve"
+            raise NotServing(msg)
 
     def _bind(self, method: str, timeout_s: float) -> Call:
         invoke: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(

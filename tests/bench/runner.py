@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.database import Database, running_database
 from bench.errors import BenchError
 from bench.measurement import START, Measurement
 from bench.processes import free_port, running, tail
-from bench.profiler import profiled
+from bench.profiler import processes_of, profiled
 from bench.results import Sample
 from bench.scenarios import Scenario
 from bench.targets import Place, Target, command
@@ -93,23 +94,32 @@ def run(plan: Plan, observer: Observer) -> list[Sample]:
 def _measure(plan: Plan, step: Step, observer: Observer) -> Measurement:
     with tempfile.TemporaryDirectory(prefix="perdure-bench-") as name, contextlib.ExitStack() as up:
         directory = Path(name)
-        place = Place(port=free_port(), directory=directory, scenario=step.scenario)
+        needed = step.target.needs_database
+        database = up.enter_context(running_database()) if needed else None
+        place = Place(
+            port=free_port(),
+            directory=directory,
+            scenario=step.scenario,
+            dsn="" if database is None else database.dsn,
+        )
         log = directory / "server.log"
         server = up.enter_context(running(command(step.target, place), log=log))
         generator_log = directory / "generator.log"
         generator = up.enter_context(
             running(
-                _generator(place, server.pid, plan.in_flight),
+                _generator(place, server.pid, plan.in_flight, database),
                 log=generator_log,
                 stdout=subprocess.PIPE,
             )
         )
 
         def on_ready() -> None:
-            if plan.profiles is not None and step.target is Target.PERDURE:
-                output = profile_path(plan.profiles, step)
-                profiler_log = directory / "profiler.log"
-                up.enter_context(profiled(server.pid, output=output, log=profiler_log))
+            if plan.profiles is None or not step.target.is_perdure:
+                return
+            for process, pid in processes_of(server.pid).items():
+                output = profile_path(plan.profiles, step, process)
+                profiler_log = directory / f"profiler-{process}.log"
+                up.enter_context(profiled(pid, output=output, log=profiler_log))
 
         try:
             return _read(generator, observer, on_ready)
@@ -118,13 +128,15 @@ def _measure(plan: Plan, step: Step, observer: Observer) -> Measurement:
             raise BenchError("\n".join([str(error), *logs])) from error
 
 
-def profile_path(directory: Path, step: Step) -> Path:
-    """Where the profile of a measurement is written."""
-    return directory / f"{step.scenario.name}-{step.round}.txt"
+def profile_path(directory: Path, step: Step, process: str) -> Path:
+    """Where the profile of a process of a measurement is written."""
+    return directory / f"{step.scenario.name}-{step.target}-{process}-{step.round}.txt"
 
 
-def _generator(place: Place, server_pid: int, in_flight: int) -> list[str]:
-    options = {
+def _generator(
+    place: Place, server_pid: int, in_flight: int, database: Database | None
+) -> list[str]:
+    options: dict[str, object] = {
         "--address": f"127.0.0.1:{place.port}",
         "--server-pid": server_pid,
         "--scenario": place.scenario.name,
@@ -132,6 +144,8 @@ def _generator(place: Place, server_pid: int, in_flight: int) -> list[str]:
         "--loaded": place.scenario.loaded,
         "--in-flight": in_flight,
     }
+    if database is not None:
+        options |= {"--database-pid": database.pid, "--dsn": database.dsn}
     words = [str(word) for pair in options.items() for word in pair]
     return [sys.executable, "-m", "bench.generator", *words]
 

@@ -1,10 +1,11 @@
 """The servers under test, and how each is started."""
 
 import enum
+import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,20 +17,43 @@ SERVER = TESTS.parent / "server"
 
 
 class Target(enum.StrEnum):
-    """A server under test."""
+    """A server under test.
+
+    Perdure keeps its data in SQLite; on PostgreSQL in one process; on PostgreSQL in four.
+    """
 
     PERDURE = "perdure"
     DEVSERVER = "devserver"
     FLOOR = "floor"
+    POSTGRES = "postgres"
+    SPLIT = "split"
+
+    @property
+    def needs_database(self) -> bool:
+        """Whether it runs on a PostgreSQL server."""
+        return self in {Target.POSTGRES, Target.SPLIT}
+
+    @property
+    def is_perdure(self) -> bool:
+        """Whether it is Perdure, and can be profiled."""
+        return self in {Target.PERDURE, Target.POSTGRES, Target.SPLIT}
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a server is to run: its port, its directory, the scenario it will be loaded with."""
+    """Where a server is to run.
+
+    Attributes:
+        port: Its port for clients.
+        directory: Where its files go.
+        scenario: What it will be loaded with.
+        dsn: The database of those that need one.
+    """
 
     port: int
     directory: Path
     scenario: Scenario
+    dsn: str = ""
 
 
 def command(target: Target, place: Place) -> list[str]:
@@ -60,9 +84,31 @@ def _devserver(place: Place) -> list[str]:
 
 
 def _perdure(place: Place) -> list[str]:
-    program = "import sys; from perdure.app.cli import main; sys.exit(main())"
     database = str(place.directory / "perdure.db")
-    return [sys.executable, "-c", program, *_start_dev(place), "--db-filename", database]
+    return [sys.executable, "-c", PERDURE, *_start_dev(place), "--db-filename", database]
+
+
+def _postgres(place: Place) -> list[str]:
+    return _start(place, ())
+
+
+def _split(place: Place) -> list[str]:
+    return _start(place, ALL_ROLES)
+
+
+def _start(place: Place, roles: Sequence[str]) -> list[str]:
+    """A node of one process, or of a process for each role."""
+    config = {
+        "store": {"kind": "postgres", "dsn": place.dsn},
+        "listeners": {"grpc": {"port": place.port}, "internode": {"port": 0}},
+        "namespaces": [NAMESPACE],
+        "logging": {"level": "error", "format": "text"},
+        "processes": [{"name": role, "roles": [role]} for role in roles],
+    }
+    path = place.directory / "perdure.yaml"
+    # JSON is YAML too.
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return [sys.executable, "-c", PERDURE, "server", "start", "--config", str(path)]
 
 
 def _start_dev(place: Place) -> list[str]:
@@ -70,7 +116,11 @@ def _start_dev(place: Place) -> list[str]:
     return ["server", "start-dev", "--headless", *where, "--log-level", "error"]
 
 
+PERDURE = "import sys; from perdure.app.cli import main; sys.exit(main())"
+"""The program of `perdure`, for an interpreter's `-c`."""
+NAMESPACE = "default"
 ROLES = ("frontend", "history", "matching")
+ALL_ROLES = (*ROLES, "worker")
 NO_LIMIT = 1_000_000
 """Requests per second that no load of the bench reaches."""
 
@@ -78,6 +128,8 @@ _COMMANDS: dict[Target, Callable[[Place], list[str]]] = {
     Target.PERDURE: _perdure,
     Target.DEVSERVER: _devserver,
     Target.FLOOR: _floor,
+    Target.POSTGRES: _postgres,
+    Target.SPLIT: _split,
 }
 
 

@@ -15,15 +15,25 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, its threads and its living descendants.
+    """User and system time of a process, its threads and its descendants, dead ones included.
 
-    It is the utime and stime of /proc/PID/stat, in steps of 10 ms.
+    It is the utime, stime, cutime and cstime of /proc/PID/stat, in steps of 10 ms. A descendant
+    counts once: in its own times while it lives, in its parent's when that has taken note of its
+    end.
 
     Raises:
         psutil.NoSuchProcess: The process has ended.
     """
-    times = [process.cpu_times() for process in _tree(pid)]
-    return sum(each.user + each.system for each in times)
+    return sum(sum(_times(process)) for process in _tree(pid))
+
+
+def _times(process: psutil.Process) -> tuple[float, ...]:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        # It ended since the tree was read; its parent has its times now, or soon.
+        return ()
+    return (times.user, times.system, times.children_user, times.children_system)
 
 
 def resident_bytes(pid: int) -> int:
@@ -44,12 +54,14 @@ class Usage:
     Attributes:
         wall_s: Length of the stretch.
         server_cpu_s: Processor time of the server.
+        database_cpu_s: Processor time of its database, where that is a server of its own.
         generator_cpu_s: Processor time of this process.
         other_cpu_s: Processor time of everything else on the machine: noise.
     """
 
     wall_s: float
     server_cpu_s: float
+    database_cpu_s: float
     generator_cpu_s: float
     other_cpu_s: float
 
@@ -57,22 +69,25 @@ class Usage:
 class Meter:
     """Measures from its creation to the call of `read`."""
 
-    def __init__(self, server_pid: int) -> None:
+    def __init__(self, server_pid: int, database_pid: int | None = None) -> None:
         """Take the readings to compare with."""
         self._server_pid = server_pid
+        self._database_pid = database_pid
         self._begin = self._now()
 
     def read(self) -> Usage:
         """What was used since the creation of the meter."""
-        wall, server, own, machine = (
+        wall, server, database, own, machine = (
             now - then for now, then in zip(self._now(), self._begin, strict=True)
         )
-        return Usage(wall, server, own, max(0.0, machine - server - own))
+        other = max(0.0, machine - server - database - own)
+        return Usage(wall, server, database, own, other)
 
-    def _now(self) -> tuple[float, float, float, float]:
+    def _now(self) -> tuple[float, float, float, float, float]:
         return (
             time.perf_counter(),
             cpu_seconds(self._server_pid),
+            0.0 if self._database_pid is None else cpu_seconds(self._database_pid),
             cpu_seconds(os.getpid()),
             machine_busy_seconds(),
         )

@@ -27,6 +27,10 @@ BACKENDS = (
     " AND datname = current_database()"
 )
 
+WAITING = b"""
+    SELECT 1 FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
 ENDED = b"""
     SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity
     WHERE application_name = 'perdure' AND datname = current_database()
@@ -140,6 +144,22 @@ async def test_servers_that_freeze_are_given_up(store: PostgresStore, dsn: str) 
     await commit_all(store, transition(again, step("run-1", run.version)))
 
 
+async def test_a_heartbeat_that_is_given_up_holds_no_other_up(dsn: str, ids: Ids) -> None:
+    store = await PostgresStore.open(dsn, ids=ids, create=True, timeout_seconds=60)
+    assert await store.register_node(node("id")) is None
+    with frozen(dsn):
+        heartbeat = asyncio.create_task(store.renew_node("id", NodeState.UP))
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(store.read_cluster())
+        while not store._membership._heartbeats._busy:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        heartbeat.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await heartbeat
+        assert (await waiting).nodes[0].id == "id"
+    await store.close()
+
+
 async def test_a_read_that_waits_for_a_connection_gives_up(store: PostgresStore, dsn: str) -> None:
     await use_every_connection(store)
     with frozen(dsn):
@@ -156,6 +176,22 @@ async def test_a_slow_statement_is_ended_by_the_server(store: PostgresStore, dsn
         with pytest.raises(StoreUnavailable):
             await store.list_namespaces()
     assert await store.list_namespaces() == []
+
+
+async def test_reads_whose_caller_has_gone_leave_their_connections(
+    store: PostgresStore, dsn: str
+) -> None:
+    with psycopg.connect(dsn, autocommit=True) as watcher, psycopg.connect(dsn) as other:
+        other.execute("LOCK TABLE namespaces")
+        for _ in range(5):
+            read = asyncio.create_task(store.list_namespaces())
+            async with asyncio.timeout(30):
+                while not watcher.execute(WAITING).fetchone():  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.005)
+            read.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await read
+    assert await asyncio.gather(*(store.list_namespaces() for _ in range(5))) == [[]] * 5
 
 
 async def test_a_server_that_turns_read_only_is_unavailable_until_it_may_be_written(

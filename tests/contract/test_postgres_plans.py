@@ -238,3 +238,5 @@ async def test_tasks_are_read_by_indexes_that_give_their_order(reads: Explained)
     of_slots = (*reading.FIRST_TASK, 5, 6, 10)
     assert await reads.scans("read_queue", of_queue) == {("Index Scan", "tasks")}
     assert await reads.scans("read_tasks", of_slots) == {("Index Scan", "tasks")}
+    after = await reads.scans("next_partition", tuple(queue()))
+    assert after <= {("Index Scan", "tasks"), ("Index Only Scan", "tasks")}

@@ -119,6 +119,19 @@ async def test_a_queue_is_read_in_dispatch_order(store: Store, shard: Shard) -> 
         assert await store.read_queue(row.key.queue, None, 100) == [row]
 
 
+async def test_partitions_that_have_tasks_are_found_one_after_the_other(
+    store: Store, shard: Shard
+) -> None:
+    rows = [task(number, of=queue()._replace(partition=number)) for number in (0, 2, 7)]
+    others = [task(9, of=queue(other)._replace(partition=1)) for other in ("queu", "queue2")]
+    await commit_all(store, transition(shard, tasks=[*rows, *others]))
+    found = [await store.next_partition(queue()._replace(partition=after)) for after in range(8)]
+    assert found == [2, 2, 7, 7, 7, 7, 7, None]
+    await commit_all(store, transition(shard, tasks_deleted=[rows[1].key]))
+    assert await store.next_partition(queue()) == 7
+    assert await store.next_partition(queue("other")) is None
+
+
 async def test_a_key_that_is_gone_still_marks_a_position(store: Store, shard: Shard) -> None:
     rows = [task(number) for number in range(1, 6)]
     await commit_all(store, transition(shard, tasks=rows))

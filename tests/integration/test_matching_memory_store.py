@@ -3,36 +3,40 @@
 import asyncio
 import random
 
+import pytest
 from temporalio.api.taskqueue.v1.message_pb2 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import Commit, DispatchKey, DispatchTask, RunKey, TaskQueueKey, TaskType
+from perdure.core.matching.partitions import partition_of
 from perdure.core.slots import SLOT_COUNT, slot_of
 from perdure.matching.engine import MatchingEngine
 from perdure.matching.settings import MatchingSettings
 from perdure.persistence.memory.store import MemoryStore
 from perdure.persistence.ports import Result
 from perdure.rpc.clients import Encoded, Namespace, Poller, StaleTask
+from perdure.rpc.partitions.client import PartitionedMatching
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.deterministic import SeededIds
 
 NAMESPACE = Namespace("11111111-2222-3333-4444-555555555555", "default")
 QUEUE = TaskQueueKey(NAMESPACE.id, "queue", TaskType.WORKFLOW)
-SETTINGS = MatchingSettings(held_tasks_per_queue=8, page_size=4)
 
 
 class Owner:
     """A history that knows of tasks only: it writes their rows and deletes them on a start."""
 
-    def __init__(self, store: MemoryStore, epoch: int) -> None:
+    def __init__(self, store: MemoryStore, epoch: int, partitions: int) -> None:
         self.store = store
         self.epoch = epoch
+        self.partitions = partitions
         self.pending: set[DispatchKey] = set()
 
     async def schedule(self, number: int) -> DispatchTask:
         workflow_id = f"workflow-{number}"
         slot = slot_of(NAMESPACE.id, workflow_id)
-        key = DispatchKey(QUEUE, "", number % 5 + 1, "", number)
+        queue = QUEUE._replace(partition=partition_of(number, self.partitions))
+        key = DispatchKey(queue, "", number % 5 + 1, "", number)
         run = RunKey(NAMESPACE.id, workflow_id, f"run-{number}")
         task = DispatchTask(key, slot, run, 2, 1, 1)
         await self._commit(task, added=[task], deleted=[])
@@ -77,7 +81,12 @@ def new_engine(store: MemoryStore, owner: Owner, ids: SeededIds) -> MatchingEngi
         store=store,
         clock=SystemClock(),
         ids=ids,
-        settings=SETTINGS,
+        settings=MatchingSettings(
+            held_tasks_per_queue=8,
+            page_size=4,
+            read_partitions=owner.partitions,
+            write_partitions=owner.partitions,
+        ),
         incarnation="incarnation",
         on_error=lambda name, error: errors.append((name, error)),
     )
@@ -85,11 +94,12 @@ def new_engine(store: MemoryStore, owner: Owner, ids: SeededIds) -> MatchingEngi
     return engine
 
 
-async def test_a_backlog_outlives_the_process_and_a_small_memory() -> None:
+@pytest.mark.parametrize("partitions", [1, 4])
+async def test_a_backlog_outlives_the_process_and_a_small_memory(partitions: int) -> None:
     ids = SeededIds(generator=random.Random(1), clock=SystemClock())
     store = MemoryStore(ids=ids)
     shard = await store.acquire_shard(0, SLOT_COUNT - 1, "node")
-    owner = Owner(store, shard.epoch)
+    owner = Owner(store, shard.epoch, partitions)
     first = new_engine(store, owner, ids)
     for number in range(100):
         first.add_tasks([await owner.schedule(number)])
@@ -100,16 +110,23 @@ async def test_a_backlog_outlives_the_process_and_a_small_memory() -> None:
         task = await owner.schedule(number)
         if number % 2:
             second.add_tasks([task])
+    client = PartitionedMatching(
+        second,
+        read_partitions=partitions,
+        partitions=partitions,
+        move_seconds=0.02,
+        random=ids.random,
+    )
     request = wf.PollWorkflowTaskQueueRequest(task_queue=TaskQueue(name=QUEUE.name))
 
     async def worker() -> list[bytes]:
         polls = range(20)
-        return [await second.poll_workflow_task_queue(NAMESPACE, request, 30) for _ in polls]
+        return [await client.poll_workflow_task_queue(NAMESPACE, request, 30) for _ in polls]
 
     responses = await asyncio.gather(*[worker() for _ in range(10)])
     parse = wf.PollWorkflowTaskQueueResponse.FromString
     seen = sorted(parse(response).task_token for batch in responses for response in batch)
     assert seen == sorted(f"workflow-{number}".encode() for number in range(200))
-    assert await store.read_queue(QUEUE, None, 10) == []
+    assert await store.read_tasks(0, SLOT_COUNT - 1, None, 10) == []
     await second.close()
     await store.close()

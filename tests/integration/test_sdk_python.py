@@ -15,9 +15,20 @@ from conformance.sdk_workflows import ACTIVITIES, KEYWORD, WORKFLOWS, Hello, Med
 from conformance.targets import dev_server, perdure_command, perdure_executable
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with dev_server(perdure_command()) as server:
+FOUR_PARTITIONS = [
+    f"--dynamic-config-value=matching.numTaskqueue{kind}Partitions=4" for kind in ("Read", "Write")
+]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param([], id="one-partition"),
+        pytest.param(FOUR_PARTITIONS, id="four-partitions", marks=pytest.mark.slow),
+    ],
+)
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    with dev_server(perdure_command(), flags=request.param) as server:
         yield server.address
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 
 from contract.cluster import MissingPostgres, PostgresCluster
 from waiting import until_sync
@@ -71,21 +72,44 @@ def supervised(folder: Path, config: Path, **environment: str) -> Iterator[Super
         running.process.wait()
 
 
-def write(folder: Path, dsn: str) -> Path:
+ONE = "- {name: all, roles: [frontend, history, matching, worker]}"
+SEVERAL = """
+- {name: frontend, roles: [frontend], count: 2}
+- {name: engine, roles: [history, matching]}
+- {name: worker, roles: [worker]}
+"""
+
+
+def write(folder: Path, dsn: str, processes: str = ONE, grpc_port: int = 0) -> Path:
     path = folder / "perdure.yml"
     path.write_text(
         f"""
 store: {{kind: postgres, dsn: "{dsn}"}}
 listeners:
-  grpc: {{port: 0}}
+  grpc: {{port: {grpc_port}}}
   internode: {{port: 0}}
 node: {{drain_seconds: 5}}
 processes:
-- {{name: all, roles: [frontend, history, matching, worker]}}
+{processes}
 """,
         "utf-8",
     )
     return path
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def cluster_status(config: Path) -> tuple[int, dict[str, Any]]:
+    """The exit code and the answer of `perdure cluster status`."""
+    command = [str(PERDURE), "cluster", "status", "--config", str(config), "--output", "json"]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=SECONDS)
+    answer = json.loads(done.stdout)
+    assert isinstance(answer, dict)
+    return done.returncode, answer
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +168,23 @@ def test_it_tells_systemd_restarts_and_stops(tmp_path: Path, config: Path) -> No
             assert systemd.recv(100) == b"STOPPING=1"
             assert running.process.wait(SECONDS) == 0
             assert running.lines("process has ended")[1]["exit-code"] == 0
+
+
+@pytest.mark.postgres
+def test_several_processes_are_a_cluster(tmp_path: Path, config: Path) -> None:
+    dsn = yaml.safe_load(config.read_text("utf-8"))["store"]["dsn"]
+    write(tmp_path, dsn, SEVERAL, free_port())
+    with supervised(tmp_path, config) as running:
+        running.until_ready(4)
+        code, answer = cluster_status(config)
+        assert (code, answer["problems"]) == (0, [])
+        names = [node["name"].partition("/")[2] for node in answer["nodes"]]
+        assert names == ["engine-0", "frontend-0", "frontend-1", "worker-0"]
+        assert answer["shards_owned"] == answer["shards"] == answer["nodes"][0]["shards"] == 32
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(SECONDS) == 0
+    code, answer = cluster_status(config)
+    assert (code, answer["nodes"], answer["shards_owned"]) == (3, [], 0)
 
 
 @pytest.mark.postgres

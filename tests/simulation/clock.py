@@ -1,4 +1,4 @@
-"""The simulated machine's clocks."""
+"""The simulated machines' clocks."""
 
 import asyncio
 
@@ -12,11 +12,22 @@ class SimulatedClock:
         offset_nanoseconds: How far the wall clock is from the true (virtual) time.
     """
 
-    __slots__ = ("_loop", "offset_nanoseconds")
+    __slots__ = ("_loop", "_rate", "_since_boot", "offset_nanoseconds")
 
-    def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(
+        self, *, loop: asyncio.AbstractEventLoop, since_boot: float = 0.0, rate: float = 1.0
+    ) -> None:
+        """Makes a clock.
+
+        Args:
+            loop: Has the true time.
+            since_boot: What the monotonic clock shows when the simulation begins, in seconds.
+            rate: How fast the monotonic clock runs; 1 is right.
+        """
         self.offset_nanoseconds = 0
+        self._loop = loop
+        self._since_boot = since_boot
+        self._rate = rate
 
     def now(self) -> int:
         """Returns nanoseconds since the Unix epoch, as the wall clock has it."""
@@ -27,5 +38,5 @@ class SimulatedClock:
         return EPOCH_NANOSECONDS + round(self._loop.time() * 1e9)
 
     def monotonic(self) -> float:
-        """Returns virtual seconds since the simulation began."""
-        return self._loop.time()
+        """Returns seconds since the machine was booted."""
+        return self._since_boot + self._loop.time() * self._rate

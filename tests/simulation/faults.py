@@ -21,14 +21,20 @@ class FaultPlan:
         slow_message: A message takes up to a second.
         store_unavailable: A commit or read fails, nothing being written.
         unknown_outcome: A commit's outcome is unknown; whether it was applied is another toss.
+        unknown_change: A change of nodes or shards has an effect and no answer.
         slow_store: A store operation takes up to two seconds.
         worker_vanishes: A worker takes a task and is never heard of again.
         worker_is_slow: A worker answers after the task has timed out.
         workflow_task_fails: A worker fails a workflow task.
-        crash_seconds: Mean time between crashes of the server.
+        crash_seconds: Mean time between crashes of a node.
         outage_seconds: Mean time between outages of the store.
-        clock_jump_seconds: Mean time between jumps of the wall clock.
+        clock_jump_seconds: Mean time between jumps of a wall clock.
         worker_restart_seconds: Mean time between restarts of a worker.
+        pause_seconds: Mean time between stops of a node that goes on later, as by SIGSTOP.
+        cut_seconds: Mean time between lines being cut: of two nodes, or of a node and the store or
+            some clients.
+        slow_line_seconds: Mean time between lines becoming slow.
+        leave_seconds: Mean time between nodes leaving in good order, to come back later.
     """
 
     request_loss: float = 0.0
@@ -38,6 +44,7 @@ class FaultPlan:
     slow_message: float = 0.0
     store_unavailable: float = 0.0
     unknown_outcome: float = 0.0
+    unknown_change: float = 0.0
     slow_store: float = 0.0
     worker_vanishes: float = 0.0
     worker_is_slow: float = 0.0
@@ -46,6 +53,10 @@ class FaultPlan:
     outage_seconds: float = 0.0
     clock_jump_seconds: float = 0.0
     worker_restart_seconds: float = 0.0
+    pause_seconds: float = 0.0
+    cut_seconds: float = 0.0
+    slow_line_seconds: float = 0.0
+    leave_seconds: float = 0.0
 
     def stop(self) -> None:
         """Ends all faults."""
@@ -57,13 +68,15 @@ class FaultPlan:
         return [field.name for field in fields(self) if getattr(self, field.name)]
 
 
-def random_plan(generator: random.Random) -> FaultPlan:
-    """Draws the faults of a run."""
+def random_plan(generator: random.Random, *, nodes: int = 1) -> FaultPlan:
+    """Draws the faults of a run with so many nodes."""
 
     def rate(highest: float) -> float:
         return generator.uniform(0.1, 1.0) * highest if generator.random() < 0.5 else 0.0
 
-    return FaultPlan(
+    # The more nodes there are, the less does the death of one of them stop.
+    often = 1.0 if nodes == 1 else 0.5
+    plan = FaultPlan(
         request_loss=rate(0.05),
         reply_loss=rate(0.05),
         silent_loss=rate(1.0),
@@ -71,12 +84,19 @@ def random_plan(generator: random.Random) -> FaultPlan:
         slow_message=rate(0.1),
         store_unavailable=rate(0.05),
         unknown_outcome=rate(0.03),
+        unknown_change=rate(0.05),
         slow_store=rate(0.05),
         worker_vanishes=rate(0.05),
         worker_is_slow=rate(0.05),
         workflow_task_fails=rate(0.05),
-        crash_seconds=rate(1.0) * 60,
-        outage_seconds=rate(1.0) * 60,
-        clock_jump_seconds=rate(1.0) * 60,
-        worker_restart_seconds=rate(1.0) * 30,
+        crash_seconds=rate(1.0) * 60 * often,
+        outage_seconds=rate(1.0) * 60 * often,
+        clock_jump_seconds=rate(1.0) * 60 * often,
+        worker_restart_seconds=rate(1.0) * 30 * often,
+        pause_seconds=rate(1.0) * 40 * often,
     )
+    if nodes > 1:
+        plan.cut_seconds = rate(1.0) * 15
+        plan.slow_line_seconds = rate(1.0) * 30
+        plan.leave_seconds = rate(1.0) * 30
+    return plan

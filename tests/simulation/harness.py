@@ -1,4 +1,4 @@
-"""One run: builds a node and its clients, lets faults happen, stops them, and checks what is left.
+"""One run: builds nodes and clients, lets faults happen, stops them, and checks what is left.
 
 Theory of operation: in the first phase clients and workers work while the nemesis injects faults.
 Then every fault ends, and whatever was accepted must come to its end in the time that timeouts and
@@ -17,25 +17,33 @@ from perdure.persistence.memory.store import MemoryStore
 from perdure.persistence.ports import NamespaceRow
 from perdure.rpc.clients import Namespace
 from perdure.runtime.deterministic import SeededIds
+from perdure.runtime.tasks import TaskSet
 from simulation import histories, invariants, storage
 from simulation.activity_worker import ActivityWorker, Task
 from simulation.client import Client
-from simulation.clock import SimulatedClock
 from simulation.faults import FaultPlan, random_plan
+from simulation.fleet import Fleet
 from simulation.ledger import Ledger
+from simulation.logs import logs_in
 from simulation.loop import SimulatedLoop, SimulationError
 from simulation.nemesis import Nemesis
 from simulation.network import Network
+from simulation.node import PUBLIC_PORT, Surroundings
+from simulation.observer import Observer
 from simulation.plans import Plan, PlanMaker
-from simulation.rpc import Frontend
+from simulation.rpc import Connection, Frontend
 from simulation.store import SimulatedDatabase
+from simulation.topology import SITES, Topology, draw_topology
 from simulation.trace import Trace
 from simulation.workflow_worker import WorkflowWorker
 
 NAMESPACE = Namespace(id="5f0c1e8e-0000-4000-8000-000000000001", name="simulation")
 WORKFLOWS = 5
 FAULT_SECONDS = 45.0
+CLUSTER_FAULT_SECONDS = 30.0
 PATIENCE_SECONDS = 2 * 3600.0
+SETTLING_SECONDS = 40.0
+"""In which a cluster without faults comes to rest: leases run out, shards and polls move."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -65,21 +73,22 @@ def simulate(seed: int, *, faults: FaultPlan | None = None) -> Report:
     generator = random.Random(seed)
     reorder_probability = generator.choice((0.0, 0.0, 0.02, 0.2))
     loop = SimulatedLoop(generator=generator, reorder_probability=reorder_probability)
-    clock = SimulatedClock(loop=loop)
-    trace = Trace(clock=clock)
+    topology = draw_topology(seed, generator, loop)
+    trace = Trace(clock=topology.store_clock)
     trace.on_too_many = lambda: loop.fail(SimulationError("too many invariants are broken"))
     loop.on_error = lambda context: trace.violation(f"asyncio: {_explain(context)}")
     simulation = Simulation(
         generator=generator,
-        clock=clock,
+        topology=topology,
         trace=trace,
-        faults=faults if faults is not None else random_plan(generator),
+        faults=faults or random_plan(generator, nodes=len(topology.machines)),
     )
     # Collections would run finalisers at moments that depend on earlier runs.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        loop.run_until_complete(simulation.run())
+        with logs_in(trace):
+            loop.run_until_complete(simulation.run())
     except SimulationError as error:
         trace.violation(f"the loop stopped: {error}")
     finally:
@@ -99,32 +108,41 @@ class Simulation:
     """The parts of one run."""
 
     def __init__(
-        self, *, generator: random.Random, clock: SimulatedClock, trace: Trace, faults: FaultPlan
+        self, *, generator: random.Random, topology: Topology, trace: Trace, faults: FaultPlan
     ) -> None:
         self._generator = generator
-        self._clock = clock
+        self._topology = topology
         self._trace = trace
         self._faults = faults
         self._ledger = Ledger(trace=trace)
-        ids = SeededIds(generator=generator, clock=clock)
-        self._store = MemoryStore(ids=ids, clock=clock)
+        self._workflow_ids: list[str] = []
+        self._visitors = TaskSet(
+            on_error=lambda name, error: trace.violation(f"{name} failed: {error!r}")
+        )
+        ids = SeededIds(generator=generator, clock=topology.store_clock)
+        self._store = MemoryStore(ids=ids, clock=topology.store_clock)
         self._network = Network(faults=faults, generator=generator, trace=trace)
         self._database = SimulatedDatabase(
             inner=self._store, faults=faults, generator=generator, trace=trace
         )
-        self._frontend = Frontend(
-            network=self._network, namespace=NAMESPACE, generator=generator, trace=trace
+        self._fleet = Fleet(
+            machines=topology.machines,
+            configs=topology.configs,
+            database=self._database,
+            around=Surroundings(
+                namespace=NAMESPACE, network=self._network, generator=generator, trace=trace
+            ),
         )
         self._nemesis = Nemesis(
-            namespace=NAMESPACE,
+            fleet=self._fleet,
             network=self._network,
             database=self._database,
-            clock=clock,
-            ids=ids,
+            sites=SITES,
             generator=generator,
             faults=faults,
             trace=trace,
             workers=[self._workflow_worker, self._activity_worker, self._workflow_worker],
+            visit=self._visit,
         )
 
     def statistics(self) -> dict[str, float]:
@@ -132,7 +150,8 @@ class Simulation:
         return {
             "rpcs": self._network.calls,
             "commits": self._database.commits,
-            "crashes": self._nemesis.crashes,
+            "clusters": len(self._topology.machines) > 1,
+            "crashes": self._fleet.crashes,
             "runs": len(self._ledger.seen_events),
             "activity_attempts": sum(self._ledger.attempts.values()),
         }
@@ -141,30 +160,44 @@ class Simulation:
         """Runs both phases and the checks."""
         self._trace.note("faults", ", ".join(self._faults.names()) or "none")
         await self._store.create_namespace(NamespaceRow(NAMESPACE.id, NAMESPACE.name, 1, b""))
+        seconds = CLUSTER_FAULT_SECONDS if self._topology.configs else FAULT_SECONDS
         maker = PlanMaker(
-            generator=self._generator, namespace=NAMESPACE.name, spread_seconds=FAULT_SECONDS / 2
+            generator=self._generator, namespace=NAMESPACE.name, spread_seconds=seconds / 2
         )
         plans = [maker.plan(number) for number in range(WORKFLOWS)]
+        self._workflow_ids = [plan.workflow_id for plan in plans]
         await self._nemesis.start()
         loop = asyncio.get_running_loop()
         clients = [
             loop.create_task(self._client(plan).run(), name=f"client of {plan.workflow_id}")
             for plan in plans
         ]
-        havoc = loop.create_task(self._nemesis.rage(FAULT_SECONDS))
-        await havoc
+        await self._nemesis.rage(seconds)
+        await self._settle()
         _, pending = await asyncio.wait(clients, timeout=PATIENCE_SECONDS)
         for task in clients:
             if task in pending:
                 self._trace.violation(f"the {task.get_name()} still waits: a task was lost")
             elif (error := task.exception()) is not None:
                 self._trace.violation(f"the {task.get_name()} failed: {error!r}")
+        await self._visitors.close(drain_seconds=PATIENCE_SECONDS)
         await self._nemesis.stop()
         if pending:
             async for line in storage.describe_open_runs(self._store, NAMESPACE.id):
                 self._trace.note("store", line)
         else:
             await self._check({plan.workflow_id: plan.expectation for plan in plans})
+
+    async def _settle(self) -> None:
+        """Waits for the cluster to come to rest."""
+        if not self._topology.configs:
+            return
+        for _ in range(round(SETTLING_SECONDS)):
+            if not self._fleet.unsettled():
+                self._trace.note("cluster", "has come to rest")
+                return
+            await asyncio.sleep(1.0)
+        self._trace.violation(f"the cluster does not come to rest: {self._fleet.unsettled()}")
 
     async def _check(self, expectations: dict[str, invariants.Expectation]) -> None:
         runs = await storage.read_runs(self._store, NAMESPACE.id)
@@ -176,15 +209,37 @@ class Simulation:
         self._report(invariants.check_chains(runs))
         async for problem in storage.check_store(self._store, NAMESPACE.id, runs):
             self._trace.violation(problem)
+        self._report(self._fleet.left_over(await self._store.read_cluster()))
 
     def _report(self, problems: Iterable[str]) -> None:
         for problem in problems:
             self._trace.violation(problem)
 
+    def _visit(self, host: str) -> None:
+        frontend = self._frontend(f"{host}:{PUBLIC_PORT}")
+        for workflow_id in self._workflow_ids:
+            observer = Observer(workflow_id=workflow_id, frontend=frontend, ledger=self._ledger)
+            self._visitors.spawn(f"visitor of {host} for {workflow_id}", observer.glance())
+
+    def _frontend(self, *addresses: str) -> Frontend:
+        connection = Connection(
+            network=self._network,
+            host=self._generator.choice(SITES),
+            frontends=addresses or self._topology.frontends,
+            generator=self._generator,
+            trace=self._trace,
+        )
+        return Frontend(
+            connection=connection,
+            namespace=NAMESPACE,
+            generator=self._generator,
+            trace=self._trace,
+        )
+
     def _client(self, plan: Plan) -> Client:
         return Client(
             plan=plan,
-            frontend=self._frontend,
+            frontend=self._frontend(),
             ledger=self._ledger,
             is_open=lambda workflow_id: storage.is_open(self._store, NAMESPACE.id, workflow_id),
         )
@@ -192,7 +247,7 @@ class Simulation:
     def _workflow_worker(self, name: str) -> Coroutine[Any, Any, None]:
         worker = WorkflowWorker(
             name=f"workflows-{name}",
-            frontend=self._frontend,
+            frontend=self._frontend(),
             faults=self._faults,
             ledger=self._ledger,
         )
@@ -201,7 +256,7 @@ class Simulation:
     def _activity_worker(self, name: str) -> Coroutine[Any, Any, None]:
         worker = ActivityWorker(
             name=f"activities-{name}",
-            frontend=self._frontend,
+            frontend=self._frontend(),
             faults=self._faults,
             ledger=self._ledger,
             on_task=self._check_attempt,

@@ -86,6 +86,10 @@ class Ledger:
                     f" it was {was} and is {_one_line(event)}"
                 )
 
+    def lengths(self) -> dict[str, int]:
+        """Returns the highest event id of each run that anybody has seen."""
+        return {run_id: max(seen, default=0) for run_id, seen in self.seen_events.items()}
+
     def delivered(self, kind: str, run_id: str, name: str, attempt: int) -> None:
         """Records that a worker has got an attempt of a task."""
         key = (run_id, f"{kind} {name}", attempt)

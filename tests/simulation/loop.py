@@ -3,7 +3,8 @@
 Theory of operation: callbacks that are ready run one at a time; when none is, time jumps to the
 next timer. Callbacks belong to the process (a simulated machine, `PROCESS`) in whose context they
 were scheduled. A process that is killed simply never runs again, as after kill -9: no `finally`
-block of it, no `except`. Rules that hold here:
+block of it, no `except`. One that is stopped, as by SIGSTOP, runs nothing until it goes on; then
+all that has become due, in order. Rules that hold here:
 
 - No threads, no I/O: what would need them raises NotImplementedError.
 - asyncio wakes tasks first in, first out. The generator may break that (on another machine another
@@ -32,13 +33,19 @@ class SimulationError(Exception):
 
 
 class Process:
-    """What dies together: a simulated machine."""
+    """What dies together: a simulated machine.
 
-    __slots__ = ("alive", "name")
+    Attributes:
+        alive: Whether it has not been killed.
+        stopped_until: The loop's time before which it runs nothing.
+    """
+
+    __slots__ = ("alive", "name", "stopped_until")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
+        self.stopped_until = 0.0
 
     def context(self) -> Context:
         """Returns a context to start code of this process in."""
@@ -286,7 +293,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if not self._ready:
             self._advance()
         ready = self._take()
-        if ready.handle.cancelled() or (ready.process is not None and not ready.process.alive):
+        if _is_dead(ready):
+            return
+        if ready.process is not None and ready.process.stopped_until > self._now:
+            entry = (ready.process.stopped_until, self._next_number(), ready)
+            heapq.heappush(self._timers, entry)
             return
         self.steps += 1
         self._steps_at_this_moment += 1

@@ -1,10 +1,12 @@
 """A client that watches one workflow id: its histories as they grow, and what Describe says.
 
-Checked here: events come once, in order, without a gap; a history that was closed stays so.
+Checked here: events come once, in order, without a gap; a history that was closed stays so; what
+anybody has seen of a run, everybody sees who asks later.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import workflow_pb2 as enums
@@ -58,6 +60,11 @@ class Observer:
             run_id = next_run_id(FinalRun(self._workflow_id, run_id, events))
             if not run_id:
                 return
+
+    async def glance(self) -> None:
+        """Asks once, in vain perhaps, how the current run is."""
+        with suppress(ServiceError):
+            await self._describe(insist=False)
 
     async def describe_for_ever(self) -> None:
         """Asks now and then how the current run is."""
@@ -115,22 +122,33 @@ class Observer:
                 return
             request.next_page_token = page.next_page_token
 
-    async def _describe(self) -> wf.DescribeWorkflowExecutionResponse | None:
+    async def _describe(
+        self, *, insist: bool = True
+    ) -> wf.DescribeWorkflowExecutionResponse | None:
         frontend = self._frontend
         request = wf.DescribeWorkflowExecutionRequest(
             namespace=frontend.namespace.name,
             execution=common.WorkflowExecution(workflow_id=self._workflow_id),
         )
         closed = dict(self._closed)
+        seen = self._ledger.lengths()
+        ask = frontend.insist if insist else frontend.once
         try:
-            answer = await frontend.insist(
+            answer = await ask(
                 lambda: frontend.history.describe_workflow_execution(frontend.namespace, request)
             )
         except ServiceError as error:
+            if not insist:
+                raise
             self._complain(f"describe: {error.code.name} {error.message}")
             return None
         info = answer.workflow_execution_info
         run_id = info.execution.run_id
+        if info.history_length < seen.get(run_id, 0):
+            self._complain(
+                f"run {run_id} is described with {info.history_length} events,"
+                f" after {seen[run_id]} were seen"
+            )
         known = closed.get(run_id)
         if known is not None and info.status != known:
             self._complain(f"run {run_id} was closed as {known}, is {info.status}")

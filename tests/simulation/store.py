@@ -3,22 +3,30 @@
 Theory of operation: `SimulatedDatabase` is the durable half. It keeps a real store (the memory
 store) and the transactions whose outcome nobody knows: they may still be applied, at any moment
 until somebody takes the shard over, which waits behind them. `StoreSession` is one process's
-connection, and dies with it: a commit in flight becomes such a transaction.
+connection, and dies with it: a commit in flight becomes such a transaction. What is on its way is
+the network's: it arrives though its process is stopped or waits no more.
 
-Checked here: after an unknown outcome a process commits nothing more with the epochs of that
-batch, while they hold: it takes those shards over first. A shard is released with nothing of it in
-flight.
+Checked here: what is committed carries the epoch that its slot's shard has at that moment. After an
+unknown outcome a process commits nothing more with the epochs of that batch, while they hold: it
+takes those shards over first. A shard is released with nothing of it in flight.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from perdure.core.commit import Commit
-from perdure.persistence.ports import Outcome, Shard, Store, StoreUnavailable, UnknownOutcome
+from perdure.persistence.ports import (
+    Outcome,
+    Result,
+    Shard,
+    Store,
+    StoreUnavailable,
+    UnknownOutcome,
+)
 from simulation.faults import FaultPlan
 from simulation.loop import Process
 from simulation.trace import Trace
@@ -27,6 +35,11 @@ T = TypeVar("T")
 
 TYPICAL_SECONDS = 0.001
 SLOWEST_SECONDS = 2.0
+SILENCE_SECONDS = 5.0
+"""After which a connection to a store that does not answer is given up."""
+
+CHANGES = frozenset({"register_node", "renew_node", "remove_node", "create_shards"})
+"""What changes the store and is no commit: its outcome may be unknown too."""
 
 
 @dataclass(eq=False)
@@ -80,9 +93,15 @@ class SimulatedDatabase:
         assert not transaction.settled
         transaction.settled = True
         self.commits += 1
+        shards = (await self.inner.read_cluster()).shards
         outcomes = await self.inner.commit(transaction.batch)
         for commit, outcome in zip(transaction.batch, outcomes, strict=True):
             self.trace.note("store", f"{_summary(commit)}: {outcome.result.value}")
+            if outcome.result is Result.COMMITTED and not _is_fenced_in(commit, shards):
+                self.trace.violation(
+                    f"a transition of {commit.workflow_id} was committed under epoch"
+                    f" {commit.epoch}, which its shard has not"
+                )
         return outcomes
 
     def abandon(self, transaction: _Transaction) -> None:
@@ -114,9 +133,14 @@ class SimulatedDatabase:
 
 
 class StoreSession:
-    """The `Store` that a process uses. All but commits are passed on, with delays and failures."""
+    """The `Store` that a process uses. Everything is passed on, with delays and failures.
+
+    Attributes:
+        cut: While True nothing gets through in either direction.
+    """
 
     def __init__(self, database: SimulatedDatabase, process: Process) -> None:
+        self.cut = False
         self._database = database
         self._process = process
         self._in_flight: list[_Transaction] = []
@@ -128,22 +152,37 @@ class StoreSession:
             self._database.abandon(transaction)
         self._in_flight.clear()
 
+    def _is_cut(self) -> bool:
+        return self.cut
+
     async def commit(self, batch: Sequence[Commit]) -> Sequence[Outcome]:
         """Applies transitions, or does not, or does not say."""
-        database, faults = self._database, self._database.faults
         if self._unsure:
             await self._check_epochs(batch)
         transaction = _Transaction(list(batch))
         self._in_flight.append(transaction)
+        return await _outside(self._carry(transaction))
+
+    async def _carry(self, transaction: _Transaction) -> Sequence[Outcome]:
+        database, faults = self._database, self._database.faults
         await database.delay()
+        if not self._process.alive:
+            raise UnknownOutcome("simulated: nobody is told")
+        if self._is_cut():
+            await asyncio.sleep(database.generator.uniform(0.0, SILENCE_SECONDS))
+            return await self._lose(transaction, applied=False)
         if database.outage or database.chance(faults.store_unavailable):
             self._in_flight.remove(transaction)
             raise StoreUnavailable("simulated: the database cannot be reached")
         if database.chance(faults.unknown_outcome):
-            return await self._lose(transaction)
+            return await self._lose(transaction, applied=database.chance(0.4))
         outcomes = await database.apply(transaction)
         await database.delay()
-        self._in_flight.remove(transaction)
+        if self._is_cut():
+            await asyncio.sleep(database.generator.uniform(0.0, SILENCE_SECONDS))
+            return await self._lose(transaction, applied=True)
+        if transaction in self._in_flight:
+            self._in_flight.remove(transaction)
         return outcomes
 
     async def _check_epochs(self, batch: Sequence[Commit]) -> None:
@@ -152,13 +191,13 @@ class StoreSession:
         if not unsure.isdisjoint(commit.epoch for commit in batch):
             self._database.trace.violation("commit after an unknown outcome without a new epoch")
 
-    async def _lose(self, transaction: _Transaction) -> Sequence[Outcome]:
+    async def _lose(self, transaction: _Transaction, *, applied: bool) -> Sequence[Outcome]:
         database = self._database
-        applied = database.chance(0.4)
-        if applied:
+        if applied and not transaction.settled:
             await database.apply(transaction)
-        self._in_flight.remove(transaction)
-        database.abandon(transaction)
+        if transaction in self._in_flight:
+            self._in_flight.remove(transaction)
+            database.abandon(transaction)
         self._unsure |= {commit.epoch for commit in transaction.batch}
         database.trace.note(
             "store",
@@ -168,50 +207,93 @@ class StoreSession:
 
     async def acquire_shard(self, first_slot: int, last_slot: int, owner: str) -> Shard:
         """Takes over a range of slots, behind whatever still holds it."""
-        await self._gate()
-        await self._database.settle()
-        shard = await self._database.inner.acquire_shard(first_slot, last_slot, owner)
-        await self._database.delay()
-        return shard
+
+        async def acquire() -> Shard:
+            await self._database.settle()
+            return await self._database.inner.acquire_shard(first_slot, last_slot, owner)
+
+        return await _outside(self._pass(acquire, changes=True))
 
     async def take_shards(self, shards: Sequence[Shard], owner: str) -> list[Shard]:
         """Takes over shards that still have the epochs named, behind whatever holds them."""
-        await self._gate()
-        await self._database.settle()
-        taken = await self._database.inner.take_shards(shards, owner)
-        await self._database.delay()
-        return taken
+
+        async def take() -> list[Shard]:
+            await self._database.settle()
+            taken = await self._database.inner.take_shards(shards, owner)
+            if taken:
+                ranges = ", ".join(f"{each.first_slot}@{each.epoch}" for each in taken)
+                self._database.trace.note("store", f"{self._process.name} takes {ranges}")
+            return taken
+
+        return await _outside(self._pass(take, changes=True))
 
     async def release_shard(self, shard: Shard) -> bool:
         """Makes a shard nobody's."""
         if any(commit.epoch == shard.epoch for each in self._in_flight for commit in each.batch):
             self._database.trace.violation("a shard is released with a commit in flight")
-        released: bool = await self._read(self._database.inner.release_shard, (shard,), {})
-        return released
+
+        async def release() -> bool:
+            released = await self._database.inner.release_shard(shard)
+            text = f"{self._process.name} gives away {shard.first_slot}@{shard.epoch}: {released}"
+            self._database.trace.note("store", text)
+            return released
+
+        return await _outside(self._pass(release, changes=True))
 
     async def close(self) -> None:
         """Disconnects."""
 
-    async def _gate(self) -> None:
+    async def _pass(self, call: Callable[[], Awaitable[T]], *, changes: bool) -> T:
+        """Does something at the store.
+
+        Raises:
+            StoreUnavailable: It was not done, or nothing was to be changed.
+            UnknownOutcome: It may have been done.
+        """
         database = self._database
         await database.delay()
-        if database.outage or database.chance(database.faults.store_unavailable):
+        if self._is_cut():
+            await asyncio.sleep(database.generator.uniform(0.0, SILENCE_SECONDS))
+        if self._is_cut() or database.outage or database.chance(database.faults.store_unavailable):
             raise StoreUnavailable("simulated: the database cannot be reached")
-
-    async def _read(self, call: Callable[..., Awaitable[T]], arguments: Any, keywords: Any) -> T:
-        await self._gate()
-        result = await call(*arguments, **keywords)
-        await self._database.delay()
+        result = await call()
+        await database.delay()
+        if self._is_cut() or (changes and database.chance(database.faults.unknown_change)):
+            await asyncio.sleep(database.generator.uniform(0.0, SILENCE_SECONDS))
+            kind = UnknownOutcome if changes else StoreUnavailable
+            raise kind("simulated: the connection died while the database worked")
         return result
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        """Returns the inner store's method, behind the gate."""
+        """Returns the inner store's method, on the far side of the connection."""
         call = getattr(self._database.inner, name)
 
-        def read(*arguments: Any, **keywords: Any) -> Awaitable[Any]:
-            return self._read(call, arguments, keywords)
+        def pass_on(*arguments: Any, **keywords: Any) -> Awaitable[Any]:
+            return _outside(
+                self._pass(lambda: call(*arguments, **keywords), changes=name in CHANGES)
+            )
 
-        return read
+        return pass_on
+
+
+async def _outside(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Awaits what goes on outside of the caller's process, and goes on without the caller."""
+    task = asyncio.get_running_loop().create_task(coroutine, context=Context())
+    task.add_done_callback(_retrieve, context=Context())
+    return await asyncio.shield(task)
+
+
+def _retrieve(task: "asyncio.Task[T]") -> None:
+    """Tells asyncio that an exception was seen: its process may have been killed."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _is_fenced_in(commit: Commit, shards: Sequence[Shard]) -> bool:
+    return any(
+        shard.epoch == commit.epoch and shard.first_slot <= commit.slot <= shard.last_slot
+        for shard in shards
+    )
 
 
 def _summary(commit: Commit) -> str:

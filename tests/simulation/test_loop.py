@@ -179,3 +179,39 @@ def test_threads_and_io_are_refused(
 
     with pytest.raises(NotImplementedError):
         loop.run_until_complete(main())
+
+
+def test_a_stopped_process_runs_nothing_and_then_all_in_order(loop: SimulatedLoop) -> None:
+    process = Process("stopped")
+    ran: list[tuple[int, float]] = []
+
+    def run(number: int) -> None:
+        ran.append((number, loop.time()))
+
+    async def main() -> None:
+        context = process.context()
+        for number in (1, 2, 3):
+            loop.call_later(number, run, number, context=context)
+        await asyncio.sleep(1.5)
+        process.stopped_until = 10.0
+        await asyncio.sleep(5)
+        assert ran == [(1, 1.0)]
+        await asyncio.sleep(5)
+
+    loop.run_until_complete(main())
+    assert ran == [(1, 1.0), (2, 10.0), (3, 10.0)]
+
+
+def test_a_stopped_process_may_be_killed(loop: SimulatedLoop) -> None:
+    process = Process("stopped")
+    ran: list[float] = []
+
+    async def main() -> None:
+        loop.call_later(2, lambda: ran.append(loop.time()), context=process.context())
+        process.stopped_until = 5.0
+        await asyncio.sleep(3)
+        process.alive = False
+        await asyncio.sleep(5)
+
+    loop.run_until_complete(main())
+    assert ran == []

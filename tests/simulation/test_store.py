@@ -7,6 +7,7 @@ import pytest
 
 from perdure.core.commit import Commit, CurrentWrite, RunKey, RunWrite
 from perdure.core.slots import SLOT_COUNT, slot_of
+from perdure.persistence.memory.cluster import Cluster
 from perdure.persistence.memory.store import MemoryStore
 from perdure.persistence.ports import (
     NodeRow,
@@ -198,5 +199,71 @@ def test_leases_run_on_the_simulated_clock(loop: SimulatedLoop) -> None:
         await asyncio.sleep(11)
         assert await session.register_node(_node("second", lease)) is None
         assert [node.id for node in (await session.read_cluster()).nodes] == ["second"]
+
+    loop.run_until_complete(main())
+
+
+def test_a_store_that_takes_what_is_fenced_is_found(
+    loop: SimulatedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cluster, "holds", lambda *_: True)
+
+    async def main() -> list[str]:
+        database = _database(loop, FaultPlan())
+        session = database.session(Process("one"))
+        shard = await session.acquire_shard(0, SLOT_COUNT - 1, "one")
+        await session.take_shards([shard], "two")
+        await session.commit([_commit(shard.epoch)])
+        return database.trace.violations
+
+    (violation,) = loop.run_until_complete(main())
+    assert "was committed under epoch 1" in violation
+
+
+def test_a_change_of_shards_may_have_an_effect_and_no_answer(loop: SimulatedLoop) -> None:
+    async def main() -> None:
+        faults = FaultPlan()
+        database = _database(loop, faults)
+        session = database.session(Process("one"))
+        shard = await session.acquire_shard(0, SLOT_COUNT - 1, "one")
+        faults.unknown_change = 1.0
+        with pytest.raises(UnknownOutcome):
+            await session.take_shards([shard], "two")
+        ((_, _, owner, _),) = (await session.read_cluster()).shards
+        assert owner == "two"
+
+    loop.run_until_complete(main())
+
+
+def test_what_was_sent_arrives_though_its_process_is_stopped(loop: SimulatedLoop) -> None:
+    async def main() -> None:
+        database = _database(loop, FaultPlan())
+        process = Process("one")
+        session = database.session(process)
+        shard = await session.acquire_shard(0, SLOT_COUNT - 1, "one")
+        commit = loop.create_task(session.commit([_commit(shard.epoch)]), context=process.context())
+        await asyncio.sleep(0)
+        process.stopped_until = 30.0
+        await asyncio.sleep(10)
+        assert await _exists(database)
+        assert not commit.done()
+        await commit
+        assert loop.time() >= 30.0
+
+    loop.run_until_complete(main())
+
+
+def test_a_session_that_is_cut_reaches_nothing(loop: SimulatedLoop) -> None:
+    async def main() -> None:
+        database = _database(loop, FaultPlan())
+        session = database.session(Process("one"))
+        shard = await session.acquire_shard(0, SLOT_COUNT - 1, "one")
+        session.cut = True
+        with pytest.raises(StoreUnavailable):
+            await session.load_run(KEY)
+        with pytest.raises(UnknownOutcome):
+            await session.commit([_commit(shard.epoch)])
+        session.cut = False
+        assert await session.take_shards([shard], "two")
 
     loop.run_until_complete(main())

@@ -1,4 +1,6 @@
-"""`./dev generate`: the committed Python code of our own protobuf messages.
+"""`./dev generate`: the committed Python code of our own protobuf messages, boards and alerts.
+
+Dashboards and alert rules come from the packages that describe them.
 
 The public messages that ours refer to come from the installed `temporalio` distribution, which
 carries no .proto files: their descriptors are handed to the compiler instead. The compiler names
@@ -18,6 +20,8 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
 
+from perdure_alerts import rendering as rules
+from perdure_dashboards import rendering as boards
 from workbench.paths import ROOT, SERVER
 
 SOURCES = ("perdure/proto/internode.proto", "perdure/proto/stored.proto")
@@ -34,7 +38,7 @@ class GenerationError(Exception):
 @click.command()
 @click.option("--check", is_flag=True, help="Only tell whether the committed files are current.")
 def command(check: bool) -> None:
-    """Generate the protobuf modules from the .proto files."""
+    """Generate the protobuf modules, the dashboards and the alert rules."""
     generated = generate()
     stale = [path.relative_to(ROOT) for path in outdated(generated)]
     if not check:
@@ -47,7 +51,20 @@ def command(check: bool) -> None:
 
 
 def generate() -> dict[Path, str]:
-    """Returns the generated modules and type stubs by their place in the repository.
+    """Returns the generated files by their place in the repository.
+
+    Raises:
+        GenerationError: The compiler refused a source.
+    """
+    return {
+        **_modules_of_messages(),
+        **{ROOT / "dashboards/generated" / name: text for name, text in boards.files().items()},
+        **{ROOT / "alerts/generated" / name: text for name, text in rules.files().items()},
+    }
+
+
+def _modules_of_messages() -> dict[Path, str]:
+    """Returns the modules and type stubs of our protobuf messages.
 
     Raises:
         GenerationError: The compiler refused a source.

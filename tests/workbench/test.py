@@ -58,9 +58,15 @@ def _postgres() -> bool:
     return any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
 
+def _pgbouncer() -> bool:
+    return shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin") is not None
+
+
 _PACKAGES: dict[str, Callable[[], bool]] = {
     "strace": _command("strace"),
     "postgresql": _postgres,
+    "pgbouncer": _pgbouncer,
+    "prometheus": _command("promtool"),
     "nodejs": _command("node"),
     "npm": _command("npm"),
 }

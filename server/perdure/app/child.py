@@ -63,9 +63,14 @@ class Child:
         return cls(process, ours, on_ready)
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal; does nothing when the process has ended."""
-        with suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        """Sends a signal; does nothing when the process has ended.
+
+        Not by the process object, which would first look whether the process has ended and so take
+        its exit code away from whoever waits for it.
+        """
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     async def wait(self) -> int:
         """Returns its exit code, or minus the number of the signal that ended it."""

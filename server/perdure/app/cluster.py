@@ -20,8 +20,9 @@ from perdure.membership.observer import MembershipObserver
 from perdure.membership.settings import MembershipSettings
 from perdure.membership.view import ClusterView, Role
 from perdure.persistence.ports import NodeRow, NodeState, Store
-from perdure.rpc.clients import HistoryClient, MatchingClient
+from perdure.rpc.clients import HistoryClient, MatchingNode
 from perdure.rpc.handler import RpcObserver
+from perdure.rpc.internode.hints import Hints
 from perdure.rpc.internode.matching import RoutedMatching
 from perdure.rpc.internode.membership import MemberDirectory
 from perdure.rpc.internode.owned import OwnedMatching, owns_queue
@@ -121,15 +122,22 @@ class ClusterNode:
         self._told: dict[RpcServer, bool] = {}
 
     @property
+    def hints(self) -> Hints:
+        """What is sent to other nodes' matching."""
+        assert self._routed_matching is not None
+        return self._routed_matching.hints
+
+    @property
     def authority(self) -> MemberAuthority:
         """Who decides which shards this process owns."""
         return MemberAuthority(self.member)
 
-    def matching(self, local: MatchingEngine | None) -> MatchingClient:
+    def matching(self, local: MatchingEngine | None, *, partitions: int = 1) -> MatchingNode:
         """Returns the cluster's matching.
 
         Args:
             local: This process's own, if it has the role.
+            partitions: How many a task queue may have.
         """
         self._routed_matching = RoutedMatching(
             router=self._router,
@@ -138,7 +146,10 @@ class ClusterNode:
             sticky_unpolled=self._sticky_unpolled,
             tasks=self._tasks,
             ids=self._ids,
+            partitions=partitions,
         )
+        if local is not None:
+            local.attach_cluster(self._routed_matching)
         return self._routed_matching
 
     def history(self, local: HistoryEngine | None) -> HistoryClient:

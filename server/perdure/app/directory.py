@@ -69,6 +69,13 @@ class Directory:
             self._known[namespace_id] = known
         return known.info
 
+    def find(self, name: str) -> str:
+        """Returns the id of a namespace."""
+        namespace = self._namespaces.find(name)
+        if namespace is None:
+            raise NamespaceNotFoundError(name)
+        return namespace.id
+
     def name(self, namespace_id: str) -> str:
         """Returns a namespace's name, or its id when it is not known."""
         namespace = self._namespaces.find_id(namespace_id)

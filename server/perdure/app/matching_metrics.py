@@ -15,20 +15,27 @@ from perdure.runtime.ports import Clock
 from perdure.telemetry import catalogue
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.metric import Kind, Metric
+from perdure.telemetry.series import HistogramSeries
 
 _TASK_TYPES = {TaskType.WORKFLOW: "Workflow", TaskType.ACTIVITY: "Activity"}
 _RECORD_STARTED = {
     TaskType.WORKFLOW: "RecordWorkflowTaskStarted",
     TaskType.ACTIVITY: "RecordActivityTaskStarted",
 }
+_ADD = {TaskType.WORKFLOW: "AddWorkflowTask", TaskType.ACTIVITY: "AddActivityTask"}
+_POLL = {TaskType.WORKFLOW: "PollWorkflowTaskQueue", TaskType.ACTIVITY: "PollActivityTaskQueue"}
 _OF_A_QUEUE = (
     catalogue.POLL_SUCCESS,
     catalogue.POLL_SUCCESS_SYNC,
     catalogue.POLL_TIMEOUTS,
+    catalogue.POLL_LATENCY,
+    catalogue.TASKS_ADDED,
+    catalogue.NO_POLLER_TASKS,
     catalogue.PENDING_POLLS,
     catalogue.APPROXIMATE_BACKLOG_COUNT,
     catalogue.APPROXIMATE_BACKLOG_AGE_SECONDS,
 )
+_OF_MATCHES = (catalogue.SYNCMATCH_LATENCY, catalogue.ASYNCMATCH_LATENCY)
 _OF_ALL_PARTITIONS = (catalogue.TASK_SCHEDULE_TO_START_LATENCY,)
 _NORMAL, _STICKY, _OMITTED = "__normal__", "__sticky__", "__omitted__"
 _CONSTANT = {
@@ -39,6 +46,8 @@ _CONSTANT = {
     "worker_deployment_name": "",
     "worker_version": "__unversioned__",
 }
+_NOT_FORWARDED = {"forwarded": "false", "task_priority": "", "versioning_behavior": "Unspecified"}
+"""Of tasks and polls that came to this partition itself."""
 NamespaceName = Callable[[str], str]
 """Returns the name of a namespace, by its id."""
 
@@ -61,6 +70,8 @@ class MatchingMetrics:
 
     def __init__(self, metrics: Metrics, *, namespace_name: NamespaceName, clock: Clock) -> None:
         self._metrics = metrics.scoped(**_CONSTANT)
+        self._of_matches = metrics.scoped(service_name="matching")
+        self._queue_count = self._of_matches.gauge(catalogue.LOADED_TASK_QUEUE_COUNT)
         self._of_history = metrics.scoped(service_name="history")
         self._namespace_name = namespace_name
         self._clock = clock
@@ -73,21 +84,39 @@ class MatchingMetrics:
         together = labels.of_all_partitions()
         self._loaded[queue] = labels
         self._queues.update({labels, together})
+        self._count_queues(labels, 1)
         of_history = self._of_history.scoped(
             **together._asdict(), operation=_RECORD_STARTED[queue.task_type]
         )
-        return QueueMetrics(self._metrics.scoped(**labels._asdict()), of_history)
+        of_matches = self._of_matches.scoped(**labels._asdict())
+        return QueueMetrics(
+            self._metrics.scoped(**labels._asdict()),
+            schedule_to_start=of_history.histogram(catalogue.TASK_SCHEDULE_TO_START_LATENCY).bind(),
+            sync=of_matches.histogram(catalogue.SYNCMATCH_LATENCY).bind(
+                operation=_ADD[queue.task_type]
+            ),
+            held=of_matches.histogram(catalogue.ASYNCMATCH_LATENCY).bind(
+                operation=_POLL[queue.task_type]
+            ),
+        )
 
     def queue_unloaded(self, queue: TaskQueueKey) -> None:
         """Drops a queue's series, unless other queues have the same."""
         labels = self._loaded.pop(queue)
         together = labels.of_all_partitions()
         self._queues.subtract({labels, together})
+        self._count_queues(labels, -1)
         if not self._queues[labels]:
-            self._drop(_OF_A_QUEUE, labels)
+            _drop(self._metrics, _OF_A_QUEUE, labels)
+            _drop(self._of_matches, _OF_MATCHES, labels)
         if not self._queues[together]:
-            self._drop(_OF_ALL_PARTITIONS, together)
+            _drop(self._of_history, _OF_ALL_PARTITIONS, together)
         self._queues = +self._queues
+
+    def _count_queues(self, labels: _QueueLabels, more: int) -> None:
+        self._queue_count.bind(
+            namespace=labels.namespace, operation="MatchingEngine", task_type=labels.task_type
+        ).inc(more)
 
     def sample(self, statistics: Iterable[QueueStatistics]) -> None:
         """Sets the gauges of loaded queues."""
@@ -110,16 +139,6 @@ class MatchingMetrics:
             age = metrics.gauge(catalogue.APPROXIMATE_BACKLOG_AGE_SECONDS).bind()
             age.set((now - scheduled) * 1e-9)
 
-    def _drop(self, metrics: Iterable[Metric], labels: _QueueLabels) -> None:
-        for metric in metrics:
-            match metric.kind:
-                case Kind.COUNTER:
-                    self._metrics.counter(metric).drop(**labels._asdict())
-                case Kind.GAUGE:
-                    self._metrics.gauge(metric).drop(**labels._asdict())
-                case Kind.HISTOGRAM:
-                    self._of_history.histogram(metric).drop(**labels._asdict())
-
     def _labels(self, queue: TaskQueueKey, sticky_of: str | None) -> _QueueLabels:
         sticky = sticky_of is not None
         return _QueueLabels(
@@ -130,31 +149,79 @@ class MatchingMetrics:
         )
 
 
+def _drop(family: Metrics, metrics: Iterable[Metric], labels: _QueueLabels) -> None:
+    for metric in metrics:
+        match metric.kind:
+            case Kind.COUNTER:
+                family.counter(metric).drop(**labels._asdict())
+            case Kind.GAUGE:
+                family.gauge(metric).drop(**labels._asdict())
+            case Kind.HISTOGRAM:
+                family.histogram(metric).drop(**labels._asdict())
+
+
 class QueueMetrics:
     """A `QueueObserver`."""
 
-    __slots__ = ("_schedule_to_start", "_success", "_sync", "_timeouts")
+    __slots__ = (
+        "_added_held",
+        "_added_matched",
+        "_held_latency",
+        "_schedule_to_start",
+        "_success",
+        "_sync",
+        "_sync_latency",
+        "_timeouts",
+        "_unpolled",
+        "_waited_for_nothing",
+        "_waited_for_task",
+    )
 
-    def __init__(self, metrics: Metrics, of_history: Metrics) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        schedule_to_start: HistogramSeries,
+        sync: HistogramSeries,
+        held: HistogramSeries,
+    ) -> None:
         self._success = metrics.counter(catalogue.POLL_SUCCESS).bind()
         self._sync = metrics.counter(catalogue.POLL_SUCCESS_SYNC).bind()
         self._timeouts = metrics.counter(catalogue.POLL_TIMEOUTS).bind()
-        latency = of_history.histogram(catalogue.TASK_SCHEDULE_TO_START_LATENCY)
-        self._schedule_to_start = latency.bind()
+        self._unpolled = metrics.counter(catalogue.NO_POLLER_TASKS).bind()
+        added = metrics.scoped(**_NOT_FORWARDED).counter(catalogue.TASKS_ADDED)
+        self._added_matched = added.bind(task_add_result="sync_match")
+        self._added_held = added.bind(task_add_result="backlog")
+        waited = metrics.scoped(**_NOT_FORWARDED).histogram(catalogue.POLL_LATENCY)
+        self._waited_for_task = waited.bind(poll_result="dispatch")
+        self._waited_for_nothing = waited.bind(poll_result="timeout")
+        self._schedule_to_start = schedule_to_start
+        self._sync_latency = sync
+        self._held_latency = held
 
-    def task_added(self) -> None:
-        """Counts nothing: tasks are counted when they are dispatched."""
+    def task_matched(self) -> None:
+        """A task came, and a poller waited for it."""
+        self._added_matched.value += 1
 
-    def poll_succeeded(self, sync: bool) -> None:
+    def task_held(self, unpolled: bool) -> None:
+        """A task came and waits for a poller."""
+        self._added_held.value += 1
+        if unpolled:
+            self._unpolled.value += 1
+
+    def poll_succeeded(self, sync: bool, waited: float) -> None:
         """A poll got a task or a query."""
         self._success.value += 1
         if sync:
             self._sync.value += 1
+        self._waited_for_task.observe(waited)
 
-    def poll_timed_out(self) -> None:
+    def poll_timed_out(self, waited: float) -> None:
         """A poll ended with an empty response."""
         self._timeouts.value += 1
+        self._waited_for_nothing.observe(waited)
 
     def task_dispatched(self, latency: float, sync: bool) -> None:
         """Notes how long a task waited."""
         self._schedule_to_start.observe(latency)
+        (self._sync_latency if sync else self._held_latency).observe(latency)

@@ -16,10 +16,15 @@ from perdure.app.cluster import ClusterNode
 from perdure.app.directory import Directory, SearchAttributes
 from perdure.app.history_metrics import HistoryMetrics
 from perdure.app.matching_metrics import MatchingMetrics
-from perdure.app.rpc_metrics import RpcMetrics
+from perdure.app.membership_metrics import MembershipMetrics
+from perdure.app.memory_metrics import HintMetrics, HistoryMemoryMetrics
+from perdure.app.message_metrics import MessageMetrics
+from perdure.app.rpc_metrics import ClientMetrics, InternodeMetrics, RpcMetrics
 from perdure.app.sampling import on_loop
+from perdure.app.shard_metrics import ShardMetrics
 from perdure.app.traced import traced
 from perdure.app.traced_store import StoreSpans
+from perdure.config import addresses
 from perdure.config.settings import Values
 from perdure.config.static import ServerConfig
 from perdure.config.version import VERSION
@@ -29,12 +34,11 @@ from perdure.frontend.system import ClusterInfo
 from perdure.history.engine import HistoryEngine
 from perdure.history.shards import ShardAuthority, SoleOwner
 from perdure.matching.engine import MatchingEngine
-from perdure.membership.observer import SilentObserver as SilentMembership
 from perdure.persistence.opening import open_store
 from perdure.persistence.ports import Store
-from perdure.rpc.clients import HistoryClient, MatchingClient
-from perdure.rpc.handler import SilentObserver as SilentRpcs
+from perdure.rpc.clients import HistoryClient, MatchingClient, MatchingNode
 from perdure.rpc.namespaces import NamespaceRegistry
+from perdure.rpc.partitions.client import PartitionedMatching
 from perdure.rpc.server import RpcServer
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.ids import SystemIds
@@ -45,7 +49,7 @@ from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.diagnostics import log_start
 from perdure.telemetry.http import serve_metrics
 from perdure.telemetry.logging import Logger, get_logger
-from perdure.telemetry.process import ProcessMonitor
+from perdure.telemetry.process import ProcessMonitor, process_name
 from perdure.telemetry.store import StoreMetrics
 
 DEFAULT_RETENTION_SECONDS = 24 * 3600
@@ -120,10 +124,11 @@ class _Builder:
         self._tasks = TaskSet(on_error=self._task_failed)
         self._failed: asyncio.Future[None] = loop.create_future()
         self._history: HistoryClient
-        self._matching: MatchingClient
+        self._matching: MatchingNode
+        self._matching_settings = settings.MATCHING.build(values)
         self._cluster: ClusterNode | None = None
         self._matching_engine: MatchingEngine | None = None
-        self._matching_metrics: MatchingMetrics | None = None
+        self._samplers: list[Callable[[], None]] = []
 
     async def start_store(self) -> None:
         """Opens the store, and reads what every role looks up."""
@@ -150,7 +155,7 @@ class _Builder:
     async def start_member(self) -> None:
         """Starts the roles of this process, and becomes a member of the cluster."""
         incarnation = await self._store.incarnation()
-        serving = RpcMetrics(self._metrics.scoped(service_name="history"), self._clock)
+        roles = self._config.roles
         self._cluster = cluster = ClusterNode(
             config=self._config,
             store=self._store,
@@ -159,18 +164,22 @@ class _Builder:
             tasks=self._tasks,
             tracer=self._tracer,
             on_error=self._membership_ended,
-            membership=SilentMembership(),
-            serving=serving,
-            calling=SilentRpcs(),
+            membership=MembershipMetrics(self._metrics, roles=roles),
+            serving=InternodeMetrics(self._metrics, self._clock, roles),
+            calling=ClientMetrics(self._metrics, self._clock, roles),
         )
         self._parts.push_async_callback(cluster.leave)
-        roles = self._config.roles
         matching = self._make_matching(incarnation) if "matching" in roles else None
-        self._matching = cluster.matching(matching)
+        partitions = self._matching_settings.partitions
+        self._matching = cluster.matching(matching, partitions=partitions)
         history = None
         if "history" in roles:
             history = self._make_history(incarnation, self._matching, cluster.authority)
+            hints = HintMetrics(self._metrics)
+            self._samplers.append(lambda: hints.sample(cluster.hints))
         self._history = cluster.history(history)
+        if history is not None:
+            history.attach_cluster(self._history)
         if matching is not None:
             matching.attach_history(self._history)
         self._places["Nodes"] = await cluster.open_port(history, matching)
@@ -178,18 +187,19 @@ class _Builder:
         await cluster.join(history, matching)
 
     def _make_matching(self, incarnation: str) -> MatchingEngine:
-        self._matching_metrics = MatchingMetrics(
+        observer = MatchingMetrics(
             self._metrics, namespace_name=self._directory.name, clock=self._clock
         )
         matching = MatchingEngine(
             store=self._store,
             clock=self._clock,
             ids=self._ids,
-            settings=settings.MATCHING.build(self._values),
+            settings=self._matching_settings,
             incarnation=incarnation,
             on_error=self._task_failed,
-            observer=self._matching_metrics,
+            observer=observer,
         )
+        self._samplers.append(lambda: observer.sample(matching.statistics()))
         self._parts.push_async_callback(matching.close)
         self._matching_engine = matching
         return matching
@@ -213,7 +223,11 @@ class _Builder:
             ),
             authority=authority,
             incarnation=incarnation,
+            shard_observer=ShardMetrics(self._metrics),
+            message_observer=MessageMetrics(self._metrics),
         )
+        memory = HistoryMemoryMetrics(self._metrics)
+        self._samplers.append(lambda: memory.sample(history.statistics()))
         self._parts.callback(history.stop)
         return history
 
@@ -246,7 +260,7 @@ class _Builder:
                 before_scrape=on_loop(asyncio.get_running_loop(), self._sample),
             )
             self._parts.callback(endpoint.close)
-            self._places["Metrics"] = f"http://{host}:{endpoint.port}/metrics"
+            self._places["Metrics"] = f"http://{addresses.join(host, endpoint.port)}/metrics"
         if "frontend" in self._config.roles:
             self._places = {"gRPC": await self._open_public_port(), **self._places}
         self._places["Database"] = self._config.store.describe()
@@ -265,7 +279,7 @@ class _Builder:
         )
         cluster = self._cluster
         port = await server.start(listener.host, listener.port, serving=cluster is None)
-        self._parts.push_async_callback(self._stop_serving, server)
+        self._parts.push_async_callback(self._stop_serving, server, frontend)
         if cluster is not None:
             cluster.tell_health(server)
         return listener.address(port)
@@ -286,6 +300,8 @@ class _Builder:
 
     async def _open_store(self) -> None:
         store = self._config.store
+        roles = self._config.roles
+        user = "history" if "history" in roles else process_name(roles)
         self._store: Store = await open_store(
             store.kind,
             ids=self._ids,
@@ -294,16 +310,29 @@ class _Builder:
             readers=store.readers,
             timeout_seconds=store.timeout_seconds,
             observer=self._store_spans.of_reads(
-                StoreMetrics(self._metrics.scoped(service_name="history"))
+                StoreMetrics(self._metrics.scoped(service_name=user))
             ),
         )
         self._parts.push_async_callback(self._store.close)
         self._parts.push_async_callback(self._tasks.close)
 
+    def _whole_queues(self) -> MatchingClient:
+        """Returns matching for those to whom a queue is one thing, however many its partitions."""
+        chosen = self._matching_settings
+        if chosen.partitions == 1:
+            return self._matching
+        return PartitionedMatching(
+            self._matching,
+            read_partitions=chosen.read_partitions,
+            partitions=chosen.partitions,
+            move_seconds=chosen.poll_move,
+            random=self._ids.random,
+        )
+
     async def _build_frontend(self) -> Frontend:
         return Frontend(
             history=self._history,
-            matching=self._matching,
+            matching=self._whole_queues(),
             visibility=self._store,
             namespaces=self._namespaces,
             search_attributes=self._search_attributes,
@@ -317,14 +346,15 @@ class _Builder:
             ),
         )
 
-    async def _stop_serving(self, server: RpcServer) -> None:
+    async def _stop_serving(self, server: RpcServer, frontend: Frontend) -> None:
         if self._matching_engine is not None:
             self._matching_engine.stop_polls()
+        frontend.end_long_polls()
         await server.stop(STOP_GRACE_SECONDS)
 
     def _sample(self) -> None:
-        if self._matching_metrics is not None and self._matching_engine is not None:
-            self._matching_metrics.sample(self._matching_engine.statistics())
+        for sample in self._samplers:
+            sample()
 
     def _membership_ended(self, _name: str, error: BaseException) -> None:
         if not self._failed.done():

@@ -1,16 +1,23 @@
-"""What the gRPC server tells metrics: requests, latencies, errors and what is under way, by RPC.
+"""What gRPC tells metrics: requests, latencies and errors, by RPC.
+
+The public server and the server for other nodes count what comes in, also what is under way; links
+to other nodes count what goes out.
 
 Series are bound when an RPC first names a namespace; after that a call costs a dictionary look-up
 and a few additions. Namespaces are what clients write, so no more than a bounded number is kept.
 """
 
 from asyncio import CancelledError
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from perdure.core.errors import ServiceError
+from perdure.rpc.clients import StaleTask
 from perdure.runtime.ports import Clock
 from perdure.telemetry import catalogue
 from perdure.telemetry.collectors import OVERFLOW, Metrics
+from perdure.telemetry.metric import Metric
+from perdure.telemetry.process import process_name
 from perdure.telemetry.series import CounterSeries, HistogramSeries
 
 UNKNOWN_NAMESPACE = "_unknown_"
@@ -19,7 +26,7 @@ NAMESPACES_PER_RPC = 500
 
 
 class RpcMetrics:
-    """An `RpcObserver`."""
+    """An `RpcObserver` of the public server."""
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
@@ -30,23 +37,103 @@ class RpcMetrics:
         return OperationMetrics(self._metrics.scoped(operation=name), self._clock)
 
 
+class InternodeMetrics:
+    """An `RpcObserver` of the server for other nodes: each role counts its own RPCs."""
+
+    def __init__(self, metrics: Metrics, clock: Clock, roles: Sequence[str]) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._roles = roles
+
+    def operation(self, service: str, name: str) -> "OperationMetrics":
+        """Returns the observer of one RPC."""
+        role = _role_of(service) or process_name(self._roles)
+        return OperationMetrics(
+            self._metrics.scoped(service_name=role, operation=name), self._clock
+        )
+
+
+class ClientMetrics:
+    """An `RpcObserver` of calls to other nodes."""
+
+    def __init__(self, metrics: Metrics, clock: Clock, roles: Sequence[str]) -> None:
+        self._metrics = metrics.scoped(service_name=process_name(roles))
+        self._clock = clock
+
+    def operation(self, service: str, name: str) -> "CallMetrics":
+        """Returns the observer of one RPC."""
+        role = _role_of(service)
+        metrics = self._metrics.scoped(
+            service_role=role, operation=f"{role.capitalize()}Client{name}"
+        )
+        return CallMetrics(metrics, self._clock, _CLIENT)
+
+
+class _Kinds(NamedTuple):
+    requests: Metric
+    latency: Metric
+    errors: Metric
+
+
+_SERVER = _Kinds(
+    catalogue.SERVICE_REQUESTS, catalogue.SERVICE_LATENCY, catalogue.SERVICE_ERROR_WITH_TYPE
+)
+_CLIENT = _Kinds(catalogue.CLIENT_REQUESTS, catalogue.CLIENT_LATENCY, catalogue.CLIENT_ERRORS)
+
+
 class _Series(NamedTuple):
     requests: CounterSeries
     latency: HistogramSeries
 
 
-class OperationMetrics:
-    """An `OperationObserver`."""
+class CallMetrics:
+    """An `OperationObserver` that counts calls, by namespace."""
 
-    __slots__ = ("_by_namespace", "_clock", "_metrics", "_pending")
+    __slots__ = ("_by_namespace", "_clock", "_kinds", "_metrics")
 
-    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, metrics: Metrics, clock: Clock, kinds: _Kinds) -> None:
         self._metrics = metrics
         self._clock = clock
+        self._kinds = kinds
+        self._by_namespace: dict[str, _Series] = {}
+
+    def begin(self) -> float:
+        """Returns when a call began."""
+        return self._clock.monotonic()
+
+    def end(self, begun: float, namespace: str, error: BaseException | None) -> None:
+        """Notes how a call ended."""
+        series = self._by_namespace.get(namespace) or self._bind(namespace)
+        series.requests.value += 1
+        series.latency.observe(self._clock.monotonic() - begun)
+        if error is not None:
+            self._metrics.counter(self._kinds.errors).bind(
+                namespace=namespace or UNKNOWN_NAMESPACE, error_type=error_type(error)
+            ).inc()
+
+    def _bind(self, namespace: str) -> _Series:
+        name = namespace or UNKNOWN_NAMESPACE
+        if len(self._by_namespace) >= NAMESPACES_PER_RPC:
+            name = OVERFLOW
+        series = _Series(
+            self._metrics.counter(self._kinds.requests).bind(namespace=name),
+            self._metrics.histogram(self._kinds.latency).bind(namespace=name),
+        )
+        if name is not OVERFLOW:
+            self._by_namespace[namespace] = series
+        return series
+
+
+class OperationMetrics(CallMetrics):
+    """An `OperationObserver` that also tells how many calls are being answered."""
+
+    __slots__ = ("_pending",)
+
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        super().__init__(metrics, clock, _SERVER)
         pending = metrics.gauge(catalogue.SERVICE_PENDING_REQUESTS)
         # The namespace is not known before the request is parsed.
         self._pending = pending.bind(namespace=UNKNOWN_NAMESPACE)
-        self._by_namespace: dict[str, _Series] = {}
 
     def begin(self) -> float:
         """Notes that a call has come in; returns when."""
@@ -56,31 +143,18 @@ class OperationMetrics:
     def end(self, begun: float, namespace: str, error: BaseException | None) -> None:
         """Notes how a call ended."""
         self._pending.value -= 1
-        series = self._by_namespace.get(namespace) or self._bind(namespace)
-        series.requests.value += 1
-        series.latency.observe(self._clock.monotonic() - begun)
-        if error is not None:
-            self._metrics.counter(catalogue.SERVICE_ERROR_WITH_TYPE).bind(
-                namespace=namespace or UNKNOWN_NAMESPACE, error_type=error_type(error)
-            ).inc()
+        super().end(begun, namespace, error)
 
-    def _bind(self, namespace: str) -> _Series:
-        name = namespace or UNKNOWN_NAMESPACE
-        if len(self._by_namespace) >= NAMESPACES_PER_RPC:
-            name = OVERFLOW
-        series = _Series(
-            self._metrics.counter(catalogue.SERVICE_REQUESTS).bind(namespace=name),
-            self._metrics.histogram(catalogue.SERVICE_LATENCY).bind(namespace=name),
-        )
-        if name is not OVERFLOW:
-            self._by_namespace[namespace] = series
-        return series
+
+def _role_of(service: str) -> str:
+    """Returns the role that serves a service of ours (`…HistoryService`); "" for none."""
+    return service.rpartition(".")[2].removesuffix("Service").lower()
 
 
 def error_type(error: BaseException) -> str:
     """Returns what the real server calls an error in its metrics."""
     if isinstance(error, CancelledError):
         return "serviceerror_Canceled"
-    if isinstance(error, ServiceError):
+    if isinstance(error, ServiceError | StaleTask):
         return f"serviceerror_{type(error).__name__.removesuffix('Error')}"
     return "serviceerror_Internal"

@@ -122,6 +122,12 @@ WORKFLOW = declare_group(
             "Least time between the starts of two runs of one workflow id.",
         ),
         "search_attributes": SEARCH_ATTRIBUTES,
+        "write_partitions": Key(
+            "matching.numTaskqueueWritePartitions",
+            _COUNT,
+            "partitions",
+            "Over how many partitions of a task queue new tasks spread.",
+        ),
         "activity_failure_limit": Key(
             "limit.mutableStateActivityFailureSize.error",
             _COUNT,
@@ -166,6 +172,13 @@ MATCHING = declare_group(
             "decisions/s",
             "Most suggestions of more polls, for each poll.",
         ),
+        "read_partitions": Key(
+            "matching.numTaskqueueReadPartitions",
+            _COUNT,
+            "partitions",
+            "Over how many partitions of a task queue polls spread; not fewer than tasks do.",
+        ),
+        "write_partitions": Shared(WORKFLOW["write_partitions"]),
     },
 )
 FRONTEND = declare_group(
@@ -232,6 +245,7 @@ FRONTEND = declare_group(
             "s",
             "How long before its caller gives up a poll ends.",
         ),
+        "task_queue_partitions": Shared(WORKFLOW["write_partitions"]),
         "query_seconds": Key(
             "frontend.queryTimeout", seconds, "s", "How long a query without a deadline waits."
         ),

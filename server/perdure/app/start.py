@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import click
+import structlog
 
 from perdure.app import supervisor
 from perdure.app.failures import said_in_a_sentence
@@ -55,6 +56,9 @@ def _run(read: ConfigFile, process: Process) -> None:
     from perdure.app.launch import run  # noqa: PLC0415
 
     composition.check(read)
+    if process.name:
+        # Several processes write to one log.
+        structlog.contextvars.bind_contextvars(node=process.config.node.name)
     run(
         partial(composition.serve, process.config, strict=True),
         drain_seconds=process.config.node.drain_seconds,

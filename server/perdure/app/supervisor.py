@@ -129,7 +129,7 @@ class Supervisor:
             if self.stop.is_set():
                 return
             if self._is_hopeless(record, code):
-                self._log.error("a process is refused again and again: stopping", process=name)
+                self._log.error("a process cannot start: stopping", process=name)
                 self._exit_code = REFUSED_EXIT_CODE
                 self.stop.set()
                 return
@@ -154,7 +154,7 @@ class Supervisor:
             child.send(signal.SIGTERM)
         code = await child.wait()
         del self._children[name]
-        tags = {"exit_code": code} if code >= 0 else {"signal": signal.Signals(-code).name}
+        tags = {"exit_code": code} if code >= 0 else {"signal": _signal_name(-code)}
         tell = self._log.info if self.stop.is_set() else self._log.warning
         tell("process has ended", process=name, pid=child.pid, **tags)
         return code
@@ -235,6 +235,14 @@ async def _supervise(path: Path, config: ServerConfig, planned: Sequence[Process
         loop.add_signal_handler(number, on_signal, number)
     loop.add_signal_handler(signal.SIGHUP, supervisor.send, signal.SIGHUP)
     return await supervisor.run()
+
+
+def _signal_name(number: int) -> str:
+    """Returns such as "SIGKILL"; real-time signals have no names."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
 
 
 def _exit_at_once(number: signal.Signals) -> NoReturn:

@@ -19,6 +19,7 @@ from perdure.core.commit import DispatchTask, ItemKey, ItemKind, MessageRow, Run
 from perdure.core.slots import slot_of
 from perdure.core.workflow.state import Run, load_run
 from perdure.persistence.ports import NamespaceRow, Store, StoredRun
+from perdure.proto import stored_pb2
 
 _BATCHES_SHOWN = 20
 """Of a history, on a terminal: the last ones."""
@@ -100,6 +101,7 @@ def _decoded(rows: RunRows, *, payloads: bool) -> dict[str, Any]:
     stored = rows.run
     try:
         run = load_run(stored.key, stored.version, stored.start, stored.state, stored.items)
+        messages = [_message(message, payloads=payloads) for message in rows.messages]
     except DecodeError as error:
         raise ConfigError(f"what is stored of the run cannot be decoded: {error}") from error
     state = plain(run.state, payloads=payloads)
@@ -115,7 +117,7 @@ def _decoded(rows: RunRows, *, payloads: bool) -> dict[str, Any]:
         "buffered_events": _buffered(run, stored, payloads=payloads),
         "tasks": [_task(task) for task in rows.tasks],
         "timer_rows": [{"due": time_text(timer.due)} for timer in rows.timers],
-        "messages": [_message(message) for message in rows.messages],
+        "messages": messages,
         "stored_bytes": {
             "start": len(stored.start),
             "state": len(stored.state),
@@ -162,11 +164,15 @@ def _task(task: DispatchTask) -> dict[str, Any]:
     }
 
 
-def _message(message: MessageRow) -> dict[str, Any]:
+def _message(row: MessageRow, *, payloads: bool) -> dict[str, Any]:
+    message = stored_pb2.Message.FromString(row.data)
     return {
-        "id": message.key.id,
-        "due": time_text(message.key.due),
-        "bytes": len(message.data),
+        "id": row.key.id,
+        "due": time_text(row.key.due),
+        "kind": message.WhichOneof("payload"),
+        "to": message.target.workflow_id,
+        "bytes": len(row.data),
+        "message": plain(message, payloads=payloads),
     }
 
 
@@ -182,7 +188,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
         *("attempt", "scheduled_time", "sticky"),
     ),
     "timer_rows": ("due",),
-    "messages": ("id", "due", "bytes"),
+    "messages": ("id", "due", "kind", "to", "bytes"),
 }
 """What a terminal shows of each list; JSON has everything."""
 

@@ -21,6 +21,8 @@ class ItemKind(IntEnum):
     TIMER = 3
     SIGNAL_REQUEST = 4
     BUFFERED_EVENT = 5
+    EXTERNAL_SIGNAL = 6
+    EXTERNAL_CANCEL = 7
 
 
 class TaskType(IntEnum):

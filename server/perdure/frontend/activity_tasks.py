@@ -13,6 +13,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.errors import InvalidArgumentError
 from perdure.frontend.deadlines import task_poll_timeout
 from perdure.frontend.gates import NamespaceGate, TokenGate
+from perdure.frontend.long_polls import LongPolls
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.unavailable import check_deployment_options, refuse_build_id_versioning
 from perdure.frontend.validation.failures import replaced_if_large, too_large
@@ -37,12 +38,14 @@ class ActivityTasks:
         history: HistoryClient,
         matching: MatchingClient,
         settings: FrontendSettings,
+        long_polls: LongPolls,
     ) -> None:
         self._namespaces = namespaces
         self._tokens = tokens
         self._history = history
         self._matching = matching
         self._settings = settings
+        self._long_polls = long_polls
 
     def handlers(self) -> Mapping[str, Handler]:
         """Returns the handlers by RPC name."""
@@ -70,7 +73,10 @@ class ActivityTasks:
         check_build_id(capabilities.build_id, self._settings.max_build_id_bytes)
         check_deployment_options(request.deployment_options)
         refuse_build_id_versioning(capabilities)
-        return await self._matching.poll_activity_task_queue(namespace, request, timeout)
+        answer = await self._long_polls.ask(
+            lambda: self._matching.poll_activity_task_queue(namespace, request, timeout)
+        )
+        return Encoded() if answer is None else answer
 
     async def record_heartbeat(
         self, request: wf.RecordActivityTaskHeartbeatRequest, _context: RequestContext

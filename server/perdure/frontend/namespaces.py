@@ -16,9 +16,10 @@ from perdure.core.errors import (
     ServiceError,
     UnimplementedError,
 )
+from perdure.core.uuids import is_uuid
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.validation.durations import duration_problem
-from perdure.frontend.validation.identifiers import check_length, is_uuid
+from perdure.frontend.validation.identifiers import check_length
 from perdure.persistence.ports import NamespaceRow
 from perdure.rpc.clients import Namespace
 from perdure.rpc.handler import Handler, RequestContext

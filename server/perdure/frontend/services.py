@@ -9,6 +9,7 @@ from perdure.frontend.activities_by_id import ActivitiesById
 from perdure.frontend.activity_tasks import ActivityTasks
 from perdure.frontend.gates import NamespaceGate, TokenGate
 from perdure.frontend.listings import Listings
+from perdure.frontend.long_polls import LongPolls
 from perdure.frontend.namespaces import Namespaces
 from perdure.frontend.queries import Queries
 from perdure.frontend.retired import Retired
@@ -52,6 +53,7 @@ class Frontend:
         attributes = SearchAttributes(
             namespaces=namespaces, registry=search_attributes, settings=settings
         )
+        self._long_polls = LongPolls()
         families: tuple[_Family, ...] = (
             Starts(
                 namespaces=gate,
@@ -60,7 +62,16 @@ class Frontend:
                 ids=ids,
                 settings=settings,
             ),
-            Workflows(namespaces=gate, history=history, settings=settings),
+            Workflows(
+                namespaces=gate, history=history, settings=settings, long_polls=self._long_polls
+            ),
+            Queries(
+                namespaces=gate,
+                tokens=tokens,
+                history=history,
+                matching=matching,
+                settings=settings,
+            ),
             *(
                 family(
                     namespaces=gate,
@@ -68,8 +79,9 @@ class Frontend:
                     history=history,
                     matching=matching,
                     settings=settings,
+                    long_polls=self._long_polls,
                 )
-                for family in (Queries, WorkflowTasks, ActivityTasks)
+                for family in (WorkflowTasks, ActivityTasks)
             ),
             ActivitiesById(namespaces=gate, history=history, settings=settings),
             Listings(
@@ -97,6 +109,10 @@ class Frontend:
     def handlers(self) -> Mapping[str, Handler]:
         """Returns the handlers by `/package.Service/Name`."""
         return self._handlers
+
+    def end_long_polls(self) -> None:
+        """Answers the long polls under way, and later ones at once, as when their time is up."""
+        self._long_polls.end()
 
 
 def _by_path(service: ServiceDescriptor, handlers: Mapping[str, Handler]) -> dict[str, Handler]:

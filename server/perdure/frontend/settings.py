@@ -33,6 +33,7 @@ class FrontendSettings:
         history_poll_seconds: How long a read of history waits for a new event.
         min_poll_seconds: A poll with less time than this is refused.
         poll_margin_seconds: A poll ends this much before its caller gives up.
+        task_queue_partitions: Over how many partitions of a task queue new tasks spread.
         query_seconds: How long a query without a deadline waits.
     """
 
@@ -56,4 +57,5 @@ class FrontendSettings:
     history_poll_seconds: float = 20.0
     min_poll_seconds: float = 2.0
     poll_margin_seconds: float = 1.0
+    task_queue_partitions: int = 1
     query_seconds: float = 60.0

@@ -45,15 +45,21 @@ class TaskQueues:
     async def list_partitions(
         self, request: wf.ListTaskQueuePartitionsRequest, _context: RequestContext
     ) -> wf.ListTaskQueuePartitionsResponse:
-        """Returns a queue's partitions: here every queue has one."""
+        """Returns a queue's partitions, by the names that the real server gives them.
+
+        Workers poll frontends only, so this one is named as the host of all of them.
+        """
         await self._namespaces.enter(request.namespace)
         self._check(request)
+        name = request.task_queue.name
+        others = range(1, self._settings.task_queue_partitions)
         response = wf.ListTaskQueuePartitionsResponse()
-        for partitions in (
-            response.activity_task_queue_partitions,
-            response.workflow_task_queue_partitions,
-        ):
-            partitions.add(key=request.task_queue.name, owner_host_name=self._host_name)
+        for key in (name, *(f"/_sys/{name}/{number}" for number in others)):
+            for partitions in (
+                response.activity_task_queue_partitions,
+                response.workflow_task_queue_partitions,
+            ):
+                partitions.add(key=key, owner_host_name=self._host_name)
         return response
 
     def _check(

@@ -7,6 +7,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.errors import NotFoundError
 from perdure.frontend.deadlines import task_poll_timeout
 from perdure.frontend.gates import NamespaceGate, TokenGate
+from perdure.frontend.long_polls import LongPolls
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.unavailable import (
     check_deployment_options,
@@ -32,12 +33,14 @@ class WorkflowTasks:
         history: HistoryClient,
         matching: MatchingClient,
         settings: FrontendSettings,
+        long_polls: LongPolls,
     ) -> None:
         self._namespaces = namespaces
         self._tokens = tokens
         self._history = history
         self._matching = matching
         self._settings = settings
+        self._long_polls = long_polls
 
     def handlers(self) -> Mapping[str, Handler]:
         """Returns the handlers by RPC name."""
@@ -64,7 +67,10 @@ class WorkflowTasks:
             max_bytes=self._settings.max_id_bytes,
         )
         refuse_build_id_versioning(capabilities)
-        return await self._matching.poll_workflow_task_queue(namespace, request, timeout)
+        answer = await self._long_polls.ask(
+            lambda: self._matching.poll_workflow_task_queue(namespace, request, timeout)
+        )
+        return Encoded() if answer is None else answer
 
     async def respond_completed(
         self, request: wf.RespondWorkflowTaskCompletedRequest, _context: RequestContext

@@ -8,6 +8,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.errors import InvalidArgumentError
 from perdure.frontend.deadlines import history_poll_timeout
 from perdure.frontend.gates import NamespaceGate
+from perdure.frontend.long_polls import LongPolls
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.validation.identifiers import check_execution, check_length
 from perdure.frontend.validation.links import check_links
@@ -25,11 +26,17 @@ class Workflows:
     """Handles the RPCs about one workflow."""
 
     def __init__(
-        self, *, namespaces: NamespaceGate, history: HistoryClient, settings: FrontendSettings
+        self,
+        *,
+        namespaces: NamespaceGate,
+        history: HistoryClient,
+        settings: FrontendSettings,
+        long_polls: LongPolls,
     ) -> None:
         self._namespaces = namespaces
         self._history = history
         self._settings = settings
+        self._long_polls = long_polls
 
     def handlers(self) -> Mapping[str, Handler]:
         """Returns the handlers by RPC name."""
@@ -90,7 +97,9 @@ class Workflows:
         namespace = await self._namespaces.enter(request.namespace)
         self._check_history(request)
         timeout = history_poll_timeout(context, self._settings)
-        return await self._history.get_workflow_execution_history(namespace, request, timeout)
+        read = self._history.get_workflow_execution_history
+        answer = await self._long_polls.ask(lambda: read(namespace, request, timeout))
+        return await read(namespace, request, 0.0) if answer is None else answer
 
     async def get_history_reverse(
         self, request: wf.GetWorkflowExecutionHistoryReverseRequest, _context: RequestContext

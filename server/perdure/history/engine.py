@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
-from perdure.core.commit import DispatchTask, TaskType, TimerRow
+from perdure.core.commit import DispatchTask, MessageRow, TaskType, TimerRow
 from perdure.core.errors import NotFoundError
 from perdure.core.workflow.deadlines import fire_due
 from perdure.core.workflow.describe import describe
@@ -22,10 +22,21 @@ from perdure.history.dispatch import Dispatcher
 from perdure.history.entries import EntryCache, WorkflowEntry
 from perdure.history.execution import Executor
 from perdure.history.ids import StepIdentifiers
-from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDirectory
+from perdure.history.message_queue import MessageQueue
+from perdure.history.messages import Messages
+from perdure.history.ports import (
+    CommitObserver,
+    HistorySettings,
+    HistoryStatistics,
+    MessageObserver,
+    NamespaceDirectory,
+    ShardObserver,
+    SilentObserver,
+)
 from perdure.history.queries import BufferedQueries
 from perdure.history.query import Querier
 from perdure.history.reads import HistoryReader
+from perdure.history.receipts import ReceiptSweep
 from perdure.history.responses import PageLimit
 from perdure.history.shards import REACQUIRE, ShardAuthority, ShardSet, SlotRange
 from perdure.history.timers import TimerQueue
@@ -33,7 +44,15 @@ from perdure.history.tokens import TokenMaker
 from perdure.history.workflow_tasks import WorkflowTasks
 from perdure.history.workflows import Workflows, run_key
 from perdure.persistence.ports import Store, StoreError
-from perdure.rpc.clients import Encoded, MatchingClient, Namespace, NotOwnerError, Poller
+from perdure.proto import stored_pb2 as stored
+from perdure.rpc.clients import (
+    Encoded,
+    HistoryMessages,
+    MatchingClient,
+    Namespace,
+    NotOwnerError,
+    Poller,
+)
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import TaskSet
 
@@ -60,6 +79,8 @@ class HistoryEngine:
         observer: CommitObserver,
         authority: ShardAuthority,
         incarnation: str,
+        shard_observer: ShardObserver | None = None,
+        message_observer: MessageObserver | None = None,
     ) -> None:
         """Wires the role.
 
@@ -71,12 +92,17 @@ class HistoryEngine:
         self._tasks = tasks
         self._ids = ids
         self._observer = observer
+        self._message_observer = message_observer or SilentObserver()
         page = PageLimit(settings.page_batches, settings.page_bytes)
         tokens = TokenMaker(incarnation=incarnation)
         self._queries = BufferedQueries(limit=settings.workflow.max_buffered_queries)
-        self.shards = ShardSet(authority=authority, ids=ids, tasks=tasks, listener=self)
+        self._starts_undone = 0
+        self.shards = ShardSet(
+            authority=authority, ids=ids, tasks=tasks, listener=self, observer=shard_observer
+        )
         self._cache = EntryCache(budget_bytes=settings.cache_bytes, on_evict=self._evicted)
         self._timers = self._make_timers(clock, settings)
+        self._outbox = self._make_outbox(clock, settings)
         dispatcher = self._make_dispatcher(tokens, page)
         self._executor = executor = Executor(
             store=store,
@@ -87,11 +113,22 @@ class HistoryEngine:
             cache=self._cache,
             dispatcher=dispatcher,
             timers=self._timers,
+            messages=self._outbox,
             namespaces=namespaces,
             clock=clock,
             ids=StepIdentifiers(ids=ids, shards=self.shards),
             settings=settings,
             observer=observer,
+        )
+        self._messages = Messages(
+            executor=executor, receivers=self, observer=self._message_observer
+        )
+        self._receipts = ReceiptSweep(
+            store=store,
+            clock=clock,
+            tasks=tasks,
+            period_seconds=settings.messages.sweep_seconds,
+            ranges=lambda: self.shards.ranges,
         )
         self._workflows = Workflows(executor=executor)
         self._workflow_tasks = WorkflowTasks(
@@ -130,15 +167,48 @@ class HistoryEngine:
             fire=self._fire,
         )
 
+    def _make_outbox(self, clock: Clock, settings: HistorySettings) -> MessageQueue:
+        return MessageQueue(
+            store=self._store,
+            clock=clock,
+            ids=self._ids,
+            tasks=self._tasks,
+            settings=settings.messages,
+            observer=self._message_observer,
+            send=self._send,
+        )
+
     # Life cycle
 
+    def attach_cluster(self, receivers: HistoryMessages) -> None:
+        """Has messages sent through the cluster's history; without it, to this process's runs."""
+        self._messages.receivers = receivers
+
     def stop(self) -> None:
-        """Stops firing timers; requests in progress may still end."""
+        """Stops firing timers and sending messages; requests in progress may still end."""
         self._timers.stop()
+        self._outbox.stop()
+        self._receipts.stop()
+
+    def statistics(self) -> HistoryStatistics:
+        """Returns what is in memory and has been counted, for metrics."""
+        cache = self._cache
+        return HistoryStatistics(
+            cache_entries=len(cache),
+            cache_bytes=cache.total_bytes,
+            cache_limit_bytes=cache.budget,
+            cache_requests=cache.requests,
+            cache_misses=cache.misses,
+            timers=self._timers.in_memory,
+            starts_undone=self._starts_undone,
+            messages=len(self._outbox),
+        )
 
     def gained(self, ranges: Sequence[SlotRange]) -> None:
-        """Goes on with every timer and task of some slots that is in the store."""
+        """Goes on with every timer, message and task of some slots that is in the store."""
         self._timers.start(self.shards.ranges)
+        self._outbox.start(self.shards.ranges)
+        self._receipts.start()
         for slots in ranges:
             self._tasks.spawn("offer-tasks", self._offer_stored_tasks(slots))
 
@@ -147,6 +217,7 @@ class HistoryEngine:
         for first, last in ranges:
             self._cache.drop_slots(first, last)
         self._timers.start(self.shards.ranges)
+        self._outbox.start(self.shards.ranges)
 
     async def finish(self, slots: SlotRange) -> None:
         """Waits until nothing of some slots is in flight."""
@@ -187,6 +258,13 @@ class HistoryEngine:
         except (NotFoundError, NotOwnerError):
             # The run was deleted with its rows after this one was read, or is another node's.
             return
+
+    async def _send(self, row: MessageRow, message: stored.Message) -> None:
+        await self._messages.send(row, message)
+
+    async def deliver_message(self, message: stored.Message) -> stored.Receipt:
+        """Has the receiver of a message take it in; a repeated delivery answers as the first."""
+        return await self._messages.take_in(message)
 
     # Clients
 
@@ -267,6 +345,7 @@ class HistoryEngine:
         Raises:
             UnavailableError: The store is away; the caller tries again.
         """
+        self._starts_undone += 1
         try:
             if task.key.queue.task_type is TaskType.WORKFLOW:
                 await self._workflow_tasks.undo_started(task, request_id)

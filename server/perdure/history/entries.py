@@ -99,6 +99,7 @@ class WorkflowEntry:
             + 512 * (len(run.activities) + len(run.timers))
             + 256 * len(run.buffered)
             + 64 * len(run.signal_requests)
+            + 512 * (len(run.external_signals) + len(run.external_cancels))
             for run in self.runs.values()
         )
 
@@ -114,11 +115,20 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 
 
 class EntryCache:
-    """The entries, least recently used first, bounded in bytes."""
+    """The entries, least recently used first, bounded in bytes.
+
+    Attributes:
+        budget: About how many bytes the entries may take.
+        total_bytes: About how many they take.
+        requests: How often somebody looked for a workflow.
+        misses: How often it was not in memory.
+    """
 
     def __init__(self, *, budget_bytes: int, on_evict: Callable[[WorkflowEntry], None]) -> None:
         self._entries: OrderedDict[WorkflowKey, WorkflowEntry] = OrderedDict()
-        self._budget = budget_bytes
+        self.budget = budget_bytes
+        self.requests = 0
+        self.misses = 0
         self._on_evict = on_evict
         self.total_bytes = 0
 
@@ -145,12 +155,12 @@ class EntryCache:
         size = entry.measure()
         self.total_bytes += size - entry.size
         entry.size = size
-        if self.total_bytes > self._budget:
+        if self.total_bytes > self.budget:
             self._make_room(entry)
 
     def _make_room(self, keep: WorkflowEntry) -> None:
         for entry in list(islice(self._entries.values(), _MOST_LOOKED_AT)):
-            if self.total_bytes <= self._budget:
+            if self.total_bytes <= self.budget:
                 return
             if entry.is_idle and entry is not keep:
                 self.drop(entry)

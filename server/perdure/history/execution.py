@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from temporalio.api.history.v1 import message_pb2 as history
 
-from perdure.core.commit import Commit, RunKey
+from perdure.core.commit import Commit, ReceiptKey, RunKey
 from perdure.core.errors import (
     InvalidArgumentError,
     NotFoundError,
@@ -27,6 +27,7 @@ from perdure.history.committer import CommitLost, Committer, is_committed
 from perdure.history.dispatch import Dispatcher, FusedStart
 from perdure.history.entries import EntryCache, WorkflowEntry, WorkflowKey
 from perdure.history.ids import StepIdentifiers
+from perdure.history.message_queue import MessageQueue
 from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDirectory
 from perdure.history.shards import ShardSet, SlotRange
 from perdure.history.timers import TimerQueue
@@ -57,6 +58,7 @@ class Executor:
         cache: EntryCache,
         dispatcher: Dispatcher,
         timers: TimerQueue,
+        messages: MessageQueue,
         namespaces: NamespaceDirectory,
         clock: Clock,
         ids: StepIdentifiers,
@@ -69,6 +71,7 @@ class Executor:
         self.cache = cache
         self._dispatcher = dispatcher
         self._timers = timers
+        self._messages = messages
         self._namespaces = namespaces
         self._clock = clock
         self._ids = ids
@@ -129,12 +132,55 @@ class Executor:
 
         return await self._retrying(once)
 
+    async def receive(
+        self, key: RunKey, receipt: ReceiptKey, action: Callable[[Step, Run | None], bytes]
+    ) -> bytes:
+        """Steps a workflow id that a message has come to, unless it has come before.
+
+        Args:
+            key: Who it is for; an empty run id names the current run. There may be no such run.
+            receipt: What the step's receipt is called.
+            action: The step, which adds the receipt; it returns the receipt's data.
+
+        Returns:
+            The data of the receipt, which may be an earlier one.
+        """
+
+        async def once(_: StartEvents) -> bytes:
+            # Of two that come at once both find none here: the store takes one receipt only, and
+            # the other one is then found.
+            data = await self._store.load_receipt(receipt)
+            if data is not None:
+                return data
+            entry, run = await self._find_any(key)
+            step = self._step(entry)
+            return await self._run(entry, step, lambda: action(step, run), _nothing)
+
+        return await self._retrying(once)
+
+    async def _find_any(self, key: RunKey) -> tuple[WorkflowEntry, Run | None]:
+        """Returns a run as the newest step left it, None when there is no such run.
+
+        Nothing may be awaited between this and a step.
+        """
+        absent = False
+        while True:
+            entry = await self._find_or_begin((key.namespace_id, key.workflow_id), assume_new=False)
+            run = entry.runs.get(key.run_id) if key.run_id else entry.current
+            if run is not None or absent or not key.run_id:
+                return entry, run
+            try:
+                await self._load_run(entry, key)
+            except NotFoundError:
+                absent = True
+
     async def _find_or_begin(self, key: WorkflowKey, *, assume_new: bool) -> WorkflowEntry:
         """Returns the entry in memory, loaded if need be; an empty one where there is no run.
 
         Nothing may be awaited between this and a step: while a load was awaited, another step may
         have begun the workflow, or the loaded entry may have been dropped.
         """
+        self.cache.requests += 1
         known_absent = assume_new
         slot = slot_of(*key)
         while True:
@@ -145,6 +191,8 @@ class Executor:
             if entry is not None:
                 return entry
             if known_absent:
+                if assume_new:
+                    self.cache.misses += 1
                 entry = WorkflowEntry(key, slot, None)
                 self.cache.add(entry)
                 return entry
@@ -199,6 +247,7 @@ class Executor:
             namespace=info.name,
             retention=info.retention,
             search_attributes=info.search_attributes,
+            find_namespace=self._namespaces.find,
             has_poller=lambda queue: self._dispatcher.has_poller(namespace_id, queue),
             tail_budget=self._settings.tail_bytes,
         )
@@ -271,19 +320,24 @@ class Executor:
         outcome = await asyncio.shield(future)
         if outcome.result is Result.FENCED:
             self._shards.fenced(commit.slot, commit.epoch)
-        if outcome.result is Result.REJECTED:
-            # The same rows would be refused again, whatever state they are made from.
+        if outcome.result is Result.REJECTED and not commit.receipts_added:
+            # The same rows would be refused again, whatever state they are made from. (A receipt
+            # may be there already, and is found then.)
             raise InvalidArgumentError(f"The store refuses what was sent: {outcome.detail}.")
         if not is_committed(outcome):
             raise TryAgain
 
     def _took_effect(self, entry: WorkflowEntry, commit: Commit, starts: list[FusedStart]) -> None:
         self._timers.apply(commit)
+        self._messages.apply(commit)
         self._dispatcher.deliver(starts)
         if commit.tasks_added:
             self._dispatcher.offer(commit.tasks_added)
         entry.wake()
         self._observer.committed(commit)
+        if entry.current is None:
+            # Nobody was there to take a message in.
+            self.cache.drop(entry)
 
     async def finish(self, slots: SlotRange) -> None:
         """Waits until no commit of some slots is in flight; no step may begin meanwhile."""
@@ -304,6 +358,7 @@ class Executor:
         Raises:
             NotFoundError: There is no such run.
         """
+        self.cache.requests += 1
         cache_key = (key.namespace_id, key.workflow_id)
         slot = slot_of(*cache_key)
         while True:
@@ -323,6 +378,7 @@ class Executor:
             await self._load_run(entry, key)
 
     async def _load(self, key: WorkflowKey, slot: int) -> WorkflowEntry | None:
+        self.cache.misses += 1
         loading = self._loading.get(key)
         if loading is None:
             # Whoever waits for it gets its error, so it is not one of the supervised tasks.

@@ -94,7 +94,7 @@ class Ownership:
         member = self._member
         steps = plan(member.view, member.id, most_moving=self._most_moving)
         try:
-            taken = await member.take(steps.take)
+            taken = await self._shards.take(steps.take)
         except StoreError as error:
             self._log.warning("shards could not be taken; trying again", error=str(error))
             return False

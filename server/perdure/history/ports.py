@@ -24,6 +24,31 @@ class NamespaceDirectory(Protocol):
         """Returns what history must know of a namespace that exists."""
         ...
 
+    def find(self, name: str) -> str:
+        """Returns the id of a namespace; raises NamespaceNotFoundError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSettings:
+    """Limits of sending messages between workflows.
+
+    Attributes:
+        rows_in_memory: Most messages that wait in memory.
+        bytes_in_memory: Most bytes of them.
+        page_rows: Messages read from the store at a time.
+        concurrent: Messages being sent at a time.
+        scan_seconds: How often the store is looked through for what memory does not know.
+        sweep_seconds: How often expired receipts are deleted.
+    """
+
+    rows_in_memory: int = 10_000
+    bytes_in_memory: int = 64 * MEBIBYTE
+    page_rows: int = 200
+    concurrent: int = 100
+    scan_seconds: float = 60.0
+    sweep_seconds: float = 600.0
+
 
 @dataclass(frozen=True, slots=True)
 class HistorySettings:
@@ -40,6 +65,7 @@ class HistorySettings:
         timer_batch: Timers read from the store at a time.
         concurrent_timers: Runs whose timers are being handled at a time.
         commit_retries: How often an operation is tried again on a state reloaded from the store.
+        messages: Limits of sending messages.
     """
 
     workflow: WorkflowSettings = field(default_factory=WorkflowSettings)
@@ -52,6 +78,19 @@ class HistorySettings:
     timer_batch: int = 1000
     concurrent_timers: int = 100
     commit_retries: int = 5
+    messages: MessageSettings = field(default_factory=MessageSettings)
+
+
+class MessageObserver(Protocol):
+    """Hears of messages to other workflows, for metrics: pre-bound and cheap."""
+
+    def message_sent(self, taken: bool) -> None:
+        """A message was answered: taken in, or refused for good."""
+        ...
+
+    def message_retried(self) -> None:
+        """A message could not be sent, and is sent again later."""
+        ...
 
 
 class CommitObserver(Protocol):
@@ -66,11 +105,67 @@ class CommitObserver(Protocol):
         ...
 
 
+class ShardObserver(Protocol):
+    """Hears of the shards that this process holds, for metrics: cheap, and must not raise."""
+
+    def acquired(self, shards: int, seconds: float) -> None:
+        """The epochs of so many shards were raised; the store took so long."""
+        ...
+
+    def gained(self, shards: int, held: int) -> None:
+        """So many shards are held from now on; `held` of them altogether."""
+        ...
+
+    def lost(self, shards: int, held: int) -> None:
+        """So many shards are not held any more; `held` of them are left."""
+        ...
+
+
+@dataclass(slots=True, frozen=True)
+class HistoryStatistics:
+    """What is in memory, and what has been counted since the process started.
+
+    Attributes:
+        cache_entries: Workflows in memory.
+        cache_bytes: About how many bytes they take.
+        cache_limit_bytes: About how many they may take.
+        cache_requests: Look-ups of workflows.
+        cache_misses: Look-ups that found nothing in memory.
+        timers: Timers in memory.
+        starts_undone: Starts of tasks that were undone.
+        messages: Messages to other workflows in memory.
+    """
+
+    cache_entries: int
+    cache_bytes: int
+    cache_limit_bytes: int
+    cache_requests: int
+    cache_misses: int
+    timers: int
+    starts_undone: int
+    messages: int = 0
+
+
 class SilentObserver:
-    """A CommitObserver that does nothing."""
+    """A CommitObserver, ShardObserver and MessageObserver that does nothing."""
 
     def committed(self, commit: Commit) -> None:
         """Does nothing."""
 
     def commits_lost(self, unknown: bool) -> None:
+        """Does nothing."""
+
+    def message_sent(self, taken: bool) -> None:
+        """Does nothing."""
+
+    def message_retried(self) -> None:
+        """Does nothing."""
+
+    def acquired(self, shards: int, seconds: float) -> None:
+        """Does nothing."""
+
+    def gained(self, shards: int, held: int) -> None:
+        """Does nothing."""
+
+    def lost(self, shards: int, held: int) -> None:
         """Does nothing."""

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 from perdure.core.errors import UnavailableError
 from perdure.core.slots import SLOT_COUNT
+from perdure.history.ports import ShardObserver, SilentObserver
 from perdure.persistence.ports import MembershipStore, Shard, StoreError
 from perdure.rpc.clients import NotOwnerError
 from perdure.runtime.ports import Ids
@@ -96,7 +97,13 @@ class ShardSet:
     """The shards of this process."""
 
     def __init__(
-        self, *, authority: ShardAuthority, ids: Ids, tasks: TaskSet, listener: ShardListener
+        self,
+        *,
+        authority: ShardAuthority,
+        ids: Ids,
+        tasks: TaskSet,
+        listener: ShardListener,
+        observer: ShardObserver | None = None,
     ) -> None:
         """Makes an empty set.
 
@@ -105,11 +112,13 @@ class ShardSet:
             ids: Where jitter comes from.
             tasks: Where the background work runs.
             listener: Told of changes, at once.
+            observer: Counts for metrics.
         """
         self._authority = authority
         self._ids = ids
         self._tasks = tasks
         self._listener = listener
+        self._observer = observer or SilentObserver()
         self._held: dict[int, _Held] = {}
         self._ended: dict[int, int] = {}
         self._by_slot: list[_Held | None] = [None] * SLOT_COUNT
@@ -172,6 +181,19 @@ class ShardSet:
         """The slots that are held, neighbouring shards being one range."""
         return merge(held.range for held in self._held.values())
 
+    async def take(self, shards: Sequence[Shard]) -> Sequence[Shard]:
+        """Has the authority raise the epochs of shards; returns those that it took.
+
+        Raises:
+            StoreError: It is not known what was taken.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        taken = await self._authority.take(shards)
+        if taken:
+            self._observer.acquired(len(taken), loop.time() - began)
+        return taken
+
     def adopt(self, owned: Iterable[Shard]) -> None:
         """Takes in what the authority says is owned, all of it.
 
@@ -221,7 +243,7 @@ class ShardSet:
                 if not raising:
                     return
                 try:
-                    taken = await self._authority.take([held.shard for held in raising])
+                    taken = await self.take([held.shard for held in raising])
                 except StoreError:
                     await asyncio.sleep(REACQUIRE.pause_seconds(attempt, self._ids))
                     continue
@@ -241,6 +263,7 @@ class ShardSet:
             self._by_slot[shard.first_slot : shard.last_slot + 1] = [held] * width
             self._task_sequence = max(self._task_sequence, shard.epoch * TASK_IDS_PER_EPOCH)
         self._wake()
+        self._observer.gained(len(shards), len(self._held))
         self._listener.gained(merge(map(_range, shards)))
 
     def _lose(self, gone: Sequence[_Held]) -> None:
@@ -252,6 +275,7 @@ class ShardSet:
             self._ended[first] = held.shard.epoch
             self._by_slot[first : last + 1] = [None] * (last - first + 1)
         self._wake()
+        self._observer.lost(len(gone), len(self._held))
         self._listener.lost(merge(held.range for held in gone))
 
     def _wake(self) -> None:
@@ -292,7 +316,7 @@ class SoleOwner:
         Raises:
             StoreError: The store cannot be reached.
         """
-        shards.adopt(await self.take(()))
+        shards.adopt(await shards.take(()))
 
     async def take(self, shards: Sequence[Shard]) -> Sequence[Shard]:
         """Raises the epoch of all slots; whatever it is now, for nobody else raises it.

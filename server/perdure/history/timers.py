@@ -59,6 +59,11 @@ class TimerQueue:
         self._scanner: asyncio.Task[None] | None = None
         self._ranges: Sequence[SlotRange] = ()
 
+    @property
+    def in_memory(self) -> int:
+        """How many timers are due soon, or being handled."""
+        return len(self._known)
+
     def start(self, ranges: Sequence[SlotRange]) -> None:
         """Begins to scan some slots; called again when they are others, it scans afresh."""
         self.stop()

@@ -10,7 +10,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.commit import DispatchTask, TaskType
 from perdure.core.matching.scaling import QueueLoad
 from perdure.matching.partition import Partition
-from perdure.matching.waiting import Match
+from perdure.matching.waiting import ForwardedTask, Match
 
 
 def advice(
@@ -44,6 +44,8 @@ def advice(
 
 def _oldest_wait(partition: Partition, match: Match, now: float) -> float:
     scheduled = [partition.backlog.approximate_oldest]
+    if isinstance(match, ForwardedTask):
+        match = match.task
     if isinstance(match, DispatchTask):
         scheduled.append(match.scheduled_time)
     return max((now - time * 1e-9 for time in scheduled if time), default=0.0)

@@ -14,16 +14,20 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.commit import DispatchTask, TaskQueueKey, TaskType
 from perdure.core.errors import InvalidArgumentError, UnavailableError
 from perdure.matching import describe
+from perdure.matching.departed import DepartedWorkers, WorkerOfQueue
+from perdure.matching.forwarding import QueueTasks
 from perdure.matching.observer import MatchingObserver, QueueStatistics, SilentObserver
 from perdure.matching.partitions import Partitions
-from perdure.matching.polling import Polls
+from perdure.matching.polling import EMPTY, Polls
 from perdure.matching.queries import Queries
 from perdure.matching.reader import QueueRows
 from perdure.matching.reservation import PollerReservation
 from perdure.matching.settings import MatchingSettings
+from perdure.matching.waiting import ForwardedTask
 from perdure.persistence.ports import StoreError
 from perdure.rpc.clients import (
     Encoded,
+    ForwardOutcome,
     HistoryTasks,
     Namespace,
     Poller,
@@ -35,11 +39,12 @@ from perdure.runtime.tasks import ErrorCallback, TaskSet
 
 
 class MatchingEngine:
-    """A `MatchingClient`: the task queues of this process."""
+    """A `MatchingNode`: the task queues of this process."""
 
     __slots__ = (
         "_clock",
         "_closing",
+        "_departed",
         "_ids",
         "_partitions",
         "_polls",
@@ -83,11 +88,20 @@ class MatchingEngine:
             rows=store,
             tasks=self._tasks,
             jitter=ids.random,
+            queue_tasks=self,
         )
         self._polls = Polls(
             settings=settings, clock=clock, ids=ids, tasks=self._tasks, incarnation=incarnation
         )
         self._queries = Queries(poller_window=settings.query_poller)
+        self._departed = DepartedWorkers(settings.departed_memory, settings.departed_workers)
+
+    def attach_cluster(self, cluster: QueueTasks) -> None:
+        """Says how to reach other nodes' partitions, before the first poll or hint.
+
+        Without it all partitions are this engine's.
+        """
+        self._partitions.queue_tasks = cluster
 
     def attach_history(self, history: HistoryTasks) -> None:
         """Says who records starts; once, before the first poll."""
@@ -95,12 +109,18 @@ class MatchingEngine:
         self._polls.history = history
 
     def reserve(self, queue: TaskQueueKey) -> PollerReservation | None:
-        """Takes a poller that waits in this process; None when there is none."""
+        """Takes a poller that waits in this process; None when there is none.
+
+        It is one of the partition, or else of another one of its queue.
+        """
         partition = self._partitions.get(queue)
-        if partition is None:
-            return None
-        waiter = partition.reserve()
-        return None if waiter is None else PollerReservation(partition, waiter)
+        if partition is not None and (waiter := partition.reserve()) is not None:
+            return PollerReservation(partition, waiter)
+        if self._settings.partitions > 1:
+            for other in self._partitions.others(queue):
+                if (waiter := other.reserve()) is not None:
+                    return PollerReservation(other, waiter)
+        return None
 
     def add_tasks(self, tasks: Sequence[DispatchTask]) -> None:
         """Hands over committed tasks as hints; what does not fit is dropped and read later."""
@@ -109,21 +129,55 @@ class MatchingEngine:
             self._partitions.load(task.key.queue, sticky_of).offer(task)
 
     async def poll_workflow_task_queue(
-        self, namespace: Namespace, request: wf.PollWorkflowTaskQueueRequest, timeout: float
+        self,
+        namespace: Namespace,
+        request: wf.PollWorkflowTaskQueueRequest,
+        timeout: float,
+        partition: int = 0,
     ) -> Encoded:
         """Waits for a workflow or query task; an empty response after `timeout` seconds."""
-        queue = TaskQueueKey(namespace.id, request.task_queue.name, TaskType.WORKFLOW)
+        queue = TaskQueueKey(namespace.id, request.task_queue.name, TaskType.WORKFLOW, partition)
         return await self._poll(queue, request, timeout)
 
     async def poll_activity_task_queue(
-        self, namespace: Namespace, request: wf.PollActivityTaskQueueRequest, timeout: float
+        self,
+        namespace: Namespace,
+        request: wf.PollActivityTaskQueueRequest,
+        timeout: float,
+        partition: int = 0,
     ) -> Encoded:
         """Waits for an activity task; an empty response after `timeout` seconds."""
-        queue = TaskQueueKey(namespace.id, request.task_queue.name, TaskType.ACTIVITY)
+        queue = TaskQueueKey(namespace.id, request.task_queue.name, TaskType.ACTIVITY, partition)
         if request.task_queue_metadata.HasField("max_tasks_per_second"):
             rate = request.task_queue_metadata.max_tasks_per_second.value
-            self._partitions.load(queue).limit_rate(rate)
+            # Each partition hands out its share.
+            self._partitions.load(queue).limit_rate(rate / self._settings.read_partitions)
         return await self._poll(queue, request, timeout)
+
+    async def forward_task(
+        self, task: DispatchTask, limited: bool, timeout: float
+    ) -> ForwardOutcome:
+        """Has a poller of the root start a task of another partition, where nobody polls.
+
+        Args:
+            task: The task.
+            limited: Whether its own partition keeps to the rate that workers set.
+            timeout: How long to wait for a poller, in seconds.
+
+        Raises:
+            UnavailableError: The server is shutting down.
+        """
+        self._refuse_when_closing()
+        root = self._partitions.load(task.key.queue._replace(partition=0))
+        loop = asyncio.get_running_loop()
+        forwarded = ForwardedTask(task, limited, loop.create_future())
+        timer = loop.call_later(timeout, root.withdraw_forwarded, forwarded)
+        try:
+            root.offer_forwarded(forwarded)
+            return await forwarded.outcome
+        finally:
+            timer.cancel()
+            root.withdraw_forwarded(forwarded)
 
     async def query(self, queue: TaskQueueKey, task: QueryTask, timeout: float) -> QueryOutcome:
         """Has a worker of the queue answer a query.
@@ -148,9 +202,9 @@ class MatchingEngine:
         return partition is not None and partition.polled_within(self._settings.recent_poller)
 
     async def describe_task_queue(
-        self, namespace: Namespace, request: wf.DescribeTaskQueueRequest
+        self, namespace: Namespace, request: wf.DescribeTaskQueueRequest, partition: int = 0
     ) -> wf.DescribeTaskQueueResponse:
-        """Returns pollers and statistics.
+        """Returns pollers and statistics of a partition.
 
         Raises:
             InvalidArgumentError: The queue has no name.
@@ -161,12 +215,12 @@ class MatchingEngine:
             raise InvalidArgumentError("taskQueue is not set")
         if request.api_mode != enums.DESCRIBE_TASK_QUEUE_MODE_ENHANCED:
             task_type = _task_type(request.task_queue_type)
-            queue = TaskQueueKey(namespace.id, name, task_type)
+            queue = TaskQueueKey(namespace.id, name, task_type, partition)
             return describe.legacy(request, await self._report(queue, request.report_stats))
         types = [_task_type(number) for number in request.task_queue_types] or list(TaskType)
         reports = {
             task_type: await self._report(
-                TaskQueueKey(namespace.id, name, task_type), request.report_stats
+                TaskQueueKey(namespace.id, name, task_type, partition), request.report_stats
             )
             for task_type in types
         }
@@ -183,6 +237,8 @@ class MatchingEngine:
         """Ends a worker's outstanding polls with an empty response; returns how many."""
         if not worker_instance_key:
             return 0
+        if self._settings.partitions > 1:
+            self._departed.add(WorkerOfQueue(namespace_id, task_queue, worker_instance_key))
 
         def polled_by_worker(poller: Poller) -> bool:
             return poller.request.worker_instance_key == worker_instance_key
@@ -233,9 +289,14 @@ class MatchingEngine:
         wait_seconds: float,
     ) -> Encoded:
         self._refuse_when_closing()
+        if self._departed and self._has_departed(queue, request.worker_instance_key):
+            return EMPTY
         poller = Poller(self._ids.request_id(), request.identity, request)
         partition = self._partitions.load(queue, _sticky_of(request.task_queue))
         return await self._polls.poll(partition, poller, wait_seconds)
+
+    def _has_departed(self, queue: TaskQueueKey, worker_instance_key: str) -> bool:
+        return WorkerOfQueue(queue.namespace_id, queue.name, worker_instance_key) in self._departed
 
     def _refuse_when_closing(self) -> None:
         if self._closing:

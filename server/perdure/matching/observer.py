@@ -9,16 +9,20 @@ from perdure.core.commit import TaskQueueKey
 class QueueObserver(Protocol):
     """Counts what happens on one queue. Called for every task, so it must be cheap."""
 
-    def task_added(self) -> None:
-        """A hint came."""
+    def task_matched(self) -> None:
+        """A task came, and a poller waited for it."""
         ...
 
-    def poll_succeeded(self, sync: bool) -> None:
-        """A poll got a task or a query; `sync` when it waited for it to come."""
+    def task_held(self, unpolled: bool) -> None:
+        """A task came and waits for a poller; `unpolled` when there was none for long."""
         ...
 
-    def poll_timed_out(self) -> None:
-        """A poll ended with an empty response."""
+    def poll_succeeded(self, sync: bool, waited: float) -> None:
+        """A poll got a task or a query, after `waited` seconds; `sync` when it came meanwhile."""
+        ...
+
+    def poll_timed_out(self, waited: float) -> None:
+        """A poll ended with an empty response, after `waited` seconds."""
         ...
 
     def task_dispatched(self, latency: float, sync: bool) -> None:
@@ -75,13 +79,16 @@ class SilentObserver:
     def queue_unloaded(self, queue: TaskQueueKey) -> None:
         """Does nothing."""
 
-    def task_added(self) -> None:
+    def task_matched(self) -> None:
         """Does nothing."""
 
-    def poll_succeeded(self, sync: bool) -> None:
+    def task_held(self, unpolled: bool) -> None:
         """Does nothing."""
 
-    def poll_timed_out(self) -> None:
+    def poll_succeeded(self, sync: bool, waited: float) -> None:
+        """Does nothing."""
+
+    def poll_timed_out(self, waited: float) -> None:
         """Does nothing."""
 
     def task_dispatched(self, latency: float, sync: bool) -> None:

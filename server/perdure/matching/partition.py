@@ -6,6 +6,11 @@ while nothing is held, or while the rate that workers set holds tasks back. A po
 by getting a match, by ending without one, or by being reserved for a fused start, after which it is
 answered or joins again at its old place.
 
+Partition 0 of a queue is its root, where pollers that found nothing elsewhere wait. Other
+partitions forward tasks to it while nobody polls them. There a forwarded task waits in a line of
+its own, and is given out where its position says, among the root's own tasks. Queries come to the
+root only.
+
 Rules that hold here: everything is synchronous, and nothing here calls history.
 """
 
@@ -21,15 +26,20 @@ from perdure.core.matching.rate_limit import DispatchLimit
 from perdure.core.matching.rates import RateWindow
 from perdure.core.matching.reading import LowWaterMark, ReadSchedule
 from perdure.core.matching.scaling import PollerScaling, ScalingRules
+from perdure.matching.forwarding import Forwarder, QueueTasks
 from perdure.matching.observer import QueueObserver
 from perdure.matching.reader import BacklogReader, QueueRows
 from perdure.matching.settings import MatchingSettings
-from perdure.matching.waiting import Match, PendingQuery, WaitingPoller
-from perdure.rpc.clients import Encoded, Poller
+from perdure.matching.waiting import ForwardedTask, Match, PendingQuery, WaitingPoller
+from perdure.matching.watch import PartitionWatch
+from perdure.rpc.clients import Encoded, ForwardOutcome, Poller
 from perdure.runtime.tasks import TaskSet
 
 _SHORTEST_LIMIT_PAUSE = 0.001
 """Seconds."""
+
+_UNPOLLED_SECONDS = 120.0
+"""After which a queue counts as one that nobody polls: the real server's bound."""
 
 _FAILURES_REMEMBERED = 1_000
 """Of how many tasks the failed starts are counted: only how long they pause depends on it."""
@@ -54,6 +64,8 @@ class Partition:
     __slots__ = (
         "_closed",
         "_failures",
+        "_forwarded",
+        "_forwarder",
         "_idle_unload",
         "_last_hint",
         "_limit",
@@ -62,6 +74,7 @@ class Partition:
         "_loop",
         "_queries",
         "_reader",
+        "_watch",
         "abandoned",
         "added",
         "backlog",
@@ -85,6 +98,7 @@ class Partition:
         rows: QueueRows,
         tasks: TaskSet,
         jitter: Callable[[], float],
+        queue_tasks: QueueTasks,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         now = self._loop.time()
@@ -105,6 +119,7 @@ class Partition:
         self.backlog = _new_backlog(settings)
         self._line: WaitingLine[WaitingPoller] = WaitingLine()
         self._queries: WaitingLine[PendingQuery] = WaitingLine()
+        self._forwarded: WaitingLine[ForwardedTask] = WaitingLine()
         self._failures: dict[Position, int] = {}
         self._limit: DispatchLimit | None = None
         self._limit_timer: asyncio.TimerHandle | None = None
@@ -116,15 +131,43 @@ class Partition:
             rows=rows,
             tasks=tasks,
             jitter=jitter,
-            pollers_wait=lambda: len(self._line) > 0,
+            pollers_wait=self._wants_tasks,
             on_rows=self._match_held,
         )
+        self._forwarder: Forwarder | None = None
+        self._watch: PartitionWatch | None = None
+        if queue.partition:
+            self._forwarder = Forwarder(
+                partition=self,
+                send=queue_tasks.forward_task,
+                settings=settings,
+                tasks=tasks,
+                jitter=jitter,
+            )
+        elif sticky_of is None:
+            self._watch = PartitionWatch(
+                root=queue,
+                settings=settings,
+                rows=rows,
+                hint=queue_tasks.add_tasks,
+                tasks=tasks,
+                jitter=jitter,
+                pollers_wait=lambda: len(self._line) > 0,
+            )
 
     @property
     def busy(self) -> bool:
         """Whether dropping the partition would lose more than memory of rows."""
         backlog = self.backlog
-        return bool(self.polls or len(self._queries) or backlog.in_flight or backlog.reading)
+        waiting = self.polls or len(self._queries) or len(self._forwarded)
+        # What is being forwarded is as good as held.
+        in_flight = backlog.in_flight - (self._forwarder.sending if self._forwarder else 0)
+        return bool(waiting or in_flight or backlog.reading)
+
+    @property
+    def limited(self) -> bool:
+        """Whether workers have set a rate."""
+        return self._limit is not None
 
     def polled_within(self, seconds: float) -> bool:
         """Tells whether somebody polls now, or did within the last `seconds`."""
@@ -145,6 +188,11 @@ class Partition:
         while (query := self._queries.take()) is not None:
             if not query.outcome.done():
                 return query
+        if len(self._forwarded) and (forwarded := self._first_forwarded()) is not None:
+            return self._take_forwarded(forwarded)
+        return self._take_held()
+
+    def _take_held(self) -> DispatchTask | None:
         return self._take_task() if self._limit is None else self._take_limited(self._limit)
 
     def join(self, waiter: WaitingPoller) -> None:
@@ -155,6 +203,8 @@ class Partition:
         self._line.join(waiter)
         if self._reader.idle or self.backlog.wants_rows:
             self._reader.plan()
+        if self._watch is not None and self._watch.idle:
+            self._watch.plan()
 
     def limit_rate(self, tasks_per_second: float) -> None:
         """Sets how fast tasks are handed out; a poller said so."""
@@ -168,15 +218,16 @@ class Partition:
     def offer(self, task: DispatchTask) -> None:
         """Gives a hint to a poller, or holds it."""
         self.added.total += 1
-        self.observer.task_added()
         if self._limit is not None:
-            self.backlog.hold(task)
+            self._hold(task)
             self._match_held()
             return
         waiter = self._next_waiter()
         if waiter is None:
-            self.backlog.hold(task)
+            self._hold(task)
+            self._forward_held()
         elif self.backlog.claim(task):
+            self.observer.task_matched()
             waiter.match.set_result(task)
         else:
             self._line.join(waiter)
@@ -188,6 +239,12 @@ class Partition:
             self._queries.join(query)
         else:
             waiter.match.set_result(query)
+
+    def offer_forwarded(self, forwarded: ForwardedTask) -> None:
+        """Gives a task of another partition to a poller, or lets it wait for one."""
+        self._forwarded.join(forwarded)
+        forwarded.waited_for = len(self._line) > 0
+        self._match_held()
 
     def reserve(self) -> WaitingPoller | None:
         """Takes the poller that has waited longest out of the line, if a task may start now."""
@@ -208,6 +265,7 @@ class Partition:
         waiter.match.set_result(response)
         self.added.total += 1
         self.dispatched.total += 1
+        self.observer.task_matched()
         return True
 
     def release(self, waiter: WaitingPoller) -> None:
@@ -238,14 +296,23 @@ class Partition:
             return waiter.match.result()
         return None
 
-    def put_back(self, match: DispatchTask | PendingQuery) -> None:
+    def put_back(self, match: DispatchTask | ForwardedTask | PendingQuery) -> None:
         """Takes back what a poller got and did not take over."""
         if isinstance(match, PendingQuery):
             if not match.outcome.done():
                 self._queries.join(match)
+        elif isinstance(match, ForwardedTask):
+            if not match.outcome.done():
+                self._forwarded.join(match)
         else:
             self.backlog.put_back(match)
         self._match_held()
+
+    def put_back_untaken(self, task: DispatchTask) -> None:
+        """Takes back a task that was forwarded and for which no poller came."""
+        if self._limit is not None:
+            self._limit.give_back()
+        self.put_back(task)
 
     def failed(self, task: DispatchTask) -> int:
         """Notes that history could not say whether a task started; returns how often that was."""
@@ -272,10 +339,20 @@ class Partition:
         """Notes that history does not want a task any more."""
         self._finish(task)
 
+    def go_on(self) -> None:
+        """Gives out or forwards what is held, if it can be."""
+        self._match_held()
+
     def withdraw(self, query: PendingQuery) -> None:
         """Forgets a query for which nobody waits any more."""
         if query.in_line:
             self._queries.leave(query)
+
+    def withdraw_forwarded(self, forwarded: ForwardedTask) -> None:
+        """Sends a forwarded task back that still waits."""
+        if forwarded.in_line:
+            self._forwarded.leave(forwarded)
+            forwarded.settle(ForwardOutcome.UNTAKEN)
 
     def end_polls(self, wanted: Callable[[Poller], bool]) -> int:
         """Ends the polls that wait and are wanted; returns how many."""
@@ -291,6 +368,8 @@ class Partition:
         self.added.sample(now)
         self.dispatched.sample(now)
         last = max(self._last_hint, self.last_poll or 0.0)
+        if self._forwarder is not None:
+            last = max(last, self._forwarder.last_started or 0.0)
         return not self.busy and now - last >= self._idle_unload
 
     def close(self) -> None:
@@ -301,6 +380,23 @@ class Partition:
             self._limit_timer.cancel()
             self._limit_timer = None
         self.end_polls(lambda _: True)
+        if self._forwarder is not None:
+            self._forwarder.close()
+        if self._watch is not None:
+            self._watch.close()
+        for forwarded in self._forwarded:
+            self.withdraw_forwarded(forwarded)
+
+    def _hold(self, task: DispatchTask) -> None:
+        self.observer.task_held(unpolled=not self._has_workers())
+        self.backlog.hold(task)
+
+    def _has_workers(self) -> bool:
+        """Tells whether somebody polled lately, here or where tasks are forwarded to."""
+        if self.polled_within(_UNPOLLED_SECONDS):
+            return True
+        started = self._forwarder.last_started if self._forwarder else None
+        return started is not None and self._loop.time() - started <= _UNPOLLED_SECONDS
 
     def _finish(self, task: DispatchTask) -> Source:
         if self._failures:
@@ -314,6 +410,35 @@ class Partition:
                 return waiter
         return None
 
+    def _wants_tasks(self) -> bool:
+        return len(self._line) > 0 or (self._forwarder is not None and self._forwarder.has_room)
+
+    def _first_forwarded(self) -> ForwardedTask | None:
+        """Returns the next forwarded task, if it comes before what is held."""
+        forwarded = self._forwarded.first()
+        held = self.backlog.first
+        if forwarded is None or (held is not None and held < position_of(forwarded.task)):
+            return None
+        return forwarded
+
+    def _take_forwarded(self, forwarded: ForwardedTask) -> ForwardedTask | None:
+        if self._limit is None or forwarded.limited or self._within(self._limit):
+            return self._forwarded.take()
+        return None
+
+    def _forward_held(self) -> None:
+        """Forwards what is held, while nobody waits for it here."""
+        forwarder = self._forwarder
+        if forwarder is None or self._closed:
+            return
+        while forwarder.has_room:
+            task = self._take_held()
+            if task is None:
+                if self._reader.idle or self.backlog.wants_rows:
+                    self._reader.plan()
+                return
+            forwarder.send(task)
+
     def _take_task(self) -> DispatchTask | None:
         task = self.backlog.take()
         if self.backlog.wants_rows and task is not None:
@@ -322,17 +447,21 @@ class Partition:
 
     def _take_limited(self, limit: DispatchLimit) -> DispatchTask | None:
         """Takes a task if the limit lets it; if not, has pollers look again when it will."""
-        if not self.backlog.held:
+        if not self.backlog.held or self._within(limit):
             return self._take_task()
+        return None
+
+    def _within(self, limit: DispatchLimit) -> bool:
+        """Tells whether a task may go now; if not, what waits is looked at when one may."""
         now = self._loop.time()
         if limit.take(now):
-            return self._take_task()
+            return True
         ready_at = limit.ready_at()
         if ready_at is not None and self._limit_timer is None:
             # A loop may call a little early: then it must not be called for the same moment again.
             when = max(ready_at, now + _SHORTEST_LIMIT_PAUSE)
             self._limit_timer = self._loop.call_at(when, self._on_limit_timer)
-        return None
+        return False
 
     def _on_limit_timer(self) -> None:
         self._limit_timer = None
@@ -345,6 +474,7 @@ class Partition:
                 self._line.join(waiter)
                 return
             waiter.match.set_result(match)
+        self._forward_held()
 
 
 def _scaling_rules(settings: MatchingSettings) -> ScalingRules:

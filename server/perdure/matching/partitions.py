@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from perdure.core.commit import TaskQueueKey, TaskType
+from perdure.matching.forwarding import QueueTasks
 from perdure.matching.observer import MatchingObserver
 from perdure.matching.partition import Partition
 from perdure.matching.reader import QueueRows
@@ -18,7 +19,11 @@ _LOOKS_PER_RATE_WINDOW = 3
 
 
 class Partitions:
-    """Partitions by queue."""
+    """Partitions by queue.
+
+    Attributes:
+        queue_tasks: How a partition that is loaded from now on reaches the others of its queue.
+    """
 
     __slots__ = (
         "_closed",
@@ -29,6 +34,7 @@ class Partitions:
         "_settings",
         "_tasks",
         "_timer",
+        "queue_tasks",
     )
 
     def __init__(
@@ -39,12 +45,14 @@ class Partitions:
         rows: QueueRows,
         tasks: TaskSet,
         jitter: Callable[[], float],
+        queue_tasks: QueueTasks,
     ) -> None:
         self._settings = settings
         self._observer = observer
         self._rows = rows
         self._tasks = tasks
         self._jitter = jitter
+        self.queue_tasks = queue_tasks
         self._loaded: dict[TaskQueueKey, Partition] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -73,9 +81,19 @@ class Partitions:
         return partition
 
     def named(self, namespace_id: str, name: str) -> list[Partition]:
-        """Returns the loaded partitions of all task types of a name."""
-        queues = [TaskQueueKey(namespace_id, name, task_type) for task_type in TaskType]
+        """Returns the loaded partitions of all task types of a name, as far as polls spread."""
+        queues = [
+            TaskQueueKey(namespace_id, name, task_type, number)
+            for task_type in TaskType
+            for number in range(self._settings.partitions)
+        ]
         return [self._loaded[queue] for queue in queues if queue in self._loaded]
+
+    def others(self, queue: TaskQueueKey) -> list[Partition]:
+        """Returns the loaded partitions of a queue but one, the root first."""
+        numbers = range(self._settings.partitions)
+        queues = [queue._replace(partition=number) for number in numbers]
+        return [self._loaded[other] for other in queues if other != queue and other in self._loaded]
 
     def release(self, moved: Callable[[TaskQueueKey], bool]) -> list[Partition]:
         """Unloads the partitions of some queues and ends their polls; returns them."""
@@ -102,6 +120,7 @@ class Partitions:
             rows=self._rows,
             tasks=self._tasks,
             jitter=self._jitter,
+            queue_tasks=self.queue_tasks,
         )
         self._loaded[queue] = partition
         if self._closed:

@@ -15,6 +15,8 @@ it waits. A poll may be cancelled at every `await`, and then:
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
@@ -23,9 +25,9 @@ from perdure.core.errors import ServiceError
 from perdure.matching.advice import advice
 from perdure.matching.partition import Partition
 from perdure.matching.settings import MatchingSettings
-from perdure.matching.waiting import Match, PendingQuery, WaitingPoller
+from perdure.matching.waiting import ForwardedTask, Match, PendingQuery, WaitingPoller
 from perdure.proto import stored_pb2 as stored
-from perdure.rpc.clients import Encoded, HistoryTasks, Poller, StaleTask
+from perdure.rpc.clients import Encoded, ForwardOutcome, HistoryTasks, Poller, StaleTask
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.retry import Backoff, retry
 from perdure.runtime.tasks import TaskSet
@@ -102,10 +104,12 @@ class Polls:
                 if match is None:
                     match = await self._wait(partition, poller, deadline)
                 if match is None:
-                    partition.observer.poll_timed_out()
+                    if not partition.queue.partition:
+                        # Elsewhere it is not over: it goes on at the root.
+                        partition.observer.poll_timed_out(loop.time() - began)
                     return EMPTY
                 try:
-                    response = await self._respond(partition, match, poller)
+                    response = await self._respond(partition, match, poller, began)
                 except StaleTask:
                     continue
                 except ServiceError:
@@ -140,11 +144,15 @@ class Polls:
         elif match is not None:
             partition.put_back(match)
 
-    async def _respond(self, partition: Partition, match: Match, poller: Poller) -> Encoded:
+    async def _respond(
+        self, partition: Partition, match: Match, poller: Poller, began: float
+    ) -> Encoded:
         """Turns a match into a response; raises StaleTask or ServiceError when it cannot."""
         if isinstance(match, DispatchTask):
-            return await self._start(partition, match, poller)
-        partition.observer.poll_succeeded(sync=True)
+            return await self._start(partition, match, poller, began)
+        if isinstance(match, ForwardedTask):
+            return await self._start_forwarded(partition, match, poller, began)
+        partition.observer.poll_succeeded(True, asyncio.get_running_loop().time() - began)
         if isinstance(match, Encoded):
             # A fused start: scheduled and started at one moment.
             partition.observer.task_dispatched(0.0, sync=True)
@@ -164,28 +172,57 @@ class Polls:
         )
         return Encoded(response + tail) if tail else response
 
-    async def _start(self, partition: Partition, task: DispatchTask, poller: Poller) -> Encoded:
-        assert self.history is not None, "history is attached before the first poll"
+    async def _start(
+        self, partition: Partition, task: DispatchTask, poller: Poller, began: float
+    ) -> Encoded:
         try:
-            if task.key.queue.task_type is TaskType.WORKFLOW:
-                response = await self.history.record_workflow_task_started(task, poller)
-            else:
-                response = await self.history.record_activity_task_started(task, poller)
+            response = await self._record(task, poller)
         except StaleTask:
             partition.dropped(task)
             raise
         except asyncio.CancelledError:
-            self._undo(task, poller.request_id, partition)
+            self._undo(task, poller.request_id, partial(partition.put_back, task))
             raise
         except BaseException:
             failures = partition.failed(task)
             partition.put_back_later(task, self._backoff.pause_seconds(failures, self._ids))
             raise
-        sync = partition.started(task)
-        observer = partition.observer
-        observer.poll_succeeded(sync)
-        observer.task_dispatched((self._clock.now() - task.scheduled_time) * 1e-9, sync)
+        self._count_start(partition, task, began, sync=partition.started(task))
         return response
+
+    async def _start_forwarded(
+        self, root: Partition, forwarded: ForwardedTask, poller: Poller, began: float
+    ) -> Encoded:
+        """Starts a task that another partition keeps, which is told what becomes of it."""
+        task = forwarded.task
+        try:
+            response = await self._record(task, poller)
+        except StaleTask:
+            forwarded.settle(ForwardOutcome.STALE)
+            raise
+        except asyncio.CancelledError:
+            give_back = partial(forwarded.settle, ForwardOutcome.UNTAKEN)
+            self._undo(task, poller.request_id, give_back)
+            raise
+        except BaseException:
+            forwarded.settle(ForwardOutcome.FAILED)
+            raise
+        forwarded.settle(ForwardOutcome.STARTED)
+        self._count_start(root, task, began, sync=forwarded.waited_for)
+        return response
+
+    async def _record(self, task: DispatchTask, poller: Poller) -> Encoded:
+        assert self.history is not None, "history is attached before the first poll"
+        if task.key.queue.task_type is TaskType.WORKFLOW:
+            return await self.history.record_workflow_task_started(task, poller)
+        return await self.history.record_activity_task_started(task, poller)
+
+    def _count_start(
+        self, partition: Partition, task: DispatchTask, began: float, *, sync: bool
+    ) -> None:
+        observer = partition.observer
+        observer.poll_succeeded(sync, asyncio.get_running_loop().time() - began)
+        observer.task_dispatched((self._clock.now() - task.scheduled_time) * 1e-9, sync)
 
     def _pass_on(self, query: PendingQuery, partition: Partition) -> Encoded:
         """Returns the response that brings a query to a worker."""
@@ -207,16 +244,16 @@ class Polls:
         await asyncio.sleep(min(self._backoff.pause_seconds(failures, self._ids), left))
 
     def _undo(
-        self, task: DispatchTask, request_id: str, partition: Partition | None = None
+        self, task: DispatchTask, request_id: str, give_back: Callable[[], None] | None = None
     ) -> None:
         if not self.closed:
-            undoing = self._undo_start(task, request_id, partition)
+            undoing = self._undo_start(task, request_id, give_back)
             self._tasks.spawn(f"undo start in {task.run.workflow_id}", undoing)
 
     async def _undo_start(
-        self, task: DispatchTask, request_id: str, partition: Partition | None
+        self, task: DispatchTask, request_id: str, give_back: Callable[[], None] | None
     ) -> None:
-        """Makes a task pending again; offers it again where it is in flight, in `partition`."""
+        """Makes a task pending again; then `give_back` offers it again where it is in flight."""
         history = self.history
         assert history is not None
         try:
@@ -230,5 +267,5 @@ class Polls:
             # Its own timeout makes the task pending again.
             return
         finally:
-            if partition is not None:
-                partition.put_back(task)
+            if give_back is not None:
+                give_back()

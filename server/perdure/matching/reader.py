@@ -25,6 +25,10 @@ class QueueRows(Protocol):
         """Returns a queue's tasks in dispatch order, those after a key."""
         ...
 
+    async def next_partition(self, queue: TaskQueueKey) -> int | None:
+        """Returns the first partition of a queue after a given one that has tasks, if any."""
+        ...
+
 
 class BacklogReader:
     """The reader of one queue."""

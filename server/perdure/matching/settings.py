@@ -29,6 +29,14 @@ class MatchingSettings:
         scaling_idle_wait: How long a poll waited for its answer to suggest that workers poll less.
         scaling_backlog_age: How old a task must be for an answer to suggest that they poll more.
         scaling_decisions_per_second: How often more polls are suggested, for each poll.
+        read_partitions: Over how many partitions of a queue that is not sticky polls spread.
+        write_partitions: Over how many of them history spreads tasks.
+        poll_move: How long a poll waits at a partition before it goes on to wait at the root.
+        forwards: Tasks of one partition without pollers that wait at its root at one time.
+        forward_wait: How long each of them waits there.
+        departed_memory: How long a worker that goes away is remembered: as long as a poll may take
+            from one partition to another.
+        departed_workers: How many are.
         describe_rows: Rows that DescribeTaskQueue reads at most to count a backlog.
         drain: How long closing waits for undoing starts whose poller is gone.
     """
@@ -50,5 +58,17 @@ class MatchingSettings:
     scaling_idle_wait: float = 1.0
     scaling_backlog_age: float = 0.2
     scaling_decisions_per_second: int = 10
+    read_partitions: int = 1
+    write_partitions: int = 1
+    poll_move: float = 0.02
+    forwards: int = 8
+    forward_wait: float = 20.0
+    departed_memory: float = 2.0
+    departed_workers: int = 1_000
     describe_rows: int = 1_000
     drain: float = 5.0
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions of a queue may be in use."""
+        return max(self.read_partitions, self.write_partitions)

@@ -3,7 +3,7 @@
 import asyncio
 
 from perdure.core.commit import DispatchTask
-from perdure.rpc.clients import Encoded, Poller, QueryOutcome, QueryTask
+from perdure.rpc.clients import Encoded, ForwardOutcome, Poller, QueryOutcome, QueryTask
 
 
 class PendingQuery:
@@ -25,7 +25,37 @@ class PendingQuery:
         self.in_line = False
 
 
-Match = DispatchTask | PendingQuery | Encoded
+class ForwardedTask:
+    """A task of another partition of the queue, at its root: waiting for a poller, or with one.
+
+    Attributes:
+        task: The task.
+        limited: Whether its own partition keeps to the rate that workers set.
+        outcome: Resolved by what became of it.
+        place: Its number in the line of such tasks.
+        in_line: Whether it waits for a poller.
+        waited_for: Whether a poller had waited for it to come.
+    """
+
+    __slots__ = ("in_line", "limited", "outcome", "place", "task", "waited_for")
+
+    def __init__(
+        self, task: DispatchTask, limited: bool, outcome: asyncio.Future[ForwardOutcome]
+    ) -> None:
+        self.task = task
+        self.limited = limited
+        self.outcome = outcome
+        self.place = 0
+        self.in_line = False
+        self.waited_for = False
+
+    def settle(self, outcome: ForwardOutcome) -> None:
+        """Tells its partition what became of it, if that still waits."""
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+
+Match = DispatchTask | ForwardedTask | PendingQuery | Encoded
 """What a poller gets: a task to start, a query to pass on, or the response of a fused start."""
 
 

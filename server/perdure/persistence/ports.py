@@ -206,6 +206,13 @@ class WorkflowStore(Protocol):
         """Returns a queue's tasks in dispatch order, those after a key."""
         ...
 
+    async def next_partition(self, queue: TaskQueueKey) -> int | None:
+        """Returns the first partition of a queue after a given one that has tasks, if any.
+
+        Costs the same whatever is in the partitions.
+        """
+        ...
+
     async def read_tasks(
         self, first_slot: int, last_slot: int, after: DispatchTask | None, limit: int
     ) -> list[DispatchTask]:

@@ -35,11 +35,14 @@ class Call(_message.Message):
     NAMESPACE_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
     namespace_id: _builtins.str
     namespace: _builtins.str
     request: _builtins.bytes
     """The serialised request: of the type that the RPC's name says."""
     timeout: _builtins.float
+    partition: _builtins.int
+    """Of the task queue that is polled or described."""
     def __init__(
         self,
         *,
@@ -47,10 +50,11 @@ class Call(_message.Message):
         namespace: _builtins.str = ...,
         request: _builtins.bytes = ...,
         timeout: _builtins.float = ...,
+        partition: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "namespace_id", b"namespace_id", "request", b"request", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "namespace_id", b"namespace_id", "partition", b"partition", "request", b"request", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -312,6 +316,53 @@ class AddTasksResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AddTasksResponse: _TypeAlias = AddTasksResponse  # noqa: Y015
+
+@_typing.final
+class ForwardTaskRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    LIMITED_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    limited: _builtins.bool
+    """Whether the task's partition keeps to the rate that workers set."""
+    timeout: _builtins.float
+    @_builtins.property
+    def task(self) -> Global___DispatchTask: ...
+    def __init__(
+        self,
+        *,
+        task: Global___DispatchTask | None = ...,
+        limited: _builtins.bool = ...,
+        timeout: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limited", b"limited", "task", b"task", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForwardTaskRequest: _TypeAlias = ForwardTaskRequest  # noqa: Y015
+
+@_typing.final
+class ForwardTaskResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    outcome: _builtins.int
+    """Numbers are those of `rpc/clients.py`."""
+    def __init__(
+        self,
+        *,
+        outcome: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForwardTaskResponse: _TypeAlias = ForwardTaskResponse  # noqa: Y015
 
 @_typing.final
 class QueryTask(_message.Message):

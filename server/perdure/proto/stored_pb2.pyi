@@ -160,6 +160,7 @@ class WorkflowTask(_message.Message):
     SUGGEST_CONTINUE_AS_NEW_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
     BUILD_ID_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
     scheduled_event_id: _builtins.int
     started_event_id: _builtins.int
     attempt: _builtins.int
@@ -177,6 +178,8 @@ class WorkflowTask(_message.Message):
     suggest_continue_as_new: _builtins.bool
     identity: _builtins.str
     build_id: _builtins.str
+    partition: _builtins.int
+    """Of the task's queue: with its id it names the task's row."""
     def __init__(
         self,
         *,
@@ -197,10 +200,11 @@ class WorkflowTask(_message.Message):
         suggest_continue_as_new: _builtins.bool = ...,
         identity: _builtins.str = ...,
         build_id: _builtins.str = ...,
+        partition: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "build_id", b"build_id", "history_size_bytes", b"history_size_bytes", "identity", b"identity", "nonce", b"nonce", "original_scheduled_time", b"original_scheduled_time", "request_id", b"request_id", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_event_id", b"started_event_id", "started_time", b"started_time", "sticky", b"sticky", "suggest_continue_as_new", b"suggest_continue_as_new", "task_id", b"task_id", "task_queue", b"task_queue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "build_id", b"build_id", "history_size_bytes", b"history_size_bytes", "identity", b"identity", "nonce", b"nonce", "original_scheduled_time", b"original_scheduled_time", "partition", b"partition", "request_id", b"request_id", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_event_id", b"started_event_id", "started_time", b"started_time", "sticky", b"sticky", "suggest_continue_as_new", b"suggest_continue_as_new", "task_id", b"task_id", "task_queue", b"task_queue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -364,6 +368,7 @@ class ActivityInfo(_message.Message):
     USER_METADATA_FIELD_NUMBER: _builtins.int
     BUILD_ID_FIELD_NUMBER: _builtins.int
     RETRY_INTERVAL_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
     scheduled_event_id: _builtins.int
     activity_id: _builtins.str
     activity_type: _builtins.str
@@ -389,6 +394,8 @@ class ActivityInfo(_message.Message):
     """When the next attempt is dispatched, while one is being waited for."""
     build_id: _builtins.str
     retry_interval: _builtins.int
+    partition: _builtins.int
+    """Of the queue of the present attempt's task: with its id it names the task's row."""
     @_builtins.property
     def retry_policy(self) -> _message_pb2.RetryPolicy: ...
     @_builtins.property
@@ -431,10 +438,11 @@ class ActivityInfo(_message.Message):
         user_metadata: _user_metadata_pb2.UserMetadata | None = ...,
         build_id: _builtins.str = ...,
         retry_interval: _builtins.int = ...,
+        partition: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_details", b"heartbeat_details", "last_failure", b"last_failure", "priority", b"priority", "retry_policy", b"retry_policy", "user_metadata", b"user_metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "activity_type", b"activity_type", "attempt", b"attempt", "attempt_scheduled_time", b"attempt_scheduled_time", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "cancel_requested_event_id", b"cancel_requested_event_id", "heartbeat_details", b"heartbeat_details", "heartbeat_timeout", b"heartbeat_timeout", "identity", b"identity", "last_attempt_complete_time", b"last_attempt_complete_time", "last_failure", b"last_failure", "last_heartbeat_time", b"last_heartbeat_time", "last_worker_identity", b"last_worker_identity", "nonce", b"nonce", "priority", b"priority", "request_id", b"request_id", "retry_due", b"retry_due", "retry_interval", b"retry_interval", "retry_policy", b"retry_policy", "schedule_to_close_timeout", b"schedule_to_close_timeout", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_time", b"started_time", "task_id", b"task_id", "task_queue", b"task_queue", "user_metadata", b"user_metadata"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "activity_type", b"activity_type", "attempt", b"attempt", "attempt_scheduled_time", b"attempt_scheduled_time", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "cancel_requested_event_id", b"cancel_requested_event_id", "heartbeat_details", b"heartbeat_details", "heartbeat_timeout", b"heartbeat_timeout", "identity", b"identity", "last_attempt_complete_time", b"last_attempt_complete_time", "last_failure", b"last_failure", "last_heartbeat_time", b"last_heartbeat_time", "last_worker_identity", b"last_worker_identity", "nonce", b"nonce", "partition", b"partition", "priority", b"priority", "request_id", b"request_id", "retry_due", b"retry_due", "retry_interval", b"retry_interval", "retry_policy", b"retry_policy", "schedule_to_close_timeout", b"schedule_to_close_timeout", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_time", b"started_time", "task_id", b"task_id", "task_queue", b"task_queue", "user_metadata", b"user_metadata"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -466,6 +474,189 @@ class TimerInfo(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TimerInfo: _TypeAlias = TimerInfo  # noqa: Y015
+
+@_typing.final
+class ExternalInfo(_message.Message):
+    """A signal or a cancel request to another workflow whose outcome is not known yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INITIATED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    DUE_FIELD_NUMBER: _builtins.int
+    NAMESPACE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    initiated_event_id: _builtins.int
+    message_id: _builtins.str
+    """With the run's slot these are the key of the message's row."""
+    due: _builtins.int
+    namespace_id: _builtins.str
+    """Whom it is for: as the command names it, but for the namespace, which is never left out."""
+    namespace: _builtins.str
+    control: _builtins.str
+    @_builtins.property
+    def target(self) -> _message_pb2.WorkflowExecution: ...
+    def __init__(
+        self,
+        *,
+        initiated_event_id: _builtins.int = ...,
+        message_id: _builtins.str = ...,
+        due: _builtins.int = ...,
+        namespace_id: _builtins.str = ...,
+        namespace: _builtins.str = ...,
+        target: _message_pb2.WorkflowExecution | None = ...,
+        control: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "due", b"due", "initiated_event_id", b"initiated_event_id", "message_id", b"message_id", "namespace", b"namespace", "namespace_id", b"namespace_id", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExternalInfo: _TypeAlias = ExternalInfo  # noqa: Y015
+
+@_typing.final
+class Message(_message.Message):
+    """What a workflow tells another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Signal(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        INPUT_FIELD_NUMBER: _builtins.int
+        HEADER_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        @_builtins.property
+        def input(self) -> _message_pb2.Payloads: ...
+        @_builtins.property
+        def header(self) -> _message_pb2.Header: ...
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+            input: _message_pb2.Payloads | None = ...,
+            header: _message_pb2.Header | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "input", b"input"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "input", b"input", "name", b"name"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class CancelRequest(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REASON_FIELD_NUMBER: _builtins.int
+        reason: _builtins.str
+        def __init__(
+            self,
+            *,
+            reason: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_ID_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    SENDER_NAMESPACE_ID_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
+    INITIATED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    CHILD_WORKFLOW_ONLY_FIELD_NUMBER: _builtins.int
+    SIGNAL_FIELD_NUMBER: _builtins.int
+    CANCEL_REQUEST_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The receiver tells repeated deliveries apart by it."""
+    namespace_id: _builtins.str
+    """The receiver; an empty run id means its current run."""
+    sender_namespace_id: _builtins.str
+    """The sender, and its event that the outcome is for."""
+    initiated_event_id: _builtins.int
+    child_workflow_only: _builtins.bool
+    """Whether only a child of the sender takes it in."""
+    @_builtins.property
+    def target(self) -> _message_pb2.WorkflowExecution: ...
+    @_builtins.property
+    def sender(self) -> _message_pb2.WorkflowExecution: ...
+    @_builtins.property
+    def signal(self) -> Global___Message.Signal: ...
+    @_builtins.property
+    def cancel_request(self) -> Global___Message.CancelRequest: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        namespace_id: _builtins.str = ...,
+        target: _message_pb2.WorkflowExecution | None = ...,
+        sender_namespace_id: _builtins.str = ...,
+        sender: _message_pb2.WorkflowExecution | None = ...,
+        initiated_event_id: _builtins.int = ...,
+        child_workflow_only: _builtins.bool = ...,
+        signal: Global___Message.Signal | None = ...,
+        cancel_request: Global___Message.CancelRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "payload", b"payload", "sender", b"sender", "signal", b"signal", "target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child_workflow_only", b"child_workflow_only", "id", b"id", "initiated_event_id", b"initiated_event_id", "namespace_id", b"namespace_id", "payload", b"payload", "sender", b"sender", "sender_namespace_id", b"sender_namespace_id", "signal", b"signal", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["signal", "cancel_request"]  # noqa: Y015
+    _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
+
+Global___Message: _TypeAlias = Message  # noqa: Y015
+
+@_typing.final
+class Receipt(_message.Message):
+    """What the receiver of a message answers, now and whenever the message comes again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Receipt._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: Receipt._Outcome.ValueType  # 0
+        OUTCOME_TAKEN: Receipt._Outcome.ValueType  # 1
+        OUTCOME_NOT_FOUND: Receipt._Outcome.ValueType  # 2
+        """There is no such workflow, or it is closed, or no child of the sender."""
+        OUTCOME_NAMESPACE_NOT_FOUND: Receipt._Outcome.ValueType  # 3
+        OUTCOME_SIGNAL_LIMIT: Receipt._Outcome.ValueType  # 4
+        """The receiver has had as many signals as one may."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
+    OUTCOME_UNSPECIFIED: Receipt.Outcome.ValueType  # 0
+    OUTCOME_TAKEN: Receipt.Outcome.ValueType  # 1
+    OUTCOME_NOT_FOUND: Receipt.Outcome.ValueType  # 2
+    """There is no such workflow, or it is closed, or no child of the sender."""
+    OUTCOME_NAMESPACE_NOT_FOUND: Receipt.Outcome.ValueType  # 3
+    OUTCOME_SIGNAL_LIMIT: Receipt.Outcome.ValueType  # 4
+    """The receiver has had as many signals as one may."""
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    outcome: Global___Receipt.Outcome.ValueType
+    def __init__(
+        self,
+        *,
+        outcome: Global___Receipt.Outcome.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
 
 @_typing.final
 class TaskToken(_message.Message):

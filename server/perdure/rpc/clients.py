@@ -10,12 +10,14 @@ All methods raise `perdure.core.errors.ServiceError`. A caller that goes away ca
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import DispatchTask, RunKey, TaskQueueKey
 from perdure.core.errors import UnavailableError
+from perdure.proto import stored_pb2 as stored
 
 
 class Encoded(bytes):
@@ -57,6 +59,18 @@ class QueryOutcome:
     """How a worker answered a query."""
 
     request: wf.RespondQueryTaskCompletedRequest
+
+
+class ForwardOutcome(IntEnum):
+    """What became of a task that a partition sent to its queue's root. Numbers cross machines."""
+
+    UNTAKEN = 0
+    """No poller came for it in time."""
+    STARTED = 1
+    STALE = 2
+    """It is not pending any more."""
+    FAILED = 3
+    """History could not say."""
 
 
 class StaleTask(Exception):
@@ -153,6 +167,50 @@ class MatchingClient(Protocol):
         ...
 
 
+class MatchingNode(MatchingClient, Protocol):
+    """What the cluster asks of the node that serves a partition of a queue.
+
+    Partition 0 is the root: the one where pollers wait for whatever comes to the queue. What asks
+    for the queue as a whole asks for its root.
+    """
+
+    async def poll_workflow_task_queue(
+        self,
+        namespace: Namespace,
+        request: wf.PollWorkflowTaskQueueRequest,
+        timeout: float,
+        partition: int = 0,
+    ) -> Encoded:
+        """Waits for a task of a partition or a query; empty after `timeout` seconds."""
+        ...
+
+    async def poll_activity_task_queue(
+        self,
+        namespace: Namespace,
+        request: wf.PollActivityTaskQueueRequest,
+        timeout: float,
+        partition: int = 0,
+    ) -> Encoded:
+        """Waits for a task of a partition; an empty response after `timeout` seconds."""
+        ...
+
+    async def describe_task_queue(
+        self, namespace: Namespace, request: wf.DescribeTaskQueueRequest, partition: int = 0
+    ) -> wf.DescribeTaskQueueResponse:
+        """Returns pollers and statistics of a partition."""
+        ...
+
+    async def forward_task(
+        self, task: DispatchTask, limited: bool, timeout: float
+    ) -> ForwardOutcome:
+        """Has a poller of the root start a task of another partition, where nobody polls.
+
+        `limited` says that the partition keeps to the rate that workers set. Waits for a poller for
+        `timeout` seconds.
+        """
+        ...
+
+
 class HistoryTasks(Protocol):
     """What matching asks of history."""
 
@@ -185,7 +243,18 @@ class HistoryTasks(Protocol):
         ...
 
 
-class HistoryClient(HistoryTasks, Protocol):
+class HistoryMessages(Protocol):
+    """What history asks of itself: the sender of a message of its receiver."""
+
+    async def deliver_message(self, message: stored.Message) -> stored.Receipt:
+        """Has the receiver of a message take it in; a repeated delivery answers as the first.
+
+        Raises UnavailableError: try again.
+        """
+        ...
+
+
+class HistoryClient(HistoryTasks, HistoryMessages, Protocol):
     """What the frontend asks of history. Requests are validated in form by the frontend."""
 
     async def start_workflow_execution(

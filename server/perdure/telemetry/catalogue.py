@@ -12,11 +12,15 @@ __all__ = ["CATALOGUE", "Kind", "Metric", "Unit"]
 _SERVICE = ("service_name",)
 _OPERATION = ("operation", *_SERVICE)
 _RPC = ("namespace", *_OPERATION)
+_CLIENT = (*_RPC, "service_role")
+_CACHE = ("cache_type", *_SERVICE)
+_CACHE_USE = ("cache_type", "namespace_id", *_OPERATION)
 _ERROR = ("error_type", *_RPC)
 _RUN = ("namespace_state", *_RPC)
 _VERSION = ("worker_build_id", "worker_deployment_name", "worker_version")
 _QUEUE = (*_RUN, "partition", "task_type", "taskqueue", *_VERSION)
 _BACKLOG = (*_QUEUE, "task_priority")
+_PARTITION = (*_RPC, "partition", "task_type", "taskqueue")
 _WORKFLOW = (*_RUN, "taskqueue", "workflowType")
 _ACTIVITY = ("activityType", *_RPC, "taskqueue", "versioning_behavior", "workflowType")
 _ACTIVITY_TIMEOUT = (*_ACTIVITY, "timeout_type")
@@ -29,6 +33,11 @@ SERVICE_PENDING_REQUESTS = gauge("service_pending_requests", _RPC, "RPCs being a
 SERVICE_ERROR_WITH_TYPE = counter(
     "service_error_with_type", _ERROR, "RPCs answered with an error, by its type."
 )
+CLIENT_REQUESTS = counter("client_requests", _CLIENT, "Calls to roles of other nodes.")
+CLIENT_ERRORS = counter(
+    "client_errors", ("error_type", *_CLIENT), "Calls to other nodes that failed, by the error."
+)
+CLIENT_LATENCY = histogram("client_latency", _CLIENT, "Duration of calls to other nodes.")
 
 STATE_TRANSITION_COUNT = histogram(
     "state_transition_count", _RUN, "Transitions of a run, seen when it changes.", Unit.COUNT
@@ -73,9 +82,31 @@ ACTIVITY_END_TO_END_LATENCY = histogram(
     _ACTIVITY,
     "The same as activity_start_to_close_latency: Temporal's older name of it.",
 )
+CACHE_REQUESTS = counter("cache_requests", _CACHE_USE, "Look-ups of workflows in memory.")
+CACHE_MISS = counter("cache_miss", _CACHE_USE, "Look-ups that found nothing in memory.")
+CACHE_SIZE = gauge("cache_size", _CACHE, "Memory that the cache may take, about.", Unit.BYTES)
+CACHE_USAGE = gauge("cache_usage", _CACHE, "Memory that the cache takes, about.", Unit.BYTES)
+
+MEMBERSHIP_CHANGED_COUNT = counter(
+    "membership_changed_count", _OPERATION, "Times that nodes came, went or changed."
+)
+NUMSHARDS_GAUGE = gauge("numshards_gauge", _OPERATION, "Shards that this process holds.")
+SHARDITEM_CREATED_COUNT = counter(
+    "sharditem_created_count", _OPERATION, "Shards that this process came to hold."
+)
+SHARDITEM_REMOVED_COUNT = counter(
+    "sharditem_removed_count", _OPERATION, "Shards that this process ceased to hold."
+)
+SHARD_CLOSED_COUNT = counter(
+    "shard_closed_count", _OPERATION, "Shards whose workflows were dropped from memory."
+)
+SHARDITEM_ACQUISITION_LATENCY = histogram(
+    "sharditem_acquisition_latency", _OPERATION, "Time to raise a shard's epoch in the store."
+)
+
 TASK_SCHEDULE_TO_START_LATENCY = histogram(
     "task_schedule_to_start_latency",
-    (*_RPC, "partition", "task_type", "taskqueue"),
+    _PARTITION,
     "Time from a task's being scheduled to a worker's having it.",
 )
 POLL_SUCCESS = counter("poll_success", _QUEUE, "Polls answered with a task.")
@@ -83,6 +114,32 @@ POLL_SUCCESS_SYNC = counter(
     "poll_success_sync", _QUEUE, "Polls that were waiting when their task was made."
 )
 POLL_TIMEOUTS = counter("poll_timeouts", _QUEUE, "Polls answered without a task.")
+POLL_LATENCY = histogram(
+    "poll_latency",
+    (*_QUEUE, "forwarded", "poll_result", "task_priority"),
+    "Time from a poll's coming to its answer.",
+)
+TASKS_ADDED = counter(
+    "tasks_added",
+    (*_QUEUE, "forwarded", "task_add_result", "versioning_behavior"),
+    "Tasks that came, by whether a poller waited for them.",
+)
+NO_POLLER_TASKS = counter(
+    "no_poller_tasks", _QUEUE, "Tasks that came when nobody had polled for two minutes."
+)
+SYNCMATCH_LATENCY = histogram(
+    "syncmatch_latency",
+    _PARTITION,
+    "Time from a task's being scheduled to its start, where a poller had waited.",
+)
+ASYNCMATCH_LATENCY = histogram(
+    "asyncmatch_latency",
+    _PARTITION,
+    "Time from a task's being scheduled to its start, where the task had waited.",
+)
+LOADED_TASK_QUEUE_COUNT = gauge(
+    "loaded_task_queue_count", (*_RPC, "task_type"), "Task queues in memory, sticky ones too."
+)
 PENDING_POLLS = gauge("pending_polls", _QUEUE, "Polls waiting now.")
 APPROXIMATE_BACKLOG_COUNT = gauge(
     "approximate_backlog_count", _BACKLOG, "Tasks waiting for a poller, roughly."
@@ -111,6 +168,48 @@ MEMORY_GC_PAUSE_MS = histogram(
     "memory_gc_pause_ms", _SERVICE, "Pauses of the garbage collector.", Unit.MILLISECONDS
 )
 
+MEMBERSHIP_LIVE_NODES = gauge(
+    "membership_live_nodes",
+    ("role", "state", *_SERVICE),
+    "Nodes that this process takes for alive, by role and state (up, draining).",
+)
+MEMBERSHIP_SHARDS = gauge("membership_shards", _SERVICE, "Shards of the cluster.")
+MEMBERSHIP_UNOWNED_SHARDS = gauge(
+    "membership_unowned_shards", _SERVICE, "Shards that no live node owns, as this process sees it."
+)
+MEMBERSHIP_LEASE_RENEWAL_LATENCY = histogram(
+    "membership_lease_renewal_latency", _SERVICE, "Duration of renewals of this node's lease."
+)
+MEMBERSHIP_LEASE_FAILURES = counter(
+    "membership_lease_failures", _SERVICE, "Renewals that failed and were tried again."
+)
+MEMBERSHIP_LEASE_LAPSES = counter(
+    "membership_lease_lapses", _SERVICE, "Times that the lease had run out before it was renewed."
+)
+MEMBERSHIP_NODE_LOST = counter(
+    "membership_node_lost", _SERVICE, "Times that others removed this node while it ran."
+)
+
+CACHE_ENTRIES = gauge("cache_entries", _CACHE, "Workflows in memory.")
+TIMERS_IN_MEMORY = gauge("timers_in_memory", _SERVICE, "Timers due soon, or being handled.")
+STARTS_UNDONE = counter(
+    "starts_undone", _SERVICE, "Starts of tasks undone because their poller had gone."
+)
+MESSAGES_DELIVERED = counter(
+    "messages_delivered", _SERVICE, "Signals and the like to other workflows that these took in."
+)
+MESSAGES_REFUSED = counter(
+    "messages_refused", _SERVICE, "Signals and the like that another workflow refused for good."
+)
+MESSAGES_RETRIED = counter(
+    "messages_retried", _SERVICE, "Times that one could not be sent, and is sent again later."
+)
+HINTS_SENT = counter("hints_sent", _SERVICE, "Tasks that other nodes' matching was told of.")
+HINTS_RETRIED = counter("hints_retried", _SERVICE, "Tasks that other nodes did not take at once.")
+HINTS_DROPPED = counter(
+    "hints_dropped", _SERVICE, "Tasks that other nodes were not told of: they read them later."
+)
+
 GROUP_COMMIT_BATCH_SIZE = histogram(
     "group_commit_batch_size", _SERVICE, "Transitions in one store transaction.", Unit.COUNT
 )
@@ -126,3 +225,13 @@ CATALOGUE: tuple[Metric, ...] = tuple(
     value for value in tuple(globals().values()) if isinstance(value, Metric)
 )
 """Every metric above, in order."""
+
+PROCESS = (
+    counter("process_cpu_seconds_total", (), "Processor time used."),
+    gauge("process_resident_memory_bytes", (), "Resident memory.", Unit.BYTES),
+    gauge("process_virtual_memory_bytes", (), "Virtual memory.", Unit.BYTES),
+    gauge("process_open_fds", (), "Open file descriptors."),
+    gauge("process_max_fds", (), "Most file descriptors that may be open."),
+    gauge("process_start_time_seconds", (), "When the process started.", Unit.TIMESTAMP),
+)
+"""What the Prometheus client library says of the process."""

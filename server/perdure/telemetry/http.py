@@ -13,6 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from prometheus_client.exposition import ThreadingWSGIServer
 
+from perdure.config import addresses
 from perdure.config.errors import ConfigError
 from perdure.telemetry import exposition
 from perdure.telemetry.collectors import Metrics
@@ -89,7 +90,8 @@ def serve_metrics(
 def _bind_sentence(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"metrics port {port} on {host} is in use: stop what uses it or give another port"
-    return f"metrics cannot be served at {host}:{port}: {error.strerror or error}"
+    place = addresses.join(host, port)
+    return f"metrics cannot be served at {place}: {error.strerror or error}"
 
 
 class _Ipv6Server(ThreadingWSGIServer):

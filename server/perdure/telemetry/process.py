@@ -14,6 +14,11 @@ LAG_PERIOD = 0.25
 _STATUS = Path("/proc/self/status")
 
 
+def process_name(roles: Sequence[str]) -> str:
+    """Returns the `service_name` of what a process does as a whole."""
+    return roles[0] if len(roles) == 1 else "server"
+
+
 class ProcessMonitor:
     """Measures this process until it is closed."""
 
@@ -29,7 +34,7 @@ class ProcessMonitor:
         """
         for role in roles:
             _say_started(metrics.scoped(service_name=role))
-        metrics = metrics.scoped(service_name=roles[0] if len(roles) == 1 else "server")
+        metrics = metrics.scoped(service_name=process_name(roles))
         for metric, field in _MEMORY.items():
             metrics.gauge(metric).bind().follow(_memory_reader(field))
         self._pauses = metrics.histogram(catalogue.MEMORY_GC_PAUSE_MS).bind()

@@ -72,8 +72,6 @@ async def external_signal(env: ScenarioEnv) -> Recording:
     await _ended(sender)
     await sender.step(signal_external(target.execution(run_id), name="again", namespace="default"))
     await _ended(sender, 2)
-    record.note("describe sender", await sender.describe())
-    record.note("describe target", await target.describe())
     await sender.step(complete_workflow())
     await target.step(complete_workflow())
     record.events("sender", await sender.history())
@@ -188,12 +186,12 @@ async def external_child_only(env: ScenarioEnv) -> Recording:
 async def external_other_namespace(env: ScenarioEnv) -> Recording:
     """Targets in a namespace that does not exist, and in another one."""
     record = env.recording()
+    target = Driver(env, workflow="target").execution()
     cases = {"unknown": "no-such-namespace", "another": "temporal-system"}
     for name, namespace in cases.items():
         for kind, build in (("signal", signal_external), ("cancel", cancel_external)):
             sender = Driver(env, workflow=f"{kind}-{name}", queue=f"queue-{kind}-{name}")
             await sender.start()
-            target = Driver(env, workflow="target").execution()
             await record.call(f"{kind}: {name}", sender.step(build(target, namespace=namespace)))
             record.events(f"{kind}: {name}: events", (await sender.history())[3:])
             await _terminate(sender)

@@ -34,7 +34,12 @@ def test_the_version() -> None:
 
 
 def test_every_command_has_help() -> None:
-    for command in ([], ["server"], ["server", "start-dev"], ["server", "start"], ["config"]):
+    commands = (
+        *([], ["server"], ["server", "start-dev"], ["server", "start"], ["config"]),
+        *(["cluster"], ["cluster", "status"], ["shard"], ["shard", "list"]),
+        *(["workflow"], ["workflow", "inspect"]),
+    )
+    for command in commands:
         result = perdure(*command, "--help")
         assert result.exit_code == 0
         assert result.stdout.startswith("Usage: perdure")

@@ -85,20 +85,35 @@ def test_a_queue_has_series_while_it_is_loaded() -> None:
     metrics = Metrics()
     observer = matching_metrics(metrics)
     queue = observer.queue_loaded(QUEUE, None)
-    queue.poll_succeeded(sync=True)
+    queue.task_matched()
+    queue.task_held(unpolled=True)
+    queue.poll_succeeded(sync=True, waited=0.5)
     queue.task_dispatched(0.25, sync=True)
-    queue.poll_timed_out()
+    queue.task_dispatched(2.0, sync=False)
+    queue.poll_timed_out(waited=60.0)
     observer.sample([QueueStatistics(QUEUE, 3, 7, NOW - 5 * SECOND)])
     lines = [line for line in rendered(metrics) if 'taskqueue="orders"' in line]
     assert by_name(lines) == {
         "approximate_backlog_age_seconds": "5.0",
         "approximate_backlog_count": "7.0",
+        "asyncmatch_latency_sum": "2.0",
+        "no_poller_tasks": "1.0",
         "pending_polls": "3.0",
+        "poll_latency_sum": "60.0",
         "poll_success": "1.0",
         "poll_success_sync": "1.0",
         "poll_timeouts": "1.0",
-        "task_schedule_to_start_latency_sum": "0.25",
+        "syncmatch_latency_sum": "0.25",
+        "task_schedule_to_start_latency_sum": "2.25",
+        "tasks_added": "1.0",
     }
+    assert [line.split()[-1] for line in lines if line.startswith("poll_latency_sum")] == [
+        "0.5",
+        "60.0",
+    ]
+    assert any('operation="AddWorkflowTask"' in line for line in lines)
+    assert any('operation="PollWorkflowTaskQueue"' in line for line in lines)
+    assert loaded_queues(metrics) == 1.0
     assert any(
         'operation="RecordWorkflowTaskStarted",service_name="history",partition="__normal__"'
         in line
@@ -106,6 +121,13 @@ def test_a_queue_has_series_while_it_is_loaded() -> None:
     )
     observer.queue_unloaded(QUEUE)
     assert not [line for line in rendered(metrics) if 'taskqueue="orders"' in line]
+    assert loaded_queues(metrics) == 0.0
+
+
+def loaded_queues(metrics: Metrics) -> float:
+    (line,) = [line for line in rendered(metrics) if line.startswith("loaded_task_queue_count{")]
+    assert 'namespace="default",operation="MatchingEngine",service_name="matching"' in line
+    return float(line.split()[-1])
 
 
 def test_sticky_queues_are_counted_together_with_the_name_of_their_workers_queue() -> None:
@@ -113,7 +135,7 @@ def test_sticky_queues_are_counted_together_with_the_name_of_their_workers_queue
     observer = matching_metrics(metrics)
     one, two = (QUEUE._replace(name=name) for name in ("host-1", "host-2"))
     for queue in (one, two):
-        observer.queue_loaded(queue, "orders").poll_succeeded(sync=True)
+        observer.queue_loaded(queue, "orders").poll_succeeded(sync=True, waited=0.0)
     observer.sample(
         [QueueStatistics(one, 3, 1, NOW - SECOND), QueueStatistics(two, 4, 2, NOW - 9 * SECOND)]
     )
@@ -138,7 +160,7 @@ def test_sticky_queues_are_counted_together_with_the_name_of_their_workers_queue
 
 def test_a_sticky_queue_whose_workers_are_not_known_yet_has_no_name() -> None:
     metrics = Metrics()
-    matching_metrics(metrics).queue_loaded(QUEUE, "").poll_timed_out()
+    matching_metrics(metrics).queue_loaded(QUEUE, "").poll_timed_out(60.0)
     (line,) = [line for line in rendered(metrics) if line.startswith("poll_timeouts{")]
     assert 'partition="__sticky__"' in line
     assert 'taskqueue="__omitted__"' in line

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from structlog.testing import CapturingLogger
 from structlog.typing import FilteringBoundLogger
 
 from perdure.app.supervisor import Restarts, Supervisor
 from unit.app.children import REFUSED, SERVES, STUBBORN, counting, script, starts
-from waiting import until
+from waiting import until, until_sync
 
 AT_ONCE = Restarts(first_seconds=0.001, longest_seconds=0.002)
 PATIENT = 30.0
@@ -87,12 +88,20 @@ async def test_one_that_dies_is_started_again(tmp_path: Path) -> None:
     assert await watched.stopped() == 0
 
 
+async def test_one_that_dies_of_a_signal_without_a_name() -> None:
+    source = "import os, signal; os.kill(os.getpid(), signal.SIGRTMIN + 3)"
+    watched = Watched({"a": source})
+    await until(lambda: bool(watched.logged("process has ended")))
+    assert await watched.stopped() == 0
+    assert watched.logged("process has ended")[0]["signal"] == str(signal.SIGRTMIN + 3)
+
+
 async def test_one_that_is_refused_again_and_again_ends_all(tmp_path: Path) -> None:
     count = tmp_path / "count"
     watched = Watched({"a": SERVES, "b": counting(count, REFUSED)})
     assert await watched.running == 1
     assert starts(count) == 3
-    assert watched.logged("a process is refused again and again: stopping") == [{"process": "b"}]
+    assert watched.logged("a process cannot start: stopping") == [{"process": "b"}]
 
 
 async def test_one_that_was_ready_once_is_never_given_up(tmp_path: Path) -> None:
@@ -177,10 +186,45 @@ async def test_a_stop_while_things_start_leaves_nothing(stop_after: int) -> None
     assert {line["pid"] for line in watched.logged("process has ended")} == started
 
 
+SUPERVISE = f"""
+import asyncio, pathlib, sys
+from perdure.app import supervisor
+from perdure.config.processes import Process
+from perdure.config.static import ServerConfig
+from perdure.telemetry import logging
+logging.configure("info", "json")
+supervisor.PERDURE = {(*script(STUBBORN),)!r}
+config = ServerConfig()
+planned = [Process("a", config), Process("b", config)]
+sys.exit(asyncio.run(supervisor._supervise(pathlib.Path("perdure.yml"), config, planned)))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_kills_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        command = [sys.executable, "-c", SUPERVISE]
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        until_sync(lambda: "Processes: a, b" in log.read_text("utf-8"))
+        children = psutil.Process(process.pid).children()
+        assert len(children) == 2
+        process.send_signal(number)
+        # Two signals of one kind are one until the first has been taken in.
+        until_sync(lambda: '"msg": "stopping"' in log.read_text("utf-8"))
+        assert [child.is_running() for child in children] == [True, True]
+        process.send_signal(number)
+        assert process.wait(PATIENT) == 128 + number
+        assert psutil.wait_procs(children, timeout=PATIENT)[1] == []
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_supervisor_never_imports_grpc() -> None:
     source = "import perdure.app.start, sys; print('grpc' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("False\n", "")
+    assert subprocess.check_output([sys.executable, "-c", source]) == b"False\n"
 
 
 async def test_pauses_grow_and_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,15 @@
 """Rounds become rows, and rows are compared within their scenario."""
 
+import json
+from dataclasses import asdict, replace
+
 import pytest
 
+from bench.measurement import DatabaseUse, Measurement
 from bench.results import tabulate
-from bench.tables import markdown_table, remarks
+from bench.tables import SERVERS, STORES, markdown_table, remarks
 from bench.targets import Target
-from unit.bench.samples import sample
+from unit.bench.samples import PLAIN, sample
 
 
 def test_rounds_are_added_and_latencies_pooled() -> None:
@@ -47,7 +51,7 @@ def test_ratios_stay_within_the_scenario() -> None:
 def test_a_busy_generator_voids_the_throughput() -> None:
     table = tabulate([sample(Target.FLOOR, generator_cpu_s=1.7)])
     assert table.rows[0].is_void
-    assert "void" in markdown_table(table)
+    assert "void" in markdown_table(table, SERVERS)
     assert ["the load generator was the limit" in line for line in remarks(table)] == [True]
 
 
@@ -65,3 +69,30 @@ def test_noise_and_disagreeing_rounds_are_remarked_upon() -> None:
 
 def test_a_quiet_run_has_no_remarks() -> None:
     assert remarks(tabulate([sample(Target.PERDURE)])) == []
+
+
+def test_what_a_database_took_stands_beside_the_server() -> None:
+    first = DatabaseUse(cpu_s=0.2, alone_commits=4.0, loaded_commits=0.5)
+    second = DatabaseUse(cpu_s=0.4, alone_commits=5.0, loaded_commits=0.7)
+    table = tabulate(
+        [
+            sample(Target.PERDURE, server_cpu_s=0.1),
+            sample(Target.POSTGRES, number=1, database=first),
+            sample(Target.POSTGRES, number=2, database=second),
+            sample(Target.SPLIT, server_cpu_s=0.5),
+        ]
+    )
+    sqlite, postgres, split = table.rows
+    assert sqlite.database_cpu_ms is None
+    assert postgres.database_cpu_ms == pytest.approx(3.0)
+    assert postgres.alone_commits == pytest.approx(4.5)
+    assert postgres.loaded_commits == pytest.approx(0.6)
+    assert table.ratios(postgres).cpu_to_sqlite == pytest.approx(2.0)
+    assert table.ratios(split).cpu_to_one_process == pytest.approx(2.5)
+    assert "| 2.00 | 2.00 | 1.00 | 3.00 | 4.50 | 0.60 |" in markdown_table(table, STORES)
+
+
+def test_measurements_survive_json() -> None:
+    use = DatabaseUse(cpu_s=0.2, alone_commits=4.0, loaded_commits=0.5)
+    for measurement in (PLAIN, replace(PLAIN, database=use)):
+        assert Measurement.from_json(json.loads(json.dumps(asdict(measurement)))) == measurement

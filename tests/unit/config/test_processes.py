@@ -147,9 +147,7 @@ def test_ports_of_different_addresses_do_not_clash() -> None:
 
 
 def test_a_lone_sqlite_server_may_listen_everywhere() -> None:
-    assert planned(
-        store={"kind": "sqlite", "path": "x"}, listeners={"internode": {"host": "::"}}
-    )
+    assert planned(store={"kind": "sqlite", "path": "x"}, listeners={"internode": {"host": "::"}})
 
 
 @pytest.mark.parametrize(

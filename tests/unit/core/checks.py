@@ -13,6 +13,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from perdure.core.activity import tasks as activity_tasks
 from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.commit import DispatchKey, DispatchTask, ItemKind
+from perdure.core.external.tasks import message_key
 from perdure.core.protobuf import timestamp_ns
 from perdure.core.workflow.describe import describe
 from perdure.core.workflow.state import Deadline, Run, is_justified
@@ -20,6 +21,7 @@ from perdure.core.workflow.transient import unwritten_events
 from perdure.core.workflow_task import tasks as workflow_tasks
 from perdure.core.workflow_task.state import WorkflowTaskStatus, is_started, is_transient
 from perdure.core.workflow_task.state import status as task_status
+from perdure.proto import stored_pb2 as stored
 from unit.core.driver import Driver, contents
 from unit.core.folding import fold
 
@@ -33,6 +35,10 @@ FROM_OUTSIDE = {
     EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED,
     EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
     EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+    EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
+    EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+    EventType.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
 }
 """Events that may have waited in the buffer: they come after events that are younger than they."""
 
@@ -53,6 +59,8 @@ class Checker:
                 for look in CHECKS:
                     look(driver, driver.run(run_id))
         tasks_are_what_the_state_wants(driver)
+        messages_are_what_the_state_wants(driver)
+        messages_are_taken_in_once(driver)
         at_most_one_run_is_open(driver)
 
 
@@ -74,11 +82,15 @@ def rows_say_what_memory_says(driver: Driver, run: Run) -> None:
     assert contents(loaded) == contents(run)
     assert list(loaded.activities) == list(run.activities)
     assert list(loaded.timers) == list(run.timers)
+    assert list(loaded.external_signals) == list(run.external_signals)
+    assert list(loaded.external_cancels) == list(run.external_cancels)
     assert _still_due(loaded) == _still_due(run)
     assert loaded.next_deadline() == run.next_deadline()
     kinds = Counter(item.kind for item in driver.rows.runs[run.key.run_id].items)
     assert kinds[ItemKind.ACTIVITY] == len(run.activities)
     assert kinds[ItemKind.TIMER] == len(run.timers)
+    assert kinds[ItemKind.EXTERNAL_SIGNAL] == len(run.external_signals)
+    assert kinds[ItemKind.EXTERNAL_CANCEL] == len(run.external_cancels)
     assert kinds[ItemKind.SIGNAL_REQUEST] == len(run.signal_requests)
     assert kinds[ItemKind.BUFFERED_EVENT] == len(run.buffered)
 
@@ -128,6 +140,8 @@ def worker_is_told(driver: Driver, run: Run) -> None:
 def _is_of_a_command(event: HistoryEvent) -> bool:
     attributes = event.WhichOneof("attributes")
     assert attributes is not None
+    if event.event_type in FROM_OUTSIDE:
+        return False
     fields = getattr(event, attributes).DESCRIPTOR.fields_by_name
     return "workflow_task_completed_event_id" in fields
 
@@ -167,6 +181,8 @@ def history_alone_says_the_same(driver: Driver, run: Run) -> None:
     assert told.cancelled_activities & told.activities.keys() == {
         event_id for event_id, info in run.activities.items() if info.cancel_requested
     }
+    assert told.external_signals == set(run.external_signals)
+    assert told.external_cancels == set(run.external_cancels)
     assert told.timers == {timer.started_event_id: key for key, timer in run.timers.items()}
     task = state.workflow_task
     if not state.HasField("workflow_task") or is_transient(task):
@@ -212,6 +228,33 @@ def tasks_are_what_the_state_wants(driver: Driver) -> None:
                 row = activity_tasks.dispatch_task(run, info)
                 wanted[row.key] = row
     assert driver.rows.tasks == wanted
+
+
+def messages_are_what_the_state_wants(driver: Driver) -> None:
+    wanted = {
+        message_key(run, info): run.key
+        for run in map(driver.run, driver.rows.runs)
+        for info in [*run.external_signals.values(), *run.external_cancels.values()]
+    }
+    assert {key: row.run for key, row in driver.rows.messages.items()} == wanted
+    for row in driver.rows.messages.values():
+        message = stored.Message.FromString(row.data)
+        assert message.id == row.key.id
+        assert message.sender == driver.run(row.run.run_id).execution()
+
+
+def messages_are_taken_in_once(driver: Driver) -> None:
+    """What the histories and buffers have from other workflows, there are receipts of."""
+    stories = [
+        fold([*driver.rows.history(run_id), *driver.run(run_id).buffered.values()])
+        for run_id in driver.rows.runs
+    ]
+    taken = sum((story.messages for story in stories), Counter[str]())
+    assert all(count == 1 for count in taken.values())
+    receipts = {key.request_id: row for key, row in driver.rows.receipts.items()}
+    for message_id in taken:
+        receipt = stored.Receipt.FromString(receipts[message_id].data)
+        assert receipt.outcome == stored.Receipt.OUTCOME_TAKEN
 
 
 def at_most_one_run_is_open(driver: Driver) -> None:

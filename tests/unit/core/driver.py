@@ -19,8 +19,10 @@ from perdure.core.activity import outcomes
 from perdure.core.activity import state as activity_state
 from perdure.core.activity import transitions as activity
 from perdure.core.activity.tasks import dispatch_task
-from perdure.core.commit import Commit, DispatchTask, TaskType, TimerRow
-from perdure.core.errors import NotFoundError, ServiceError
+from perdure.core.commit import Commit, DispatchTask, MessageRow, TaskType, TimerRow
+from perdure.core.errors import NamespaceNotFoundError, NotFoundError, ServiceError
+from perdure.core.external.outcomes import settle
+from perdure.core.external.receiving import Outcome, receipt_key, receive
 from perdure.core.protobuf import seconds
 from perdure.core.visibility.query import ValueType
 from perdure.core.workflow import close, completion, signals
@@ -37,6 +39,7 @@ from unit.core.rows import Rows
 T = TypeVar("T")
 
 NAMESPACE_ID = "namespace-id"
+NAMESPACES = {"default": NAMESPACE_ID, "other": "other-namespace-id"}
 WORKFLOW_ID = "wf"
 EPOCH_START = seconds(1_700_000_000)
 QUEUE, STICKY_QUEUE = "queue", "sticky"
@@ -94,6 +97,7 @@ class Driver:
         self.now = EPOCH_START
         self.ids = CountingIds()
         self.settings = settings or WorkflowSettings()
+        self.retention = seconds(86_400)
         self.sticky_pollers = {STICKY_QUEUE}
         self.search_attributes: dict[str, ValueType] = {}
         self.runs: dict[str, Run] = {}
@@ -167,8 +171,9 @@ class Driver:
             epoch=1,
             settings=self.settings,
             namespace="default",
-            retention=seconds(86_400),
+            retention=self.retention,
             search_attributes=self.search_attributes,
+            find_namespace=find_namespace,
             has_poller=self.sticky_pollers.__contains__,
             tail_budget=1 << 20,
         )
@@ -217,6 +222,33 @@ class Driver:
             close.terminate(change, close.Termination(reason="over", identity="client"))
 
         self.update(run_id, act)
+
+    # Other workflows
+
+    def receive(self, message: stored.Message) -> stored.Receipt:
+        """Has the workflow id take a message in, as often as it comes."""
+        known = self.rows.receipts.get(receipt_key(message))
+        if known is not None:
+            return stored.Receipt.FromString(known.data)
+
+        def act(step: Step) -> stored.Receipt:
+            run_id = message.target.run_id
+            known_run = run_id in self.rows.runs if run_id else bool(self.rows.current_run_id)
+            return receive(step, self.run(run_id) if known_run else None, message)
+
+        return self._step(act)
+
+    def answer(self, row: MessageRow, outcome: Outcome.ValueType) -> None:
+        """Tells the sender of a message what it came to."""
+        message = stored.Message.FromString(row.data)
+        receipt = stored.Receipt(outcome=outcome)
+        run = self.run(row.run.run_id)
+        self._step(lambda step: settle(step, run, row, message, receipt))
+
+    @property
+    def outbox(self) -> list[MessageRow]:
+        """The messages that are under way, oldest first."""
+        return [self.rows.messages[key] for key in sorted(self.rows.messages)]
 
     # Workflow workers
 
@@ -382,6 +414,37 @@ class Driver:
         self.update(row.run.run_id, act)
 
 
+def message_to(
+    *,
+    id: str = "message",  # noqa: A002 - as the message calls it
+    run_id: str = "",
+    cancel: bool = False,
+    **fields: Any,
+) -> stored.Message:
+    """Returns a message from another workflow: a signal, or a cancel request."""
+    message = stored.Message(
+        id=id,
+        namespace_id=NAMESPACE_ID,
+        target=execution(run_id),
+        sender_namespace_id=NAMESPACE_ID,
+        sender=WorkflowExecution(workflow_id="sender", run_id="sender-run"),
+        initiated_event_id=5,
+        **fields,
+    )
+    if cancel:
+        message.cancel_request.reason = "enough"
+    else:
+        message.signal.name = "signal"
+    return message
+
+
+def find_namespace(name: str) -> str:
+    """Returns the id of a namespace: there are the workflow's own, and another."""
+    if name not in NAMESPACES:
+        raise NamespaceNotFoundError(name)
+    return NAMESPACES[name]
+
+
 def start_request(kind: type[T], **fields: Any) -> T:
     """Returns a request that starts the workflow, as the frontend passes it on."""
     defaults: dict[str, Any] = {
@@ -436,6 +499,14 @@ def contents(run: Run) -> dict[str, Any]:
         "activity ids": dict(run.activity_ids),
         "timers": {
             key: info.SerializeToString(deterministic=True) for key, info in run.timers.items()
+        },
+        "external signals": {
+            key: info.SerializeToString(deterministic=True)
+            for key, info in run.external_signals.items()
+        },
+        "external cancels": {
+            key: info.SerializeToString(deterministic=True)
+            for key, info in run.external_cancels.items()
         },
         "signal requests": set(run.signal_requests),
         "buffered": [

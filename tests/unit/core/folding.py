@@ -30,6 +30,9 @@ class Story:
     cancelled_activities: set[int] = field(default_factory=set)
     started_activities: dict[int, int] = field(default_factory=dict)
     timers: dict[int, str] = field(default_factory=dict)
+    external_signals: set[int] = field(default_factory=set)
+    external_cancels: set[int] = field(default_factory=set)
+    messages: Counter[str] = field(default_factory=Counter)
     signals: int = 0
     signal_requests: Counter[str] = field(default_factory=Counter)
     workflow_task: tuple[int, int] | None = None
@@ -73,7 +76,11 @@ def _tell(story: Story, event: HistoryEvent) -> None:
         _tell_of_timer(story, event, name.removeprefix("TIMER_"))
     elif name == "WORKFLOW_EXECUTION_SIGNALED":
         story.signals += 1
-        story.signal_requests[event.workflow_execution_signaled_event_attributes.request_id] += 1
+        signaled = event.workflow_execution_signaled_event_attributes
+        other = signaled.HasField("external_workflow_execution")
+        (story.messages if other else story.signal_requests)[signaled.request_id] += 1
+    elif "EXTERNAL_WORKFLOW_EXECUTION" in name:
+        _tell_of_external(story, event, name)
     elif name == "WORKFLOW_EXECUTION_CANCEL_REQUESTED":
         assert not story.cancel_requested
         story.cancel_requested = True
@@ -125,6 +132,14 @@ def _tell_of_activity(story: Story, event: HistoryEvent, what: str) -> None:
     assert what in ENDS_OF_ACTIVITIES
     assert _said(event, "started_event_id") == story.started_activities.get(scheduled, 0)
     del story.activities[scheduled]
+
+
+def _tell_of_external(story: Story, event: HistoryEvent, name: str) -> None:
+    pending = story.external_cancels if "CANCEL" in name else story.external_signals
+    if name.endswith("_INITIATED"):
+        pending.add(event.event_id)
+    else:
+        pending.remove(_said(event, "initiated_event_id"))
 
 
 def _tell_of_timer(story: Story, event: HistoryEvent, what: str) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 from temporalio.api.command.v1 import Command
-from temporalio.api.common.v1 import Payloads
+from temporalio.api.common.v1 import Payloads, WorkflowExecution
 from temporalio.api.failure.v1 import Failure
 
 from conformance.commands import (
     cancel_activity,
+    cancel_external,
     cancel_timer,
     cancel_workflow,
     command,
@@ -19,6 +20,7 @@ from conformance.commands import (
     fail_workflow,
     record_marker,
     schedule_activity,
+    signal_external,
     start_timer,
     upsert_memo,
 )
@@ -134,6 +136,12 @@ def timer_cancels(known: Known) -> st.SearchStrategy[Command]:
     return st.sampled_from([*known.timers, *known.timers, *known.timers, "t"]).map(cancel_timer)
 
 
+def externals() -> st.SearchStrategy[Command]:
+    """Draws a signal or cancel request to another workflow, which seldom is named badly."""
+    targets = st.builds(WorkflowExecution, workflow_id=st.sampled_from(["x", "x", "y", ""]))
+    return st.one_of(st.builds(signal_external, targets), st.builds(cancel_external, targets))
+
+
 def commands(known: Known) -> st.SearchStrategy[Command]:
     """Draws a command that leaves the run open."""
     choices = [
@@ -145,6 +153,7 @@ def commands(known: Known) -> st.SearchStrategy[Command]:
             st.sampled_from([0, 1, 3, 10, 60]),
         ),
         st.builds(record_marker, st.sampled_from(["marker", "marker", "marker", ""])),
+        externals(),
         st.builds(upsert_memo, note=st.sampled_from(["new", ""])),
     ]
     if known.activities:

@@ -10,8 +10,16 @@ from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from perdure.core.commit import Commit, DispatchKey, DispatchTask, TaskType, TimerRow
+from perdure.core.commit import (
+    Commit,
+    DispatchKey,
+    DispatchTask,
+    MessageRow,
+    TaskType,
+    TimerRow,
+)
 from perdure.core.protobuf import NANOSECONDS_PER_SECOND, duration_ns, timestamp_ns
+from perdure.proto import stored_pb2 as stored
 from unit.core.driver import EPOCH_START, Driver
 from unit.core.folding import attributes_of
 
@@ -71,6 +79,7 @@ class Changes:
             yield f"  - {_timer(row)}"
         for row in commit.timers_added:
             yield f"  + {_timer(row)}"
+        yield from _messages(commit)
 
     def _newly_buffered(self) -> Iterator[str]:
         now = {
@@ -89,6 +98,21 @@ def _task(task: DispatchTask) -> str:
     expiry = f" expires @{_offset(task.expiry)}" if task.expiry else ""
     attempt = f" attempt {task.attempt}" if task.attempt > 1 else ""
     return f"{kind} task {task.scheduled_event_id}{attempt} on {task.key.queue.name}{expiry}"
+
+
+def _messages(commit: Commit) -> Iterator[str]:
+    for key in commit.messages_deleted:
+        yield f"  - message {key.id}"
+    for message in commit.messages_added:
+        yield f"  + {_message(message)}"
+    for receipt in commit.receipts_added:
+        yield f"  + receipt of {receipt.key.request_id} until @{_offset(receipt.expiry)}"
+
+
+def _message(row: MessageRow) -> str:
+    message = stored.Message.FromString(row.data)
+    kind = message.WhichOneof("payload")
+    return f"message {row.key.id}: {kind} to {message.target.workflow_id}, from {row.run.run_id}"
 
 
 def _timer(row: TimerRow) -> str:

@@ -14,6 +14,10 @@ from perdure.core.commit import (
     DispatchTask,
     HistoryBatch,
     ItemKey,
+    MessageKey,
+    MessageRow,
+    ReceiptKey,
+    ReceiptRow,
     RunKey,
     RunWrite,
     TimerRow,
@@ -44,6 +48,8 @@ class Rows:
         self.runs: dict[str, RunRows] = {}
         self.tasks: dict[DispatchKey, DispatchTask] = {}
         self.timers: set[TimerRow] = set()
+        self.messages: dict[MessageKey, MessageRow] = {}
+        self.receipts: dict[ReceiptKey, ReceiptRow] = {}
         self.visibility: dict[str, VisibilityRow] = {}
 
     def apply(self, commit: Commit) -> None:
@@ -66,8 +72,20 @@ class Rows:
         for row in commit.timers_added:
             assert row not in self.timers, f"added twice: {row}"
             self.timers.add(row)
+        self._apply_messages(commit)
         for visible in commit.visibility:
             self.visibility[visible.run_id] = visible
+
+    def _apply_messages(self, commit: Commit) -> None:
+        for key in commit.messages_deleted:
+            assert key in self.messages, f"no such message: {key}"
+            del self.messages[key]
+        for message in commit.messages_added:
+            assert message.key not in self.messages, f"added twice: {message.key}"
+            self.messages[message.key] = message
+        for receipt in commit.receipts_added:
+            assert receipt.key not in self.receipts, f"added twice: {receipt.key}"
+            self.receipts[receipt.key] = receipt
 
     def _write(self, write: RunWrite) -> None:
         if write.start is not None:

@@ -21,13 +21,16 @@ from perdure.core.errors import InvalidArgumentError, NotFoundError, ServiceErro
 from perdure.core.protobuf import seconds
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow_task.state import is_started
+from perdure.proto import stored_pb2 as stored
 from unit.core import recipes
 from unit.core.checks import Checker
-from unit.core.driver import STICKY_QUEUE, Driver, Taken
+from unit.core.driver import STICKY_QUEUE, Driver, Taken, message_to
 
 SETTINGS = WorkflowSettings(
     max_buffered_events=4,
     max_pending_activities=3,
+    max_pending_signals=3,
+    max_pending_cancels=3,
     max_signals=12,
     critical_workflow_task_attempt=3,
     workflow_task_heartbeat_timeout=seconds(25),
@@ -51,6 +54,7 @@ class CoreMachine(RuleBasedStateMachine):
         self.checker = Checker(self.driver)
         self.workflow_tasks: list[Taken] = []
         self.activities: list[Taken] = []
+        self.answers: dict[str, stored.Receipt] = {}
 
     def hold(self, *taken: Taken) -> None:
         for one in taken:
@@ -113,6 +117,25 @@ class CoreMachine(RuleBasedStateMachine):
         elif sure:
             self.driver.terminate()
             assert not self.driver.run().is_running
+
+    # Other workflows
+
+    @precondition(lambda self: self.driver.rows.messages)
+    @rule(data=st.data(), taken=st.booleans())
+    def answer_message(self, data: st.DataObject, taken: bool) -> None:
+        row = data.draw(st.sampled_from(self.driver.outbox))
+        outcome = stored.Receipt.OUTCOME_TAKEN if taken else stored.Receipt.OUTCOME_NOT_FOUND
+        self.driver.answer(row, outcome)
+        assert row.key not in self.driver.rows.messages
+
+    @rule(number=st.integers(1, 8), cancel=st.booleans(), child=recipes.seldom())
+    def take_message_in(self, number: int, cancel: bool, child: bool) -> None:
+        kind = "cancel" if cancel else "signal"
+        message = message_to(id=f"{kind}-{number}", cancel=cancel, child_workflow_only=child)
+        before = self.answers.get(message.id)
+        receipt = self.driver.receive(message)
+        assert before in (None, receipt)
+        self.answers[message.id] = receipt
 
     # Workflow workers
 

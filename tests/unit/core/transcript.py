@@ -1,10 +1,11 @@
 """Transcripts: what is done to a workflow, and what the engine makes of it, as text to be read.
 
 A transcript is a file of blocks. A block's first lines are what is done, one call a line; under
-`----` stands what came of it: events with their ids and times, `+` and `-` for rows of tasks and
-timers that come and go, `buffered` for events that wait, and what a caller was answered. Rules that
-hold here: nothing in a transcript depends on a clock or on chance; a line `# as recorded:
-SCENARIO/STEP` says that the events of the last run are those that the real server wrote there.
+`----` stands what came of it: events with their ids and times, `+` and `-` for rows of tasks,
+timers and messages that come and go, `buffered` for events that wait, and what a caller was
+answered. Rules that hold here: nothing in a transcript depends on a clock or on chance; a line
+`# as recorded: SCENARIO/STEP` says that the events of the last run are those that the real server
+wrote there.
 
 After a change that is meant: `pytest tests/unit/core --rewrite`, then read the diff.
 """
@@ -16,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from temporalio.api.command.v1 import Command
+from temporalio.api.common.v1 import WorkflowExecution
 
 from conformance.commands import (
     cancel_activity,
+    cancel_external,
     cancel_timer,
     cancel_workflow,
     complete_workflow,
@@ -26,14 +29,16 @@ from conformance.commands import (
     fail_workflow,
     record_marker,
     schedule_activity,
+    signal_external,
     start_timer,
 )
 from conformance.driver import application_failure, payloads
 from perdure.core.commit import TaskType
 from perdure.core.errors import ServiceError
 from perdure.core.protobuf import seconds
+from perdure.proto import stored_pb2 as stored
 from unit.core.checks import Checker
-from unit.core.driver import QUEUE, STICKY_QUEUE, Driver, Taken
+from unit.core.driver import QUEUE, STICKY_QUEUE, Driver, Taken, message_to
 from unit.core.rendering import Changes
 
 FOLDER = Path(__file__).with_name("transcripts")
@@ -149,6 +154,14 @@ class Player:
     def _do_restart(self) -> None:
         self.driver.forget()
 
+    def _do_answer(self, outcome: str) -> None:
+        value = stored.Receipt.Outcome.Value(f"OUTCOME_{outcome}")
+        self.driver.answer(self.driver.outbox[0], value)
+
+    def _do_receive(self, **fields: Any) -> str:
+        receipt = self.driver.receive(message_to(**fields))
+        return stored.Receipt.Outcome.Name(receipt.outcome).removeprefix("OUTCOME_")
+
     def _do_sticky_worker(self, polls: bool) -> None:
         self.driver.sticky_pollers = {STICKY_QUEUE} if polls else set()
 
@@ -219,7 +232,7 @@ def _joined(lines: list[str]) -> Iterator[list[str]]:
     yield call
 
 
-def _command(line: str) -> Command:  # noqa: PLR0911 - a case for each command
+def _command(line: str) -> Command:  # noqa: C901, PLR0911 - a case for each command
     name, *arguments = shlex.split(line)
     fields = _fields(arguments)
     match name:
@@ -231,6 +244,10 @@ def _command(line: str) -> Command:  # noqa: PLR0911 - a case for each command
             return start_timer(fields["id"], fields["after"])
         case "cancel_timer":
             return cancel_timer(fields["id"])
+        case "signal_external":
+            return signal_external(WorkflowExecution(workflow_id=fields["to"]))
+        case "cancel_external":
+            return cancel_external(WorkflowExecution(workflow_id=fields["to"]))
         case "marker":
             return record_marker(fields["name"])
         case "complete":

@@ -9,6 +9,7 @@ from temporalio.api.taskqueue.v1.message_pb2 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import Code, NotFoundError
+from perdure.frontend.settings import FrontendSettings
 from unit.frontend.world import serving_frontend
 
 RUN = common.WorkflowExecution(workflow_id="w", run_id="01a20bb2-3a33-7a6c-80df-778edbcdb527")
@@ -78,15 +79,21 @@ async def test_errors_of_history_reach_the_client() -> None:
     assert answer.status is not None
 
 
-async def test_a_task_queue_has_one_partition() -> None:
+@pytest.mark.parametrize(
+    ("count", "keys"), [(1, ["queue"]), (3, ["queue", "/_sys/queue/1", "/_sys/queue/2"])]
+)
+async def test_a_task_queue_has_as_many_partitions_as_tasks_spread_over(
+    count: int, keys: list[str]
+) -> None:
     request = wf.ListTaskQueuePartitionsRequest(
         namespace="default", task_queue=TaskQueue(name="queue")
     )
-    async with serving_frontend() as (_, client):
+    settings = FrontendSettings(task_queue_partitions=count)
+    async with serving_frontend(settings=settings) as (_, client):
         response = await client.call("ListTaskQueuePartitions", request)
     for partitions in (
         response.activity_task_queue_partitions,
         response.workflow_task_queue_partitions,
     ):
-        ((key, host),) = [(found.key, found.owner_host_name) for found in partitions]
-        assert (key, host) == ("queue", "here:7233")
+        assert [found.key for found in partitions] == keys
+        assert {found.owner_host_name for found in partitions} == {"here:7233"}

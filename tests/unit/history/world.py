@@ -6,17 +6,25 @@ The store can be made slow, absent or silent, at the moment that a test wants it
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.taskqueue.v1.message_pb2 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
-from perdure.core.commit import Commit, HistoryBatch, RunKey, TimerRow
+from perdure.core.commit import (
+    Commit,
+    HistoryBatch,
+    MessageKey,
+    MessageRow,
+    ReceiptKey,
+    RunKey,
+    TimerRow,
+)
 from perdure.history.engine import HistoryEngine
-from perdure.history.ports import HistorySettings, SilentObserver
-from perdure.history.shards import SoleOwner
+from perdure.history.ports import HistorySettings, MessageObserver, SilentObserver
+from perdure.history.shards import ShardAuthority, ShardSet, SoleOwner
 from perdure.matching.engine import MatchingEngine
 from perdure.matching.settings import MatchingSettings
 from perdure.persistence.memory.store import MemoryStore
@@ -90,12 +98,14 @@ class UnreliableStore(MemoryStore):
 
     Attributes:
         timer_reads: The row after which each read of timers began.
+        after_reading_receipt: Called when a receipt has been read, before the reader has it.
     """
 
     def __init__(self, *, ids: SeededIds, faults: Faults) -> None:
         super().__init__(ids=ids, faults=faults)
         self._reads = faults
         self.timer_reads: list[TimerRow | None] = []
+        self.after_reading_receipt: Callable[[], Awaitable[None]] | None = None
 
     async def load_current(self, namespace_id: str, workflow_id: str) -> StoredRun | None:
         """Returns the workflow id's current run."""
@@ -122,10 +132,67 @@ class UnreliableStore(MemoryStore):
         self.timer_reads.append(after)
         return await super().read_timers(first_slot, last_slot, due_before, after, limit)
 
+    async def read_messages(
+        self, first_slot: int, last_slot: int, due_before: int, after: MessageKey | None, limit: int
+    ) -> list[MessageRow]:
+        """Returns messages."""
+        await self._reads.read("read_messages")
+        return await super().read_messages(first_slot, last_slot, due_before, after, limit)
+
+    async def load_receipt(self, key: ReceiptKey) -> bytes | None:
+        """Returns the data of a receipt."""
+        await self._reads.read("load_receipt")
+        found = await super().load_receipt(key)
+        if self.after_reading_receipt is not None:
+            await self.after_reading_receipt()
+        return found
+
+    async def delete_expired_receipts(
+        self, first_slot: int, last_slot: int, expired_before: int, limit: int
+    ) -> int:
+        """Deletes receipts."""
+        await self._reads.read("delete_expired_receipts")
+        return await super().delete_expired_receipts(first_slot, last_slot, expired_before, limit)
+
     async def acquire_shard(self, first_slot: int, last_slot: int, owner: str) -> Shard:
         """Takes over a range of slots."""
         await self._reads.read("acquire_shard")
         return await super().acquire_shard(first_slot, last_slot, owner)
+
+
+class Owner(ShardAuthority, Protocol):
+    """A `ShardAuthority` that has a set adopt what it owns."""
+
+    async def begin(self, shards: ShardSet) -> None:
+        """Takes over what is owned."""
+        ...
+
+
+class PartOwner:
+    """An `Owner` of some of a store's shards, named by their first slots."""
+
+    def __init__(self, *, store: MemoryStore, node_id: str, first_slots: Sequence[int]) -> None:
+        self._store = store
+        self._node_id = node_id
+        self._first_slots = first_slots
+
+    def lease_valid(self) -> bool:
+        """Returns that nobody else has taken over."""
+        return True
+
+    async def begin(self, shards: ShardSet) -> None:
+        """Takes over what is owned."""
+        known = (await self._store.read_cluster()).shards
+        own = [shard for shard in known if shard.first_slot in self._first_slots]
+        shards.adopt(await self.take(own))
+
+    async def take(self, shards: Sequence[Shard]) -> Sequence[Shard]:
+        """Raises the epochs of shards."""
+        return await self._store.take_shards(shards, self._node_id)
+
+    async def release(self, shard: Shard) -> None:
+        """Makes a shard nobody's."""
+        await self._store.release_shard(shard)
 
 
 class World:
@@ -148,9 +215,16 @@ class World:
     def _on_error(self, name: str, error: BaseException) -> None:
         self.errors.append((name, error))
 
-    async def serve(self, settings: HistorySettings | None = None) -> "Server":
-        """Starts the engines over the store."""
-        server = Server(self, settings or HistorySettings())
+    async def serve(
+        self,
+        settings: HistorySettings | None = None,
+        *,
+        owner: "Owner | None" = None,
+        observer: MessageObserver | None = None,
+    ) -> "Server":
+        """Starts the engines over the store, which own every slot unless an owner is given."""
+        owner = owner or SoleOwner(store=self.store, node_id="node")
+        server = Server(self, settings or HistorySettings(), owner, observer)
         self.servers.append(server)
         await server.owner.begin(server.history.shards)
         return server
@@ -166,9 +240,15 @@ class World:
 class Server:
     """The history and matching engines, and the calls of clients and workers."""
 
-    def __init__(self, world: World, settings: HistorySettings) -> None:
+    def __init__(
+        self,
+        world: World,
+        settings: HistorySettings,
+        owner: Owner,
+        observer: MessageObserver | None,
+    ) -> None:
         self.world = world
-        self.owner = SoleOwner(store=world.store, node_id="node")
+        self.owner = owner
         self.matching = MatchingEngine(
             store=world.store,
             clock=world.clock,
@@ -188,6 +268,7 @@ class Server:
             observer=SilentObserver(),
             authority=self.owner,
             incarnation="incarnation",
+            message_observer=observer,
         )
         self.matching.attach_history(self.history)
 

@@ -146,7 +146,7 @@ def test_a_bug_in_the_store_is_reported_and_does_not_stop_reading() -> None:
         world.rows.failing = crash
         poll = world.poll()
         await asyncio.sleep(0.5)
-        assert [name for name, _ in world.errors] == ["read queue"]
+        assert [name for name, _ in world.errors] == ["read queue", "look at partitions of queue"]
         world.errors.clear()
         world.rows.failing = lambda: False
         world.rows.write(task_of(1))

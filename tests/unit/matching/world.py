@@ -74,6 +74,13 @@ class Rows:
             raise StoreUnavailable("the store is down")
         return snapshot[:limit]
 
+    async def next_partition(self, queue: TaskQueueKey) -> int | None:
+        numbers = {key.queue.partition for key in self.tasks if key.queue[:3] == queue[:3]}
+        await asyncio.sleep(self.latency())
+        if self.failing():
+            raise StoreUnavailable("the store is down")
+        return min((number for number in numbers if number > queue.partition), default=None)
+
 
 class History:
     """Decides what has started, by the rows; `started` counts, by workflow id."""

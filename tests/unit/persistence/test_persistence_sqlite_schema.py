@@ -70,6 +70,7 @@ async def test_a_migrated_file_has_the_schema_of_a_new_one(old_file: Path, tmp_p
 @pytest.mark.parametrize(
     ("statement", "parameters", "index"),
     [
+        ("next_partition", 4, "tasks USING PRIMARY KEY"),
         ("read_tasks", 4, "tasks USING INDEX tasks_by_slot"),
         ("read_messages", 7, "messages USING INDEX sqlite_autoindex_messages_1"),
         ("load_receipt", 3, "receipts USING PRIMARY KEY"),

@@ -19,8 +19,9 @@ from perdure.core.commit import DispatchKey, DispatchTask, RunKey, TaskQueueKey,
 from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import (
     Encoded,
+    ForwardOutcome,
     HistoryClient,
-    MatchingClient,
+    MatchingNode,
     Namespace,
     Poller,
     QueryOutcome,
@@ -98,7 +99,7 @@ def history_stand_in() -> Any:
 
 def matching_stand_in() -> Any:
     """Returns a matching role."""
-    return StandIn(MatchingClient)
+    return StandIn(MatchingNode)
 
 
 class Forever:
@@ -137,7 +138,7 @@ class Server:
         """Opens the port."""
         self._server = RpcServer(
             handlers=internode_handlers(
-                cast(HistoryClient, self.history), cast(MatchingClient, self.matching)
+                cast(HistoryClient, self.history), cast(MatchingNode, self.matching)
             ),
             services=INTERNODE_SERVICES,
             always_detailed=True,
@@ -244,6 +245,7 @@ def sample(kind: Any, name: str = "") -> Any:
     plain: dict[Any, Any] = {
         type(None): None,
         Encoded: Encoded(b"encoded"),
+        ForwardOutcome: ForwardOutcome.STALE,
         Namespace: NAMESPACE,
         DispatchTask: task_of(sticky=True),
         TaskQueueKey: ACTIVITIES._replace(partition=3),

@@ -10,6 +10,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import NotFoundError, UnavailableError
 from perdure.core.slots import slot_of
+from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import HistoryClient, NotOwnerError
 from perdure.rpc.internode.errors import PeerUnreachableError
 from perdure.rpc.internode.peers import Peers
@@ -65,6 +66,9 @@ async def test_every_request_goes_by_its_workflow(name: str) -> None:
     expected = task_of().slot
     if arguments[0] == NAMESPACE:
         expected = slot_of(NAMESPACE.id, WORKFLOW_ID)
+    elif isinstance(arguments[0], stored.Message):
+        message = arguments[0]
+        expected = slot_of(message.namespace_id, message.target.workflow_id)
     asked: list[int] = []
     async with cluster() as world:
 

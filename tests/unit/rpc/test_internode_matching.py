@@ -12,7 +12,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.commit import DispatchTask, TaskQueueKey
 from perdure.core.errors import UnavailableError
 from perdure.proto import stored_pb2 as stored
-from perdure.rpc.clients import Encoded, NotOwnerError, QueryTask
+from perdure.rpc.clients import Encoded, ForwardOutcome, NotOwnerError, QueryTask
 from perdure.rpc.internode.matching import RoutedMatching
 from perdure.rpc.internode.owned import OwnedMatching
 from perdure.rpc.internode.peers import Peers
@@ -47,7 +47,9 @@ QUERY = QueryTask("query", NAMESPACE.id, task_of().run, b"head")
 class Cluster:
     """This node's view, its own matching, and the cluster's."""
 
-    def __init__(self, peers: Peers, view: View, settings: InternodeSettings) -> None:
+    def __init__(
+        self, peers: Peers, view: View, settings: InternodeSettings, partitions: int
+    ) -> None:
         self.view = view
         self.own = matching_stand_in()
         self.moved: asyncio.Queue[DispatchTask] = asyncio.Queue()
@@ -62,11 +64,12 @@ class Cluster:
             tasks=self.tasks,
             ids=ids(),
             settings=settings,
+            partitions=partitions,
         )
 
     @property
     def dropped(self) -> int:
-        return self.client._hints.dropped
+        return self.client.hints.dropped
 
     async def move(self, task: DispatchTask) -> None:
         self.moved.put_nowait(task)
@@ -80,9 +83,11 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(*nodes: Node, settings: InternodeSettings = QUICK) -> AsyncIterator[Cluster]:
+async def cluster(
+    *nodes: Node, settings: InternodeSettings = QUICK, partitions: int = 1
+) -> AsyncIterator[Cluster]:
     async with connected(settings) as peers:
-        world = Cluster(peers, View(OWN, *nodes), settings)
+        world = Cluster(peers, View(OWN, *nodes), settings, partitions)
         try:
             yield world
         finally:
@@ -102,8 +107,9 @@ async def test_polls_and_queries_go_to_the_owner_of_their_queue() -> None:
         outcome = await client.query(WORKFLOWS, QUERY, 5.0)
         assert outcome == await server.matching.query(WORKFLOWS, QUERY, 5.0)
         assert [name for name, _ in world.own.calls] == ["poll_activity_task_queue"]
-        [(_, _, left)] = server.matching.called("poll_workflow_task_queue")
+        [(_, _, left, partition)] = server.matching.called("poll_workflow_task_queue")
         assert 59 < left <= 60
+        assert partition == 0
 
 
 async def test_a_querys_answer_goes_where_the_token_says() -> None:
@@ -148,7 +154,7 @@ async def test_types_of_a_queue_are_described_by_their_owners() -> None:
             1: 10,
             2: 20,
         }
-        [(_, asked)] = server.matching.called("describe_task_queue")
+        [(_, asked, _)] = server.matching.called("describe_task_queue")
         assert list(asked.task_queue_types) == [1]
         legacy = wf.DescribeTaskQueueRequest(task_queue_type=enums.TASK_QUEUE_TYPE_ACTIVITY)
         legacy.task_queue.name = "queue"
@@ -166,6 +172,43 @@ async def test_a_worker_that_leaves_is_told_to_every_owner_once() -> None:
         await world.client.abandon_queue(NAMESPACE.id, "queue")
         assert server.matching.called("abandon_queue") == [(NAMESPACE.id, "queue")]
         assert not world.own.called("abandon_queue")
+
+
+async def test_each_partition_has_an_owner_of_its_own() -> None:
+    third = WORKFLOWS._replace(partition=3)
+    task = task_of(1, third)
+    async with serving_node() as server, cluster(server.node) as world:
+        world.view.matching = {WORKFLOWS: OWN, third: server.node}
+        client = world.client
+        await client.poll_workflow_task_queue(NAMESPACE, POLL, 60.0, 3)
+        [(*_, partition)] = server.matching.called("poll_workflow_task_queue")
+        assert partition == 3
+        request = wf.DescribeTaskQueueRequest(task_queue=POLL.task_queue)
+        await client.describe_task_queue(NAMESPACE, request, 3)
+        assert server.matching.called("describe_task_queue") == [(NAMESPACE, request, 3)]
+        client.add_tasks([task])
+        await world.sent()
+        assert server.matching.called("add_tasks") == [([task],)]
+        assert not world.own.calls
+        # What a partition forwards goes to the root's owner.
+        world.own.answers["forward_task"] = ForwardOutcome.STARTED
+        assert await client.forward_task(task, True, 5.0) is ForwardOutcome.STARTED
+        [(forwarded, limited, left)] = world.own.called("forward_task")
+        assert (forwarded, limited) == (task, True)
+        assert 4 < left <= 5
+
+
+async def test_a_worker_that_leaves_is_told_to_the_owners_of_all_partitions() -> None:
+    async with serving_node() as server, cluster(server.node, partitions=4) as world:
+        owners = {0: OWN, 1: OWN, 2: server.node, 3: OWN}
+        world.view.matching = {
+            queue._replace(partition=number): owner
+            for queue in (WORKFLOWS, ACTIVITIES)
+            for number, owner in owners.items()
+        }
+        server.matching.answers["cancel_polls"] = 3
+        world.own.answers["cancel_polls"] = 4
+        assert await world.client.cancel_polls(NAMESPACE.id, "queue", "worker") == 7
 
 
 async def test_pollers_of_this_process_may_be_reserved() -> None:
@@ -299,6 +342,7 @@ async def test_a_node_refuses_what_it_does_not_own() -> None:
     for call in (
         guard.poll_workflow_task_queue(NAMESPACE, POLL, 1.0),
         guard.query(WORKFLOWS, QUERY, 1.0),
+        guard.forward_task(task_of(3, WORKFLOWS._replace(partition=2)), False, 1.0),
     ):
         with pytest.raises(NotOwnerError) as caught:
             await call

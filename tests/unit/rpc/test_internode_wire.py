@@ -18,7 +18,7 @@ from perdure.persistence.ports import StoreUnavailable
 from perdure.rpc.clients import (
     Encoded,
     HistoryClient,
-    MatchingClient,
+    MatchingNode,
     Namespace,
     NotOwnerError,
     Poller,
@@ -63,7 +63,7 @@ def crossing(protocol: type) -> list[str]:
 
 CROSSING = [
     *[(HistoryClient, name) for name in crossing(HistoryClient)],
-    *[(MatchingClient, name) for name in crossing(MatchingClient)],
+    *[(MatchingNode, name) for name in crossing(MatchingNode)],
 ]
 
 
@@ -86,7 +86,7 @@ async def test_every_method_crosses_and_comes_back(protocol: type, name: str) ->
 def test_every_rpc_is_a_method_and_every_method_an_rpc() -> None:
     for methods, protocol, service in (
         (HISTORY_METHODS, HistoryClient, INTERNODE_SERVICES[0]),
-        (MATCHING_METHODS, MatchingClient, INTERNODE_SERVICES[1]),
+        (MATCHING_METHODS, MatchingNode, INTERNODE_SERVICES[1]),
     ):
         assert {method.name for method in methods} == set(crossing(protocol))
         assert {method.rpc for method in methods} == set(service.methods_by_name)

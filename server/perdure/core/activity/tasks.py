@@ -9,7 +9,9 @@ from perdure.proto import stored_pb2 as stored
 def dispatch_key(run: Run, activity: stored.ActivityInfo) -> DispatchKey:
     """Names the activity's row."""
     return DispatchKey(
-        queue=TaskQueueKey(run.key.namespace_id, activity.task_queue, TaskType.ACTIVITY),
+        queue=TaskQueueKey(
+            run.key.namespace_id, activity.task_queue, TaskType.ACTIVITY, activity.partition
+        ),
         pinned_version="",
         priority=activity.priority.priority_key or DEFAULT_PRIORITY,
         fairness_key=activity.priority.fairness_key,

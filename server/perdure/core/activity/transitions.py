@@ -23,6 +23,7 @@ from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.activity.tasks import dispatch_key, dispatch_task
 from perdure.core.activity.validator import derive_timeouts
 from perdure.core.commit import DispatchTask
+from perdure.core.matching.partitions import partition_of
 from perdure.core.protobuf import set_duration, set_timestamp
 from perdure.core.transition import transition
 from perdure.core.workflow.step import RunStep
@@ -93,6 +94,7 @@ def schedule(
 def dispatch(step: RunStep, activity: stored.ActivityInfo) -> DispatchTask:
     """Offers the present attempt to workers."""
     activity.task_id = step.context.ids.task_id()
+    activity.partition = partition_of(activity.task_id, step.context.settings.write_partitions)
     task = dispatch_task(step.run, activity)
     step.add_task(task)
     step.put_activity(activity)

@@ -97,6 +97,11 @@ class Backlog:
         return len(self._order)
 
     @property
+    def first(self) -> Position | None:
+        """Where the best task in memory stands."""
+        return self._order[0] if self._order else None
+
+    @property
     def in_flight(self) -> int:
         """How many tasks are with a poller, undecided."""
         return len(self._in_flight)

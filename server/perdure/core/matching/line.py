@@ -56,6 +56,15 @@ class WaitingLine(Generic[T]):
         self._count += 1
         heapq.heappush(self._heap, (waiter.place, waiter))
 
+    def first(self) -> T | None:
+        """Returns the one who has waited longest, who stays in the line."""
+        while self._heap:
+            waiter = self._heap[0][1]
+            if waiter.in_line:
+                return waiter
+            heapq.heappop(self._heap)
+        return None
+
     def take(self) -> T | None:
         """Takes the one who has waited longest out of the line."""
         while self._heap:

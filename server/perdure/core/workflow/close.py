@@ -2,8 +2,9 @@
 
     RUNNING ── complete | fail | cancel | continue_as_new | terminate | time_out ─► closed
 
-Closing deletes the run's tasks and timers in the same commit. A failure or a run timeout of a run
-with a retry policy, and continue-as-new, create the next run in that commit too.
+Closing deletes the run's tasks, timers and undelivered messages in the same commit. A failure or a
+run timeout of a run with a retry policy, and continue-as-new, create the next run in that commit
+too.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from temporalio.api.failure.v1 import message_pb2 as failures
 
 from perdure.core.activity.tasks import dispatch_key as activity_key
 from perdure.core.commit import ItemKey, ItemKind
+from perdure.core.external.transitions import forget_all
 from perdure.core.protobuf import capped_ns, set_duration
 from perdure.core.transition import transition
 from perdure.core.workflow.status import RunStatus, status_of
@@ -39,6 +41,7 @@ def _close(step: RunStep, status: enums.WorkflowExecutionStatus.ValueType, event
     for timer_id in list(run.timers):
         del run.timers[timer_id]
         step.delete_item(ItemKey(ItemKind.TIMER, timer_id))
+    forget_all(step)
     run.deadlines.clear()
     step.visibility_changed = True
 

@@ -18,6 +18,9 @@ class WorkflowSettings:
         blob_size_limit: Largest payload collection of a command, in bytes.
         memo_size_limit: Largest memo, in bytes.
         max_pending_activities: Pending activities of one run.
+        max_pending_signals: Signals of one run to other workflows whose outcome is open.
+        max_pending_cancels: Cancel requests of one run to others whose outcome is open.
+        cross_namespace_commands: Whether a run may signal and cancel in other namespaces.
         max_signals: Signals that one run may receive.
         max_buffered_events: Events that wait for a started workflow task.
         max_buffered_bytes: Their total size.
@@ -31,6 +34,7 @@ class WorkflowSettings:
         suggest_continue_as_new_bytes: History size from which a new run is suggested.
         min_run_interval: Least time between the starts of two runs of one chain.
         search_attributes: How many a run may have, and how large.
+        write_partitions: Over how many partitions of a queue that is not sticky tasks spread.
         activity_failure_limit: Size to which a pending activity's last failure is cut, in bytes.
     """
 
@@ -38,6 +42,9 @@ class WorkflowSettings:
     blob_size_limit: int = 2 * MEBIBYTE
     memo_size_limit: int = 2 * MEBIBYTE
     max_pending_activities: int = 2000
+    max_pending_signals: int = 2000
+    max_pending_cancels: int = 2000
+    cross_namespace_commands: bool = False
     max_signals: int = 10_000
     max_buffered_events: int = 100
     max_buffered_bytes: int = 2 * MEBIBYTE
@@ -51,4 +58,5 @@ class WorkflowSettings:
     suggest_continue_as_new_bytes: int = 4 * MEBIBYTE
     min_run_interval: int = seconds(1)
     search_attributes: SearchAttributeLimits = field(default_factory=SearchAttributeLimits)
+    write_partitions: int = 1
     activity_failure_limit: int = 4 * KIBIBYTE

@@ -1,5 +1,7 @@
 """Signals and cancel requests: events that clients send to an open run."""
 
+from collections.abc import Iterable
+
 from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import event_type_pb2 as events
 from temporalio.api.enums.v1 import failed_cause_pb2 as causes
@@ -34,7 +36,7 @@ def signal(change: RunStep, request: wf.SignalWorkflowExecutionRequest) -> None:
     if request.request_id and request.request_id in change.run.signal_requests:
         return
     _check_signal_limit(change)
-    _record_signal(
+    record_signal(
         change,
         history.WorkflowExecutionSignaledEventAttributes(
             signal_name=request.signal_name,
@@ -44,21 +46,28 @@ def signal(change: RunStep, request: wf.SignalWorkflowExecutionRequest) -> None:
             header=request.header if request.HasField("header") else None,
         ),
         request.request_id,
-        list(request.links),
+        request.links,
     )
 
 
 def _check_signal_limit(change: RunStep) -> None:
-    if change.state.signal_count >= change.context.settings.max_signals:
+    if is_at_limit(change):
         raise InvalidArgumentError("exceeded workflow execution limit for signal events")
 
 
-def _record_signal(
+def is_at_limit(change: RunStep) -> bool:
+    """Tells whether a run has had as many signals as one may."""
+    return change.state.signal_count >= change.context.settings.max_signals
+
+
+def record_signal(
     change: RunStep,
     attributes: history.WorkflowExecutionSignaledEventAttributes,
-    request_id: str,
-    links: list[common.Link],
+    request_id: str = "",
+    links: Iterable[common.Link] = (),
 ) -> None:
+    """Records a signal to an open run; a request id is remembered by the run."""
+
     def fill(event: history.HistoryEvent) -> None:
         event.workflow_execution_signaled_event_attributes.CopyFrom(attributes)
         event.links.extend(links)
@@ -92,13 +101,23 @@ def request_cancel(change: RunStep, request: wf.RequestCancelWorkflowExecutionRe
     """Records a cancel request; a second one, or one of a closed run, changes nothing."""
     if change.state.cancel_requested or not change.run.is_running:
         return
+    attributes = history.WorkflowExecutionCancelRequestedEventAttributes(
+        cause=request.reason, identity=request.identity
+    )
+    record_cancel_request(change, attributes, request.links)
+
+
+def record_cancel_request(
+    change: RunStep,
+    attributes: history.WorkflowExecutionCancelRequestedEventAttributes,
+    links: Iterable[common.Link] = (),
+) -> None:
+    """Records the first cancel request to an open run."""
     change.state.cancel_requested = True
 
     def fill(event: history.HistoryEvent) -> None:
-        attributes = event.workflow_execution_cancel_requested_event_attributes
-        attributes.cause = request.reason
-        attributes.identity = request.identity
-        event.links.extend(request.links)
+        event.workflow_execution_cancel_requested_event_attributes.CopyFrom(attributes)
+        event.links.extend(links)
 
     change.external_event(events.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED, fill)
     after_external_event(change)
@@ -118,13 +137,13 @@ def signal_with_start(
         change = step.edit(existing)
         if not request.request_id or request.request_id not in existing.signal_requests:
             _check_signal_limit(change)
-            _record_signal(change, _attributes(request), request.request_id, list(request.links))
+            record_signal(change, _attributes(request), request.request_id, request.links)
         return StartResult(
             existing.key.run_id, False, existing.state.status, existing.start.first_run_id
         )
 
     def add_signal(change: RunStep) -> None:
-        _record_signal(change, _attributes(request), request.request_id, list(request.links))
+        record_signal(change, _attributes(request), request.request_id, request.links)
 
     return start_workflow(step, namespace_id, start, before_first_task=add_signal)
 

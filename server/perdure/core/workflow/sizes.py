@@ -18,6 +18,7 @@ from perdure.core.workflow.problems import Cause, CommandProblem
 from perdure.core.workflow.settings import WorkflowSettings
 
 _SCHEDULE_ACTIVITY = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES
+_SIGNAL = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SIGNAL_WORKFLOW_EXECUTION_ATTRIBUTES
 _FAIL = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_FAIL_WORKFLOW_EXECUTION_ATTRIBUTES
 _CONTINUE = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CONTINUE_AS_NEW_ATTRIBUTES
 _MARKER = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_RECORD_MARKER_ATTRIBUTES
@@ -34,6 +35,19 @@ def activity_problem(
         settings.blob_size_limit,
         _SCHEDULE_ACTIVITY,
         "ScheduleActivityTaskCommandAttributes.Input",
+    )
+
+
+def signal_problem(
+    attributes: commands.SignalExternalWorkflowExecutionCommandAttributes,
+    settings: WorkflowSettings,
+) -> CommandProblem | None:
+    """Returns a problem when the input of a signal to another workflow is too large."""
+    return _check(
+        _size(attributes.input),
+        settings.blob_size_limit,
+        _SIGNAL,
+        "SignalExternalWorkflowExecutionCommandAttributes.Input",
     )
 
 

@@ -1,10 +1,10 @@
 """A run in memory: what its rows say, and what can be derived from them.
 
 Theory of operation. A run's stored half is protobuf: `start` (immutable), `state` (rewritten by
-every step), `attributes`, and one row per pending activity, timer, buffered event and remembered
-signal request. This module loads them into a `Run` and keeps what is derived beside them: the heap
-of deadlines and the newest history batches. Only transitions change a run, through a `RunStep`,
-which remembers what to write.
+every step), `attributes`, and one row per pending activity, timer, signal or cancel request to
+another workflow, buffered event and remembered signal request. This module loads them into a `Run`
+and keeps what is derived beside them: the heap of deadlines and the newest history batches. Only
+transitions change a run, through a `RunStep`, which remembers what to write.
 """
 
 import heapq
@@ -71,6 +71,8 @@ class Run:
     activities: dict[int, stored.ActivityInfo] = field(default_factory=dict)
     activity_ids: dict[str, int] = field(default_factory=dict)
     timers: dict[str, stored.TimerInfo] = field(default_factory=dict)
+    external_signals: dict[int, stored.ExternalInfo] = field(default_factory=dict)
+    external_cancels: dict[int, stored.ExternalInfo] = field(default_factory=dict)
     signal_requests: set[str] = field(default_factory=set)
     buffered: dict[int, history.HistoryEvent] = field(default_factory=dict)
     deadlines: list[Deadline] = field(default_factory=list)
@@ -183,6 +185,8 @@ def _restore_order(run: Run) -> None:
     run.buffered = dict(sorted(run.buffered.items()))
     run.activities = dict(sorted(run.activities.items()))
     run.activity_ids = {info.activity_id: event_id for event_id, info in run.activities.items()}
+    run.external_signals = dict(sorted(run.external_signals.items()))
+    run.external_cancels = dict(sorted(run.external_cancels.items()))
     run.timers = dict(sorted(run.timers.items(), key=lambda item: item[1].started_event_id))
 
 
@@ -195,6 +199,10 @@ def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
             run.activities[activity.scheduled_event_id] = activity
         case ItemKind.TIMER:
             run.timers[item.key] = stored.TimerInfo.FromString(blob)
+        case ItemKind.EXTERNAL_SIGNAL:
+            run.external_signals[int(item.key)] = stored.ExternalInfo.FromString(blob)
+        case ItemKind.EXTERNAL_CANCEL:
+            run.external_cancels[int(item.key)] = stored.ExternalInfo.FromString(blob)
         case ItemKind.SIGNAL_REQUEST:
             run.signal_requests.add(item.key)
         case ItemKind.BUFFERED_EVENT:

@@ -22,6 +22,9 @@ from perdure.core.commit import (
     HistoryBatch,
     ItemKey,
     ItemKind,
+    MessageKey,
+    MessageRow,
+    ReceiptRow,
     RunWrite,
     TimerRow,
 )
@@ -71,6 +74,7 @@ class StepContext:
         namespace: The namespace's name.
         retention: How long closed runs are kept, in nanoseconds.
         search_attributes: The custom search attributes that exist, with their types.
+        find_namespace: Returns the id of a namespace by its name; raises NamespaceNotFoundError.
         has_poller: Tells whether a worker polls a sticky queue of this namespace.
         tail_budget: How many bytes of a run's newest history stay in memory.
     """
@@ -82,6 +86,7 @@ class StepContext:
     namespace: str
     retention: int
     search_attributes: Mapping[str, ValueType]
+    find_namespace: Callable[[str], str]
     has_poller: Callable[[str], bool]
     tail_budget: int
 
@@ -114,6 +119,8 @@ class RunStep:
     dirty_activities: set[int] = field(default_factory=set)
     tasks_added: dict[DispatchKey, DispatchTask] = field(default_factory=dict)
     tasks_deleted: list[DispatchKey] = field(default_factory=list)
+    messages_added: dict[MessageKey, MessageRow] = field(default_factory=dict)
+    messages_deleted: list[MessageKey] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
     visibility_changed: bool = False
     touched: bool = False
@@ -244,6 +251,17 @@ class RunStep:
             self.tasks_deleted.append(key)
         self.touched = True
 
+    def add_message(self, row: MessageRow) -> None:
+        """Writes a message to another workflow."""
+        self.messages_added[row.key] = row
+        self.touched = True
+
+    def delete_message(self, key: MessageKey) -> None:
+        """Deletes a message: its outcome is known, or nobody wants to know it any more."""
+        if self.messages_added.pop(key, None) is None:
+            self.messages_deleted.append(key)
+        self.touched = True
+
     def finish(self, commit: Commit) -> None:
         """Adds what changed to a commit, and makes the run's in-memory version the new one."""
         run = self.run
@@ -280,6 +298,8 @@ class RunStep:
         commit.runs.append(write)
         commit.tasks_added.extend(self.tasks_added.values())
         commit.tasks_deleted.extend(self.tasks_deleted)
+        commit.messages_added.extend(self.messages_added.values())
+        commit.messages_deleted.extend(self.messages_deleted)
         commit.outcomes.extend(self.outcomes)
         if self.visibility_changed:
             commit.visibility.append(visibility_row(run, self.context.search_attributes))
@@ -308,6 +328,8 @@ class Step:
     runs: dict[str, RunStep] = field(default_factory=dict)
     new_current: Run | None = None
     fired_timers: list[TimerRow] = field(default_factory=list)
+    receipts: list[ReceiptRow] = field(default_factory=list)
+    stale_messages: list[MessageRow] = field(default_factory=list)
 
     @property
     def now(self) -> int:
@@ -344,18 +366,36 @@ class Step:
             change.transitions = 0
         change.touched = True
 
+    def add_receipt(self, receipt: ReceiptRow) -> None:
+        """Notes that a message was taken in, whether or not it changes a run."""
+        self.receipts.append(receipt)
+
+    def drop_message(self, row: MessageRow) -> None:
+        """Deletes a message that no run of the workflow id waits for any more."""
+        self.stale_messages.append(row)
+
     def finish(self) -> Commit | None:
         """Ends the step; None when it changed nothing."""
         touched = [collector for collector in self.runs.values() if collector.touched]
-        if not touched:
+        if touched:
+            namespace_id, workflow_id, _ = touched[0].run.key
+            slot = touched[0].run.slot
+        elif self.receipts:
+            namespace_id, workflow_id, _ = self.receipts[0].key
+            slot = self.receipts[0].slot
+        elif self.stale_messages:
+            namespace_id, workflow_id, _ = self.stale_messages[0].run
+            slot = self.stale_messages[0].key.slot
+        else:
             return None
-        key = touched[0].run.key
         commit = Commit(
-            namespace_id=key.namespace_id,
-            workflow_id=key.workflow_id,
-            slot=touched[0].run.slot,
+            namespace_id=namespace_id,
+            workflow_id=workflow_id,
+            slot=slot,
             epoch=self.context.epoch,
             timers_deleted=list(self.fired_timers),
+            messages_deleted=[row.key for row in self.stale_messages],
+            receipts_added=list(self.receipts),
         )
         for collector in touched:
             collector.finish(commit)

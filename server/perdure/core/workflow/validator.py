@@ -15,6 +15,7 @@ from perdure.core import retry
 from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.activity.validator import schedule_problem
 from perdure.core.errors import InvalidArgumentError
+from perdure.core.external import validator as external
 from perdure.core.protobuf import duration_problem
 from perdure.core.timer.transitions import fires_from_buffer
 from perdure.core.visibility.attributes import add_types, check_names, check_values
@@ -55,6 +56,8 @@ class _Seen:
     timers_started: set[str] = field(default_factory=set)
     timers_canceled: set[str] = field(default_factory=set)
     pending_activities: int = 0
+    pending_signals: int = 0
+    pending_cancels: int = 0
     unseen: int = 0
     """Buffered events that the worker has not seen and that no command has undone."""
     upserted: stored.Attributes | None = None
@@ -77,6 +80,8 @@ def first_problem(step: RunStep, batch: Sequence[commands.Command]) -> CommandPr
         next_event_id=step.state.next_event_id + unwritten + 1,
         cancelable=_cancelable(step),
         pending_activities=len(step.run.activities),
+        pending_signals=len(step.run.external_signals),
+        pending_cancels=len(step.run.external_cancels),
         unseen=len(step.run.buffered),
     )
     for command in batch:
@@ -228,6 +233,30 @@ def _check_cancel_timer(seen: _Seen, command: commands.Command) -> CommandProble
         seen.unseen -= 1
     seen.timers_canceled.add(timer_id)
     return None
+
+
+def _check_signal(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    attributes = command.signal_external_workflow_execution_command_attributes
+    context = seen.step.context
+    found = (
+        external.signal_problem(attributes, context)
+        or external.signals_limit_problem(
+            seen.pending_signals, context.settings.max_pending_signals
+        )
+        or sizes.signal_problem(attributes, context.settings)
+    )
+    seen.pending_signals += 1
+    return found
+
+
+def _check_cancel_request(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    attributes = command.request_cancel_external_workflow_execution_command_attributes
+    context = seen.step.context
+    found = external.cancel_problem(attributes, context) or external.cancels_limit_problem(
+        seen.pending_cancels, context.settings.max_pending_cancels
+    )
+    seen.pending_cancels += 1
+    return found
 
 
 def _bad_state(action: str, subject: str) -> str:
@@ -394,6 +423,8 @@ _CHECKS: dict[int, _Check] = {
     types.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: _check_cancel_activity,
     types.COMMAND_TYPE_START_TIMER: _check_start_timer,
     types.COMMAND_TYPE_CANCEL_TIMER: _check_cancel_timer,
+    types.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION: _check_signal,
+    types.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: _check_cancel_request,
     types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: _check_complete,
     types.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: _check_fail,
     types.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: _accept,

@@ -11,7 +11,9 @@ def dispatch_key(run: Run, task: stored.WorkflowTask) -> DispatchKey:
     """Names the task's row."""
     priority = run.start.priority
     return DispatchKey(
-        queue=TaskQueueKey(run.key.namespace_id, task.task_queue, TaskType.WORKFLOW),
+        queue=TaskQueueKey(
+            run.key.namespace_id, task.task_queue, TaskType.WORKFLOW, task.partition
+        ),
         pinned_version="",
         priority=priority.priority_key or DEFAULT_PRIORITY,
         fairness_key=priority.fairness_key,

@@ -19,6 +19,7 @@ from temporalio.api.failure.v1 import message_pb2 as failures
 from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.sdk.v1 import task_complete_metadata_pb2 as sdk
 
+from perdure.core.matching.partitions import partition_of
 from perdure.core.protobuf import set_duration, set_timestamp
 from perdure.core.transition import transition
 from perdure.core.workflow.state import Deadline, DeadlineKind
@@ -69,15 +70,17 @@ def schedule(step: RunStep, *, original_scheduled_time: int = 0) -> None:
     attempt = state.workflow_task_attempt
     event_queue, dispatch_queue = _choose_queue(step)
     sticky = dispatch_queue != step.run.start.task_queue
+    task_id = step.context.ids.task_id()
     task = stored.WorkflowTask(
         scheduled_event_id=state.next_event_id,
         attempt=attempt,
         scheduled_time=step.now,
         original_scheduled_time=original_scheduled_time or step.now,
         start_to_close_timeout=_start_to_close(step, attempt),
-        task_id=step.context.ids.task_id(),
+        task_id=task_id,
         task_queue=dispatch_queue,
         sticky=sticky,
+        partition=0 if sticky else partition_of(task_id, step.context.settings.write_partitions),
         schedule_to_start_timeout=state.sticky_timeout if sticky else 0,
     )
     if attempt == 1:
@@ -200,6 +203,7 @@ def leave_sticky_queue(step: RunStep) -> None:
     task.sticky = False
     task.schedule_to_start_timeout = 0
     task.task_id = step.context.ids.task_id()
+    task.partition = partition_of(task.task_id, step.context.settings.write_partitions)
     step.add_task(dispatch_task(step.run, task))
     step.touched = True
 

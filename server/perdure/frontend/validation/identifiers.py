@@ -3,27 +3,16 @@
 A NUL is refused here, on every store alike, because PostgreSQL cannot hold it in a text.
 """
 
-import re
-from typing import Final
-
 from temporalio.api.common.v1.message_pb2 import WorkflowExecution
 
 from perdure.core.errors import InvalidArgumentError, NotFoundError
-
-# The forms of a UUID that the real server takes: plain, without dashes, in braces, as a URN.
-_PLAIN: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_UUID = re.compile(rf"{_PLAIN}|[0-9a-f]{{32}}|\{{{_PLAIN}\}}|urn:uuid:{_PLAIN}", re.IGNORECASE)
+from perdure.core.uuids import is_uuid
 
 
 def is_too_long(text: str, max_bytes: int) -> bool:
     """Tells whether a text has more bytes than it may."""
     # Most texts are short: encoding them all would cost more than this comparison.
     return len(text) * 4 > max_bytes and len(text.encode()) > max_bytes
-
-
-def is_uuid(text: str) -> bool:
-    """Tells whether a text is a UUID."""
-    return _UUID.fullmatch(text) is not None
 
 
 def refuse_nul(field: str, text: str) -> None:

@@ -142,6 +142,16 @@ class MemoryStore:
             first = bisect_right(keys, after) if after is not None else 0
             return [self._tables.tasks[key] for key in keys[first : first + limit]]
 
+    async def next_partition(self, queue: TaskQueueKey) -> int | None:
+        """Returns the first partition of a queue after a given one that has tasks, if any."""
+        with self._meter.reading("next_partition"):
+            found = (
+                each.partition
+                for each in self._tables.queues
+                if each[:3] == queue[:3] and each.partition > queue.partition
+            )
+            return min(found, default=None)
+
     async def read_tasks(
         self, first_slot: int, last_slot: int, after: DispatchTask | None, limit: int
     ) -> list[DispatchTask]:

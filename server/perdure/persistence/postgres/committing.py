@@ -11,13 +11,15 @@ outcome is unknown from the moment that COMMIT may have been sent on a connectio
 """
 
 from collections.abc import Sequence
+from itertools import chain
+from struct import error as StructError  # noqa: N812 - a class by any other name
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from perdure.core.commit import Commit
 from perdure.persistence.coalescing import COMMITTED, fold
 from perdure.persistence.ports import Outcome, Result, StoreUnavailable, UnknownOutcome
+from perdure.persistence.postgres.columns import typed
 from perdure.persistence.postgres.connecting import Address, Connection
 from perdure.persistence.postgres.rows import expect_epochs, statements
 from perdure.persistence.postgres.session import Session
@@ -104,18 +106,18 @@ async def _write(
         async with connection.pipeline():
             try:
                 await _control(connection, first)
-                for name, parameters in expectations:
-                    await connection.execute(STATEMENTS[name], parameters, prepare=True)
-                for plan in plans:
-                    for name, parameters in statements(plan):
-                        await connection.execute(STATEMENTS[name], parameters, prepare=True)
+                for name, parameters in chain(expectations, *map(statements, plans)):
+                    columns = typed(name, parameters)
+                    await connection.execute(STATEMENTS[name], columns, prepare=True)
                 await _control(connection, last)
-            except (psycopg.Error, OverflowError, UnicodeEncodeError) as error:
+            except (psycopg.Error, StructError, UnicodeEncodeError) as error:
                 failure = error
     except psycopg.Error as error:
         failure = failure or _first(error)
     if failure is None:
         return outcomes
+    if connection.closed and not isinstance(failure, psycopg.Error):
+        raise psycopg.OperationalError("the connection is closed") from failure
     if connection.closed or (refused := _refusal(failure)) is None:
         raise failure
     raise Refused(refused) from failure
@@ -159,8 +161,7 @@ async def _bisect(connection: Connection, commits: Sequence[Commit]) -> list[Out
             connection, "SAVEPOINT transition", (), commits, "RELEASE SAVEPOINT transition"
         )
     except Refused as refused:
-        if connection.info.transaction_status is TransactionStatus.INERROR:
-            await _control(connection, "ROLLBACK TO SAVEPOINT transition")
+        await _control(connection, "ROLLBACK TO SAVEPOINT transition")
         if len(commits) == 1:
             return [refused.outcome]
     middle = len(commits) // 2

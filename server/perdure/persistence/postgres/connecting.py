@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.numeric import Int8BinaryDumper
 
 from perdure.persistence.ports import StartupError
+from perdure.persistence.postgres import columns
 from perdure.persistence.postgres.statements import STATEMENTS
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -106,9 +107,15 @@ async def connect(address: Address) -> Connection:
     except TimeoutError as error:
         raise psycopg.errors.ConnectionTimeout("connection timeout expired") from error
     connection.adapters.register_dumper(int, Int8BinaryDumper)
+    columns.register(connection.adapters)
     milliseconds = str(int(seconds * 1000))
-    with bounded(connection, seconds):
-        await connection.execute(STATEMENTS["configure_session"], (milliseconds, milliseconds))
+    with bounded(connection, seconds) as bound:
+        try:
+            await connection.execute(STATEMENTS["configure_session"], (milliseconds, milliseconds))
+        except psycopg.OperationalError as error:
+            if bound.overdue:
+                raise psycopg.errors.ConnectionTimeout("connection timeout expired") from error
+            raise
     return connection
 
 

@@ -1,8 +1,9 @@
 """Nodes and shards: who is alive, and who owns what.
 
 Rules that hold here: heartbeats have a connection of their own, because nothing may make them
-wait; so have takeovers, which wait behind transactions in flight. Every call is one round trip.
-Takeovers are made one at a time, and lock shards in the order in which commits do: by first slot.
+wait; so have takeovers, which wait behind transactions in flight. A heartbeat that nobody waits
+for any more lets the next one go at once. Every call is one round trip. Takeovers are made one at
+a time, and lock shards in the order in which commits do: by first slot.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from perdure.persistence.ports import (
     StoreUnavailable,
 )
 from perdure.persistence.postgres.connecting import Address
-from perdure.persistence.postgres.readers import Parameters, Rows, fetch, fetch_surely
+from perdure.persistence.postgres.readers import Parameters, Rows, fetch_surely, fetch_twice
 from perdure.persistence.postgres.session import Session
 from perdure.persistence.postgres.statements import STATEMENTS
 from perdure.persistence.settling import settled
@@ -41,7 +42,8 @@ class Membership:
         parameters = (*said, node.state.value, node.lease)
         async with self._heartbeats.lock:
             sql = STATEMENTS["register_node"]
-            (row,) = await fetch_surely(self._heartbeats, sql, parameters)
+            work = fetch_surely(self._heartbeats, sql, parameters)
+            (row,) = await self._heartbeats.promptly(work)
         holder = _node(row)
         return None if holder.id == node.id else holder
 
@@ -104,10 +106,9 @@ class Membership:
 
     async def _repeatable(self, name: str, parameters: Parameters) -> Rows:
         async with self._heartbeats.lock:
-            rows = await fetch(self._heartbeats, STATEMENTS[name], parameters)
-            if rows is None:
-                rows = await fetch_surely(self._heartbeats, STATEMENTS[name], parameters)
-            return rows
+            return await self._heartbeats.promptly(
+                fetch_twice(self._heartbeats, STATEMENTS[name], parameters)
+            )
 
     async def _alone(
         self, *statements: tuple[str, tuple[Any, ...]]

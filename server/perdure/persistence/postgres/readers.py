@@ -37,14 +37,12 @@ class Readers:
     async def read(self, sql: str, parameters: Parameters) -> Rows:
         """Returns the rows of a query. Raises StoreUnavailable."""
         async with self._session() as session:
-            rows = await fetch(session, sql, parameters)
-            return rows if rows is not None else await fetch_surely(session, sql, parameters)
+            return await fetch_twice(session, sql, parameters)
 
     async def change(self, sql: str, parameters: Parameters) -> int:
         """Returns the number of rows that a statement changed; 0 when one was there already."""
         async with self._session() as session:
-            if await fetch(session, "SELECT 1", ()) is None:
-                await fetch_surely(session, "SELECT 1", ())
+            await fetch_twice(session, "SELECT 1", ())
             try:
                 async with session.connected() as connection:
                     return (await connection.execute(sql.encode(), parameters)).rowcount
@@ -93,3 +91,9 @@ async def fetch_surely(session: Session, sql: str, parameters: Parameters) -> Ro
     if rows is None:
         raise StoreUnavailable("the database ended the connection")
     return rows
+
+
+async def fetch_twice(session: Session, sql: str, parameters: Parameters) -> Rows:
+    """Returns the rows of a query, made once more when its connection had been ended meanwhile."""
+    rows = await fetch(session, sql, parameters)
+    return rows if rows is not None else await fetch_surely(session, sql, parameters)

@@ -5,8 +5,9 @@ construction. A transaction that somebody left open ends with the connection.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -20,6 +21,8 @@ from perdure.persistence.postgres.connecting import (
     connect,
 )
 from perdure.persistence.postgres.statements import STATEMENTS
+
+T = TypeVar("T")
 
 
 class Session:
@@ -36,6 +39,7 @@ class Session:
         self._setup = setup
         self._connection: Connection | None = None
         self._bound: Bound | None = None
+        self._busy = False
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
@@ -46,7 +50,28 @@ class Session:
         """
         connection = await self._connected()
         with bounded(connection, self._address.timeout_seconds) as self._bound:
-            yield connection
+            self._busy = True
+            try:
+                yield connection
+            finally:
+                self._busy = False
+
+    async def promptly(self, work: Coroutine[Any, Any, T]) -> T:
+        """Does work on the connection; a cancellation cuts it.
+
+        Else the driver would first ask a server that may not be there to give up, and wait.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            if self._busy and self._bound is not None:
+                self._bound.cut()
+            else:
+                task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        return task.result()
 
     def overdue(self) -> bool:
         """Returns whether the last call was cut because it took too long."""

@@ -65,11 +65,13 @@ SELECT current_setting('server_encoding'), current_setting('server_version_num')
 -- name: configure_session
 -- Makes the server give up what nobody waits for any more, and plan a statement once: planning
 -- for divided tables costs more than running. A plan that was made while a table was small must
--- not read the whole of it when it is large. Milliseconds, twice.
+-- not read the whole of it when it is large; where it is read all the same, its price for that
+-- makes the plan look worth compiling, which takes longer than any statement here. Milliseconds,
+-- twice.
 SELECT set_config('statement_timeout', %s, false),
     set_config('idle_in_transaction_session_timeout', %s, false),
     set_config('plan_cache_mode', 'force_generic_plan', false),
-    set_config('enable_seqscan', 'off', false)
+    set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false)
 
 -- name: configure_commits
 -- Makes commits durable whatever the server's default, and rows be found by their keys.
@@ -463,6 +465,13 @@ FROM tasks
 WHERE queue_namespace_id = %s AND queue_name = %s AND queue_type = %s AND queue_partition = %s
   AND (pinned_version, priority, fairness_key, task_id) > (%s, %s, %s, %s)
 ORDER BY pinned_version, priority, fairness_key, task_id LIMIT %s
+
+-- name: next_partition
+-- The first partition of a queue after a given one that has tasks: the queue.
+SELECT queue_partition FROM tasks
+WHERE queue_namespace_id = %s AND queue_name = %s AND queue_type = %s
+  AND queue_partition > %s
+ORDER BY queue_partition LIMIT 1
 
 -- name: read_tasks
 -- Tasks of a range of slots after a task, whatever their queue: its slot, its id, the rest of its

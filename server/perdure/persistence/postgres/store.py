@@ -158,6 +158,11 @@ class PostgresStore:
         rows = await self._read("read_queue", (*queue, *first, limit))
         return [reading.dispatch_task(row) for row in rows]
 
+    async def next_partition(self, queue: TaskQueueKey) -> int | None:
+        """Returns the first partition of a queue after a given one that has tasks, if any."""
+        rows = await self._read("next_partition", tuple(queue))
+        return rows[0][0] if rows else None
+
     async def read_tasks(
         self, first_slot: int, last_slot: int, after: DispatchTask | None, limit: int
     ) -> list[DispatchTask]:

@@ -79,6 +79,12 @@ def read_queue(
     return list(_tasks(rows))
 
 
+def next_partition(connection: sqlite3.Connection, queue: TaskQueueKey) -> int | None:
+    """Returns the first partition of a queue after a given one that has tasks, if any."""
+    row: tuple[int] | None = connection.execute(STATEMENTS["next_partition"], queue).fetchone()
+    return row[0] if row is not None else None
+
+
 def read_tasks(
     connection: sqlite3.Connection,
     first_slot: int,

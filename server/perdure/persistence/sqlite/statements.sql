@@ -249,6 +249,13 @@ WHERE queue_namespace_id = ? AND queue_name = ? AND queue_type = ? AND queue_par
   AND (pinned_version, priority, fairness_key, task_id) > (?, ?, ?, ?)
 ORDER BY pinned_version, priority, fairness_key, task_id LIMIT ?
 
+-- name: next_partition
+-- The first partition of a queue after a given one that has tasks: the queue.
+SELECT queue_partition FROM tasks
+WHERE queue_namespace_id = ? AND queue_name = ? AND queue_type = ?
+  AND queue_partition > ?
+ORDER BY queue_partition LIMIT 1
+
 -- name: read_tasks
 -- Tasks up to a slot, after a task: its slot and id, last slot, limit.
 SELECT queue_namespace_id, queue_name, queue_type, queue_partition,

@@ -166,6 +166,10 @@ class SqliteStore:
         """Returns a queue's tasks in dispatch order, those after a key."""
         return self._point("read_queue", [], reading.read_queue, queue, after, limit)
 
+    async def next_partition(self, queue: TaskQueueKey) -> int | None:
+        """Returns the first partition of a queue after a given one that has tasks, if any."""
+        return self._point("next_partition", None, reading.next_partition, queue)
+
     async def read_tasks(
         self, first_slot: int, last_slot: int, after: DispatchTask | None, limit: int
     ) -> list[DispatchTask]:

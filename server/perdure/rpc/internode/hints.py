@@ -42,7 +42,9 @@ class Hints:
     """Brings hints to the nodes that own their queues.
 
     Attributes:
-        dropped: How many hints were given up.
+        sent: How many hints other nodes have taken.
+        retried: How many were not taken at once, every failed try counted.
+        dropped: How many were given up.
     """
 
     def __init__(
@@ -67,6 +69,8 @@ class Hints:
             ids: Where jitter comes from.
             settings: Bounds.
         """
+        self.sent = 0
+        self.retried = 0
         self.dropped = 0
         self._directory = directory
         self._peers = peers
@@ -130,9 +134,11 @@ class Hints:
             unpolled = await self._send(buffer.node, tasks)
             if unpolled is not None:
                 failures = 0
+                self.sent += len(batch)
                 await self._acknowledged(tasks, unpolled)
                 continue
             failures += 1
+            self.retried += len(batch)
             self._directory.refresh()
             await self._directory.changed(self._backoff.pause_seconds(failures, self._ids))
             # One that waits for this node again comes behind what has come meanwhile.

@@ -72,7 +72,7 @@ class Link:
 
         async def call(*arguments: Any) -> Any:
             namespace = arguments[0].name if form.namespaced else ""
-            limit = seconds + arguments[-1] if form.timed else seconds
+            limit = seconds + arguments[form.timeout_at] if form.timed else seconds
             begun = observer.begin()
             try:
                 data = await self._send(send, form.request(*arguments).SerializeToString(), limit)

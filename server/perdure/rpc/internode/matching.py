@@ -7,6 +7,7 @@ polls it only by what that node says when it acknowledges hints.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import product
 from typing import Final, TypeVar, cast
 
 from temporalio.api.enums.v1 import task_queue_pb2 as enums
@@ -17,7 +18,8 @@ from perdure.core.errors import ServiceError
 from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import (
     Encoded,
-    MatchingClient,
+    ForwardOutcome,
+    MatchingNode,
     Namespace,
     NotOwnerError,
     QueryOutcome,
@@ -40,11 +42,14 @@ _QUEUE_TYPES: Final = (enums.TASK_QUEUE_TYPE_WORKFLOW, enums.TASK_QUEUE_TYPE_ACT
 
 
 class RoutedMatching:
-    """A `MatchingClient`: asks the node that owns a queue, in this process or another.
+    """A `MatchingNode`: asks the node that owns a queue, in this process or another.
 
     Every request may be sent again when a node may have carried it out: a second poll is what the
     worker would send next, a query changes nothing, its answer names one query, which has one
     answer, and the others come to the same when they are done twice.
+
+    Attributes:
+        hints: What is sent to other nodes.
     """
 
     def __init__(
@@ -52,11 +57,12 @@ class RoutedMatching:
         *,
         router: Router,
         peers: Peers,
-        local: MatchingClient | None,
+        local: MatchingNode | None,
         sticky_unpolled: StickyUnpolled,
         tasks: TaskSet,
         ids: Ids,
         settings: InternodeSettings | None = None,
+        partitions: int = 1,
     ) -> None:
         """Makes a client of the cluster's matching.
 
@@ -68,7 +74,9 @@ class RoutedMatching:
             tasks: Runs what sends hints.
             ids: Where jitter comes from.
             settings: Bounds.
+            partitions: Over how many partitions of a queue polls may spread.
         """
+        self._partitions = partitions
         settings = settings or InternodeSettings()
         self._router = router
         self._directory = router.directory
@@ -76,7 +84,7 @@ class RoutedMatching:
         self._local = local
         self._sticky_unpolled = sticky_unpolled
         self._unpolled = _UnpolledQueues(settings.unpolled, settings.unpolled_queues)
-        self._hints = Hints(
+        self.hints = Hints(
             directory=router.directory,
             peers=peers,
             deliver=None if local is None else local.add_tasks,
@@ -88,7 +96,7 @@ class RoutedMatching:
 
     def close(self) -> None:
         """Sends no more hints."""
-        self._hints.close()
+        self.hints.close()
 
     def reserve(self, queue: TaskQueueKey) -> Reservation | None:
         """Takes a poller that waits in this process; None when there is none."""
@@ -96,7 +104,7 @@ class RoutedMatching:
 
     def add_tasks(self, tasks: Sequence[DispatchTask]) -> None:
         """Hands over committed tasks as hints; what does not fit is dropped and read later."""
-        self._hints.add(tasks)
+        self.hints.add(tasks)
 
     def has_recent_poller(self, queue: TaskQueueKey) -> bool:
         """Tells whether a poller was seen on the queue lately; True where it is not known."""
@@ -106,24 +114,40 @@ class RoutedMatching:
         return queue not in self._unpolled
 
     async def poll_workflow_task_queue(
-        self, namespace: Namespace, request: wf.PollWorkflowTaskQueueRequest, timeout: float
+        self,
+        namespace: Namespace,
+        request: wf.PollWorkflowTaskQueueRequest,
+        timeout: float,
+        partition: int = 0,
     ) -> Encoded:
         """Waits for a workflow or query task; an empty response after `timeout` seconds."""
-        queue = TaskQueueKey(namespace.id, request.task_queue.name, TaskType.WORKFLOW)
         return await self._ask(
-            queue,
-            lambda role, left: role.poll_workflow_task_queue(namespace, request, left),
+            TaskQueueKey(namespace.id, request.task_queue.name, TaskType.WORKFLOW, partition),
+            lambda role, left: role.poll_workflow_task_queue(namespace, request, left, partition),
             timeout,
         )
 
     async def poll_activity_task_queue(
-        self, namespace: Namespace, request: wf.PollActivityTaskQueueRequest, timeout: float
+        self,
+        namespace: Namespace,
+        request: wf.PollActivityTaskQueueRequest,
+        timeout: float,
+        partition: int = 0,
     ) -> Encoded:
         """Waits for an activity task; an empty response after `timeout` seconds."""
-        queue = TaskQueueKey(namespace.id, request.task_queue.name, TaskType.ACTIVITY)
         return await self._ask(
-            queue,
-            lambda role, left: role.poll_activity_task_queue(namespace, request, left),
+            TaskQueueKey(namespace.id, request.task_queue.name, TaskType.ACTIVITY, partition),
+            lambda role, left: role.poll_activity_task_queue(namespace, request, left, partition),
+            timeout,
+        )
+
+    async def forward_task(
+        self, task: DispatchTask, limited: bool, timeout: float
+    ) -> ForwardOutcome:
+        """Has a poller of the root start a task of another partition."""
+        return await self._ask(
+            task.key.queue._replace(partition=0),
+            lambda role, left: role.forward_task(task, limited, left),
             timeout,
         )
 
@@ -147,11 +171,14 @@ class RoutedMatching:
         )
 
     async def describe_task_queue(
-        self, namespace: Namespace, request: wf.DescribeTaskQueueRequest
+        self, namespace: Namespace, request: wf.DescribeTaskQueueRequest, partition: int = 0
     ) -> wf.DescribeTaskQueueResponse:
-        """Returns pollers and statistics; types of a queue may be different nodes'."""
+        """Returns pollers and statistics of a partition; its types may be different nodes'."""
+        name = request.task_queue.name
         if request.api_mode != enums.DESCRIBE_TASK_QUEUE_MODE_ENHANCED:
-            return await self._describe(namespace, request, _type_of(request.task_queue_type))
+            task_type = _type_of(request.task_queue_type)
+            queue = TaskQueueKey(namespace.id, name, task_type, partition)
+            return await self._describe(namespace, request, queue)
         wanted = request.task_queue_types or _QUEUE_TYPES
         response = wf.DescribeTaskQueueResponse()
         types = response.versions_info[""].types_info
@@ -160,7 +187,8 @@ class RoutedMatching:
             part.CopyFrom(request)
             del part.task_queue_types[:]
             part.task_queue_types.append(number)
-            described = await self._describe(namespace, part, _type_of(number))
+            queue = TaskQueueKey(namespace.id, name, _type_of(number), partition)
+            described = await self._describe(namespace, part, queue)
             for told, info in described.versions_info[""].types_info.items():
                 types[told].CopyFrom(info)
         return response
@@ -183,16 +211,18 @@ class RoutedMatching:
         return ended
 
     async def _describe(
-        self, namespace: Namespace, request: wf.DescribeTaskQueueRequest, task_type: TaskType
+        self, namespace: Namespace, request: wf.DescribeTaskQueueRequest, queue: TaskQueueKey
     ) -> wf.DescribeTaskQueueResponse:
-        queue = TaskQueueKey(namespace.id, request.task_queue.name, task_type)
-        return await self._ask(queue, lambda role, _: role.describe_task_queue(namespace, request))
+        return await self._ask(
+            queue,
+            lambda role, _: role.describe_task_queue(namespace, request, queue.partition),
+        )
 
     def _queues_by_owner(self, namespace_id: str, name: str) -> list[TaskQueueKey]:
-        """Returns the queues of a name, of those that one node owns one."""
+        """Returns partitions of the queues of a name, of those that one node owns one."""
         queues: dict[str, TaskQueueKey] = {}
-        for task_type in TaskType:
-            queue = TaskQueueKey(namespace_id, name, task_type)
+        for task_type, number in product(TaskType, range(self._partitions)):
+            queue = TaskQueueKey(namespace_id, name, task_type, number)
             owner = self._directory.matching_owner(queue)
             queues.setdefault("" if owner is None else owner.id, queue)
         return list(queues.values())
@@ -200,7 +230,7 @@ class RoutedMatching:
     async def _ask(
         self,
         queue: TaskQueueKey,
-        ask: Callable[[MatchingClient, float], Awaitable[T]],
+        ask: Callable[[MatchingNode, float], Awaitable[T]],
         timeout: float = 0.0,
     ) -> T:
         def ask_node(node: Node, elapsed: float) -> Awaitable[T]:
@@ -213,10 +243,10 @@ class RoutedMatching:
             repeatable=True,
         )
 
-    def _role(self, node: Node) -> MatchingClient:
+    def _role(self, node: Node) -> MatchingNode:
         if node.id != self._directory.own_id:
             # It lacks the methods that never cross, which are not asked of other nodes.
-            return cast(MatchingClient, self._peers.matching(node.address))
+            return cast(MatchingNode, self._peers.matching(node.address))
         if self._local is None:
             raise NotOwnerError
         return self._local

@@ -12,7 +12,8 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.commit import DispatchTask, TaskQueueKey, TaskType
 from perdure.rpc.clients import (
     Encoded,
-    MatchingClient,
+    ForwardOutcome,
+    MatchingNode,
     Namespace,
     NotOwnerError,
     QueryOutcome,
@@ -29,12 +30,12 @@ def owns_queue(directory: Directory, queue: TaskQueueKey) -> bool:
 
 
 class OwnedMatching:
-    """A `MatchingClient` that refuses polls, hints and queries of queues that are another node's.
+    """A `MatchingNode` that refuses polls, hints and queries of queues that are another node's.
 
     They raise NotOwnerError, which names the owner where one is known.
     """
 
-    def __init__(self, matching: MatchingClient, directory: Directory) -> None:
+    def __init__(self, matching: MatchingNode, directory: Directory) -> None:
         """Makes a guard.
 
         Args:
@@ -60,18 +61,35 @@ class OwnedMatching:
             raise NotOwnerError
 
     async def poll_workflow_task_queue(
-        self, namespace: Namespace, request: wf.PollWorkflowTaskQueueRequest, timeout: float
+        self,
+        namespace: Namespace,
+        request: wf.PollWorkflowTaskQueueRequest,
+        timeout: float,
+        partition: int = 0,
     ) -> Encoded:
         """Waits for a workflow or query task; an empty response after `timeout` seconds."""
-        self._check(TaskQueueKey(namespace.id, request.task_queue.name, TaskType.WORKFLOW))
-        return await self._matching.poll_workflow_task_queue(namespace, request, timeout)
+        name = request.task_queue.name
+        self._check(TaskQueueKey(namespace.id, name, TaskType.WORKFLOW, partition))
+        return await self._matching.poll_workflow_task_queue(namespace, request, timeout, partition)
 
     async def poll_activity_task_queue(
-        self, namespace: Namespace, request: wf.PollActivityTaskQueueRequest, timeout: float
+        self,
+        namespace: Namespace,
+        request: wf.PollActivityTaskQueueRequest,
+        timeout: float,
+        partition: int = 0,
     ) -> Encoded:
         """Waits for an activity task; an empty response after `timeout` seconds."""
-        self._check(TaskQueueKey(namespace.id, request.task_queue.name, TaskType.ACTIVITY))
-        return await self._matching.poll_activity_task_queue(namespace, request, timeout)
+        name = request.task_queue.name
+        self._check(TaskQueueKey(namespace.id, name, TaskType.ACTIVITY, partition))
+        return await self._matching.poll_activity_task_queue(namespace, request, timeout, partition)
+
+    async def forward_task(
+        self, task: DispatchTask, limited: bool, timeout: float
+    ) -> ForwardOutcome:
+        """Has a poller of the root start a task of another partition."""
+        self._check(task.key.queue._replace(partition=0))
+        return await self._matching.forward_task(task, limited, timeout)
 
     async def query(self, queue: TaskQueueKey, task: QueryTask, timeout: float) -> QueryOutcome:
         """Has a worker of the queue answer a query."""
@@ -89,10 +107,10 @@ class OwnedMatching:
         return self._matching.has_recent_poller(queue)
 
     async def describe_task_queue(
-        self, namespace: Namespace, request: wf.DescribeTaskQueueRequest
+        self, namespace: Namespace, request: wf.DescribeTaskQueueRequest, partition: int = 0
     ) -> wf.DescribeTaskQueueResponse:
-        """Returns pollers and statistics."""
-        return await self._matching.describe_task_queue(namespace, request)
+        """Returns pollers and statistics of a partition."""
+        return await self._matching.describe_task_queue(namespace, request, partition)
 
     async def abandon_queue(self, namespace_id: str, task_queue: str) -> None:
         """Notes that the worker of a sticky queue is going away."""

@@ -16,6 +16,7 @@ from perdure.rpc.handler import OperationObserver, RpcObserver, SilentObserver
 from perdure.rpc.internode.link import Link, RemoteCall
 from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.internode.wire import HISTORY_METHODS, MATCHING_METHODS, WireMethod
+from perdure.rpc.network import GrpcNetwork, Network
 
 _MILLISECONDS: Final = 1_000
 _LARGEST_TRAILERS: Final = 1 << 20
@@ -43,6 +44,7 @@ class Peers:
         settings: InternodeSettings | None = None,
         observer: RpcObserver | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        network: Network | None = None,
     ) -> None:
         """Makes an empty set.
 
@@ -50,9 +52,11 @@ class Peers:
             settings: Bounds.
             observer: Where calls to other nodes are reported to.
             credentials: For TLS; without, connections are plain.
+            network: How they are reached.
         """
         self._settings = settings or InternodeSettings()
         self._credentials = credentials
+        self._network = network or GrpcNetwork()
         observer = observer or SilentObserver()
         self._observers: dict[str, OperationObserver] = {
             method.path: observer.operation(method.service, method.rpc)
@@ -67,7 +71,7 @@ class Peers:
     def matching(self, address: str) -> Any:
         """Returns another node's matching role.
 
-        It has the methods of MatchingClient that cross machines, all of them coroutines:
+        It has the methods of MatchingNode that cross machines, all of them coroutines:
         `add_tasks` returns the places of the sticky tasks whose queue nobody has polled lately.
         """
         return self._peer(address).matching
@@ -89,10 +93,7 @@ class Peers:
 
     def _new(self, address: str) -> _Peer:
         options = _channel_arguments(self._settings)
-        if self._credentials is None:
-            channel = grpc.aio.insecure_channel(address, options=options)
-        else:
-            channel = grpc.aio.secure_channel(address, self._credentials, options=options)
+        channel = self._network.channel(address, options, self._credentials)
         link = Link(channel, address=address, settings=self._settings)
 
         def make(method: WireMethod) -> RemoteCall:
@@ -116,7 +117,8 @@ def _channel_arguments(settings: InternodeSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", _SHORTEST_RECONNECT_MS),
-        ("grpc.min_reconnect_backoff_ms", _SHORTEST_RECONNECT_MS),
+        # Despite its name, how long an attempt to connect may take.
+        ("grpc.min_reconnect_backoff_ms", round(settings.connect * _MILLISECONDS)),
         ("grpc.max_reconnect_backoff_ms", _LONGEST_RECONNECT_MS),
         # Connections and their pauses are this channel's alone.
         ("grpc.use_local_subchannel_pool", 1),

@@ -1,5 +1,8 @@
 """Whether the address that other nodes are told leads to this node."""
 
+from collections.abc import Callable
+from typing import Any
+
 import grpc
 
 from perdure.persistence.ports import StartupError
@@ -29,7 +32,7 @@ async def check_reachable(
     """
     options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
     async with (network or GrpcNetwork()).channel(address, options, credentials) as channel:
-        check = channel.unary_unary(_HEALTH_CHECK)
+        check: Callable[..., Any] = channel.unary_unary(_HEALTH_CHECK)
         try:
             await check(b"", timeout=seconds, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:

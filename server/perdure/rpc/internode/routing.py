@@ -196,6 +196,8 @@ def routed_history(
 
 def _slot_finder(method: WireMethod) -> Callable[..., int]:
     """Returns what finds the slot of a call's workflow in its arguments."""
+    if method.name == "deliver_message":
+        return _slot_of_receiver
     if not method.form.namespaced:
         return _slot_of_task
     fields = _request_fields(method.rpc)
@@ -218,6 +220,10 @@ def _request_fields(rpc: str) -> frozenset[str]:
 
 def _slot_of_task(task: DispatchTask, *_: Any) -> int:
     return task.slot
+
+
+def _slot_of_receiver(message: stored.Message) -> int:
+    return slot_of(message.namespace_id, message.target.workflow_id)
 
 
 def _slot_of_token(namespace: Namespace, request: Any, *_: Any) -> int:
@@ -252,6 +258,8 @@ REPEATABLE: Final[dict[str, Callable[..., bool]]] = {
     "signal_with_start_workflow_execution": _with_request_id,
     "signal_workflow_execution": _with_request_id,
     "request_cancel_workflow_execution": _with_request_id,
+    # The receiver tells messages apart by their id.
+    "deliver_message": _always,
     # The poll's request id does the same for a start, and names the start that is undone.
     "record_workflow_task_started": _always,
     "record_activity_task_started": _always,

@@ -9,7 +9,7 @@ from perdure.core.commit import DispatchTask
 from perdure.rpc.clients import (
     Encoded,
     HistoryClient,
-    MatchingClient,
+    MatchingNode,
     NotOwnerError,
     StaleTask,
 )
@@ -19,7 +19,7 @@ from perdure.rpc.internode.wire import HISTORY_METHODS, MATCHING_METHODS, WireMe
 
 
 def internode_handlers(
-    history: HistoryClient | None, matching: MatchingClient | None
+    history: HistoryClient | None, matching: MatchingNode | None
 ) -> Mapping[str, Handler]:
     """Returns the handlers of the roles that this node has, by path."""
     handlers: dict[str, Handler] = {}
@@ -47,7 +47,7 @@ def _serve(method: WireMethod, serve: Callable[..., Any]) -> Handler:
     return handle
 
 
-def _hints_taker(matching: MatchingClient) -> Callable[[Sequence[DispatchTask]], Any]:
+def _hints_taker(matching: MatchingNode) -> Callable[[Sequence[DispatchTask]], Any]:
     async def take(tasks: Sequence[DispatchTask]) -> list[int]:
         """Takes hints; returns the places of sticky tasks that wait for nobody."""
         matching.add_tasks(tasks)

@@ -1,8 +1,8 @@
 """How each method of the Protocols travels: one table, made once.
 
-Most methods have the shape (namespace, public request[, timeout]) -> public response: their form
-follows from the Protocol's own annotations. The few others have theirs written down here. An RPC is
-named as its method: `start_workflow_execution` is StartWorkflowExecution.
+Most methods have the shape (namespace, public request[, timeout][, partition]) -> public response:
+their form follows from the Protocol's own annotations. The few others have theirs written down
+here. An RPC is named as its method: `start_workflow_execution` is StartWorkflowExecution.
 """
 
 import inspect
@@ -16,10 +16,12 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import DispatchTask, TaskQueueKey
 from perdure.proto import internode_pb2 as internode
+from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import (
     Encoded,
+    ForwardOutcome,
     HistoryClient,
-    MatchingClient,
+    MatchingNode,
     Namespace,
     Poller,
     QueryOutcome,
@@ -38,6 +40,7 @@ LOCAL_METHODS: Final = frozenset({"reserve", "has_recent_poller"})
 """Methods that never cross: they answer from the memory of their own process."""
 
 _EMPTY: Final = Encoded()
+_FORWARD_OUTCOMES: Final = {int(outcome): outcome for outcome in ForwardOutcome}
 
 
 class Form(NamedTuple):
@@ -48,8 +51,9 @@ class Form(NamedTuple):
         arguments: Makes the arguments of the parsed request message.
         response: Makes the response, a message or its bytes, of the result.
         result: Makes the result of the response's bytes.
-        timed: Whether the last argument is how long, in seconds, the far end may wait.
+        timed: Whether an argument is how long, in seconds, the far end may wait.
         namespaced: Whether the first argument is a Namespace.
+        timeout_at: Which argument that is.
     """
 
     request: Callable[..., Message]
@@ -58,6 +62,7 @@ class Form(NamedTuple):
     result: Callable[[bytes], Any]
     timed: bool = False
     namespaced: bool = False
+    timeout_at: int = -1
 
 
 @dataclass(slots=True, frozen=True)
@@ -80,29 +85,31 @@ class WireMethod:
 
 
 def _forwarded(protocol: type, name: str) -> Form:
-    """Returns the form of a method that takes a namespace, a request and maybe a timeout."""
+    """Returns the form of a method: namespace, request, and maybe a timeout and a partition."""
     types = get_type_hints(getattr(protocol, name))
     timed = "timeout" in types
-    names = ["namespace", "request", *(["timeout"] if timed else []), "return"]
+    optional = [each for each in ("timeout", "partition") if each in types]
+    names = ["namespace", "request", *optional, "return"]
     assert list(types) == names, f"{name} needs a form of its own"
     parse = types["request"].FromString
     returned = types["return"]
 
-    def request(namespace: Namespace, request: Message, timeout: float = 0.0) -> Message:
+    def request(namespace: Namespace, request: Message, *values: float) -> Message:
+        named: dict[str, Any] = dict(zip(optional, values, strict=False))
         return internode.Call(
             namespace_id=namespace.id,
             namespace=namespace.name,
             request=request.SerializeToString(),
-            timeout=timeout,
+            **named,
         )
 
     def arguments(call: internode.Call) -> tuple[Any, ...]:
         namespace = Namespace(call.namespace_id, call.namespace)
-        request = parse(call.request)
-        return (namespace, request, call.timeout) if timed else (namespace, request)
+        values = (getattr(call, each) for each in optional)
+        return (namespace, parse(call.request), *values)
 
     result = Encoded if returned is Encoded else returned.FromString
-    return Form(request, arguments, _as_it_is, result, timed=timed, namespaced=True)
+    return Form(request, arguments, _as_it_is, result, timed=timed, namespaced=True, timeout_at=2)
 
 
 def _as_it_is(response: Message | Encoded) -> Message | Encoded:
@@ -150,6 +157,25 @@ def _add_response(unpolled: Sequence[int]) -> Message:
 
 def _add_result(data: bytes) -> Sequence[int]:
     return internode.AddTasksResponse.FromString(data).unpolled
+
+
+def _message(message: stored.Message) -> Message:
+    return message
+
+
+def _forward_request(task: DispatchTask, limited: bool, timeout: float) -> Message:
+    return internode.ForwardTaskRequest(
+        task=messages.task_to(task), limited=limited, timeout=timeout
+    )
+
+
+def _forward_arguments(message: internode.ForwardTaskRequest) -> tuple[DispatchTask, bool, float]:
+    return messages.task_from(message.task), message.limited, message.timeout
+
+
+def _forward_result(data: bytes) -> ForwardOutcome:
+    outcome = internode.ForwardTaskResponse.FromString(data).outcome
+    return _FORWARD_OUTCOMES.get(outcome, ForwardOutcome.FAILED)
 
 
 def _query_request(queue: TaskQueueKey, task: QueryTask, timeout: float) -> Message:
@@ -209,7 +235,17 @@ _OWN_FORMS: Final[dict[str, Form]] = {
     "sticky_queue_unpolled": Form(
         _sticky_request, lambda message: (messages.task_from(message.task),), _nothing, _none
     ),
+    "deliver_message": Form(
+        _message, lambda message: (message,), _as_it_is, stored.Receipt.FromString
+    ),
     "add_tasks": Form(_add_request, _add_arguments, _add_response, _add_result),
+    "forward_task": Form(
+        _forward_request,
+        _forward_arguments,
+        lambda outcome: internode.ForwardTaskResponse(outcome=outcome),
+        _forward_result,
+        timed=True,
+    ),
     "query": Form(_query_request, _query_arguments, _query_response, _query_result, timed=True),
     "respond_query_task_completed": Form(_answer_request, _answer_arguments, _nothing, _none),
     "abandon_queue": Form(
@@ -240,4 +276,4 @@ def _methods(protocol: type, service: ServiceDescriptor) -> tuple[WireMethod, ..
 
 
 HISTORY_METHODS: Final = _methods(HistoryClient, HISTORY_SERVICE)
-MATCHING_METHODS: Final = _methods(MatchingClient, MATCHING_SERVICE)
+MATCHING_METHODS: Final = _methods(MatchingNode, MATCHING_SERVICE)

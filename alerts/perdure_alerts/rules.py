@@ -1,0 +1,259 @@
+"""The alerts: what an operator must act on.
+
+Each has a runbook of its name in `alerts/runbooks` and is seen on a panel of a dashboard. An alert
+of two severities is two rules of one name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from perdure.telemetry import catalogue
+from perdure_alerts import thresholds
+from perdure_alerts.promql import Asker, Regex, Unlike
+from perdure_alerts.thresholds import Threshold
+
+OVERVIEW, HISTORY, MATCHING, FRONTEND = (
+    f"perdure-{name}" for name in ("overview", "history", "matching", "frontend")
+)
+"""Uids of dashboards."""
+SYSTEM_FAULTS = Regex("serviceerror_(Internal|Unavailable|PeerUnreachable|NotOwner|Remote)")
+"""Errors that are no answer to what was asked."""
+_TWO = Asker("2m", {})
+_FIVE = Asker("5m", {})
+_HALF_HOUR = Asker("30m", {})
+_HOUR = Asker("1h", {})
+_ROLES = {"frontend|history|matching": "critical", "worker": "warning"}
+_QUEUE = ("cluster", "namespace", "taskqueue", "task_type")
+_NODE = ("cluster", "instance")
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A rule.
+
+    Attributes:
+        name: Also its runbook's.
+        expression: Has a sample for whatever is wrong.
+        hold: For how long that must be so.
+        severity: `critical`: act now, somebody notices; `warning`: act today.
+        summary: What is wrong, in a sentence; may have the sample's labels.
+        board: Uid of the dashboard that shows it.
+    """
+
+    name: str
+    expression: str
+    hold: str
+    severity: str
+    summary: str
+    board: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rules that are evaluated together."""
+
+    name: str
+    alerts: Sequence[Alert]
+
+
+def groups() -> list[Group]:
+    """Returns all alerts."""
+    return [
+        Group("perdure-cluster", [*_roles(), *_shards(), *_leases(), *_processes()]),
+        Group("perdure-store", [*_store()]),
+        Group("perdure-service", [*_frontend(), *_queues()]),
+    ]
+
+
+def _roles() -> list[Alert]:
+    live = _TWO.only(state="up")
+    summary = "No live node serves {{ $labels.role }}."
+    return [
+        Alert(
+            "ClusterAbsent",
+            f"absent({catalogue.BUILD_INFORMATION.name})",
+            "3m",
+            "critical",
+            "Prometheus sees no Perdure process at all.",
+            OVERVIEW,
+        ),
+        *(
+            Alert(
+                "RoleWithoutNodes",
+                live.only(role=Regex(roles)).gauge(
+                    catalogue.MEMBERSHIP_LIVE_NODES, "cluster", "role", how="max"
+                )
+                + " == 0",
+                "1m",
+                severity,
+                summary,
+                OVERVIEW,
+            )
+            for roles, severity in (
+                ("frontend|history|matching", "critical"),
+                ("worker", "warning"),
+            )
+        ),
+    ]
+
+
+def _shards() -> list[Alert]:
+    unowned = _TWO.gauge(catalogue.MEMBERSHIP_UNOWNED_SHARDS, "cluster", how="max")
+    shards = _TWO.gauge(catalogue.MEMBERSHIP_SHARDS, "cluster", how="max")
+    held = _TWO.gauge(catalogue.NUMSHARDS_GAUGE, "cluster")
+    return [
+        Alert(
+            "ShardsUnowned",
+            f"{unowned} > 0 or {shards} - {held} > 0",
+            "1m",
+            "critical",
+            "{{ $value }} shards have no live owner: their workflows stand still.",
+            HISTORY,
+        )
+    ]
+
+
+def _leases() -> list[Alert]:
+    failures = _FIVE.increase(catalogue.MEMBERSHIP_LEASE_FAILURES, *_NODE)
+    lapses = _FIVE.increase(catalogue.MEMBERSHIP_LEASE_LAPSES, *_NODE)
+    losses = _FIVE.increase(catalogue.MEMBERSHIP_NODE_LOST, *_NODE)
+    return [
+        Alert(
+            "LeaseRenewalsFailing",
+            f"{failures} > {thresholds.LEASE_FAILURES:g}",
+            "1m",
+            "warning",
+            "{{ $labels.instance }} often cannot renew its lease.",
+            OVERVIEW,
+        ),
+        Alert(
+            "LeaseLapsed",
+            f"{lapses} + {losses} > 0",
+            "0m",
+            "critical",
+            "{{ $labels.instance }} lost its lease while it ran.",
+            OVERVIEW,
+        ),
+    ]
+
+
+def _processes() -> list[Alert]:
+    lag = _FIVE.quantile("0.99", catalogue.EVENT_LOOP_LAG, *_NODE)
+    (started,) = [
+        metric for metric in catalogue.PROCESS if metric.name == "process_start_time_seconds"
+    ]
+    restarts = _HALF_HOUR.changes(started, *_NODE)
+    # Other programs tell their start too.
+    ours = _TWO.gauge(catalogue.BUILD_INFORMATION, *_NODE)
+    return [
+        *_both(
+            "EventLoopBlocked",
+            lag,
+            thresholds.EVENT_LOOP_LAG_SECONDS,
+            hold="5m",
+            summary="{{ $labels.instance }} is late by {{ $value | humanizeDuration }}"
+            " in all it does.",
+            board=OVERVIEW,
+        ),
+        Alert(
+            "CrashLoop",
+            f"{restarts} > {thresholds.RESTARTS:g} and {ours} > 0",
+            "0m",
+            "critical",
+            "{{ $labels.instance }} has restarted {{ $value }} times in half an hour.",
+            OVERVIEW,
+        ),
+    ]
+
+
+def _store() -> list[Alert]:
+    renewals = _TWO.rate(catalogue.MEMBERSHIP_LEASE_RENEWAL_LATENCY, *_NODE)
+    lost = _FIVE.increase(catalogue.GROUP_COMMIT_LOST, *_NODE)
+    latency = _FIVE.quantile("0.99", catalogue.GROUP_COMMIT_LATENCY, *_NODE)
+    return [
+        Alert(
+            "DatabaseUnreachable",
+            f"{renewals} == 0",
+            "1m",
+            "critical",
+            "{{ $labels.instance }} has not reached the database for a minute or longer.",
+            OVERVIEW,
+        ),
+        Alert(
+            "CommitsLost",
+            f"{lost} > 0",
+            "0m",
+            "critical",
+            "The database did not confirm commits of {{ $labels.instance }}.",
+            HISTORY,
+        ),
+        *_both(
+            "CommitLatencyHigh",
+            latency,
+            thresholds.COMMIT_LATENCY_SECONDS,
+            hold="5m",
+            summary="One commit in a hundred of {{ $labels.instance }} takes"
+            " {{ $value | humanizeDuration }} or longer.",
+            board=HISTORY,
+        ),
+    ]
+
+
+def _frontend() -> list[Alert]:
+    frontend = _FIVE.only(service_name="frontend")
+    faults = frontend.only(error_type=SYSTEM_FAULTS)
+    ratio = (
+        f"{faults.rate(catalogue.SERVICE_ERROR_WITH_TYPE, 'cluster')}"
+        f" / {frontend.rate(catalogue.SERVICE_REQUESTS, 'cluster')}"
+    )
+    return _both(
+        "FrontendErrors",
+        ratio,
+        thresholds.FRONTEND_ERROR_RATIO,
+        hold="5m",
+        summary="{{ $value | humanizePercentage }} of requests fail through no fault of their"
+        " sender.",
+        board=FRONTEND,
+    )
+
+
+def _queues() -> list[Alert]:
+    # A sticky queue's tasks go to the normal one when nobody polls for them.
+    normal = _FIVE.only(partition=Unlike("__sticky__"))
+    age = normal.gauge(catalogue.APPROXIMATE_BACKLOG_AGE_SECONDS, *_QUEUE, how="max")
+    # A queue that nobody polls leaves memory, and its series with it. Its tasks are still there.
+    last_age = _HOUR.only(partition=Unlike("__sticky__")).last(
+        catalogue.APPROXIMATE_BACKLOG_AGE_SECONDS, *_QUEUE, how="max"
+    )
+    waiting = _FIVE.gauge(catalogue.PENDING_POLLS, *_QUEUE)
+    served = normal.rate(catalogue.POLL_SUCCESS, *_QUEUE)
+    limit = thresholds.BACKLOG_AGE_SECONDS
+    queue = "{{ $labels.task_type }} task queue {{ $labels.taskqueue }} of {{ $labels.namespace }}"
+    return [
+        Alert(
+            "BacklogWithoutPollers",
+            f"{last_age} > {limit.warning:g} unless ({waiting} > 0 or {served} > 0)",
+            "2m",
+            "critical",
+            f"Nobody polls the {queue}, and tasks wait there.",
+            MATCHING,
+        ),
+        *_both(
+            "BacklogOld",
+            age,
+            limit,
+            hold="5m",
+            summary=f"Tasks of the {queue} wait for {{{{ $value | humanizeDuration }}}}.",
+            board=MATCHING,
+        ),
+    ]
+
+
+def _both(
+    name: str, expression: str, threshold: Threshold, *, hold: str, summary: str, board: str
+) -> list[Alert]:
+    """Returns the two rules of an alert that has two thresholds."""
+    return [
+        Alert(name, f"{expression} > {limit:g}", hold, severity, summary, board)
+        for severity, limit in threshold._asdict().items()
+    ]

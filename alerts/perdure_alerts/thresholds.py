@@ -1,0 +1,24 @@
+"""From which values on an operator is told. Dashboards draw the same ones."""
+
+from typing import NamedTuple
+
+
+class Threshold(NamedTuple):
+    """From where on something is a warning, and from where on critical."""
+
+    warning: float
+    critical: float
+
+
+COMMIT_LATENCY_SECONDS = Threshold(0.3, 1.0)
+"""The slowest hundredth of commits. A commit is a part of every answer that changes something."""
+BACKLOG_AGE_SECONDS = Threshold(60.0, 300.0)
+"""For how long a queue's oldest task may wait: longer, and there are too few workers."""
+EVENT_LOOP_LAG_SECONDS = Threshold(0.2, 1.0)
+"""The slowest hundredth: everything that a process does is late by as much."""
+FRONTEND_ERROR_RATIO = Threshold(0.001, 0.01)
+"""Requests that failed through no fault of their sender."""
+LEASE_FAILURES = 5.0
+"""Of one node in five minutes: it renews about once a second, so that single ones mean nothing."""
+RESTARTS = 2.0
+"""Of one process in half an hour."""

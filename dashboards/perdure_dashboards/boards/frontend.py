@@ -1,0 +1,115 @@
+"""Frontend: what clients and workers ask, and what the frontend asks of other roles."""
+
+from perdure.telemetry import catalogue as c
+from perdure_alerts import thresholds
+from perdure_alerts.promql import Regex
+from perdure_alerts.rules import SYSTEM_FAULTS
+from perdure_dashboards import shared
+from perdure_dashboards.board import ASK, IN_NAMESPACE, PERCENTILE, Board
+from perdure_dashboards.panels import Panel, Query, Row
+from perdure_dashboards.shared import NOT_WAITING, limits
+
+_POLLS = Regex("Poll.*")
+_FRONTEND = ASK.only(service_name="frontend")
+_IN_NAMESPACE = IN_NAMESPACE.only(service_name="frontend")
+
+
+def board() -> Board:
+    """Returns the board."""
+    return Board(
+        "perdure-frontend",
+        "Frontend",
+        "Requests of clients and workers: how many, how long, what fails.",
+        [_requests(), _tenants(), _under_way(), _calls("history"), _calls("matching")],
+        namespaces=True,
+    )
+
+
+def _requests() -> Row:
+    return Row(
+        "Requests",
+        [
+            shared.requests(_IN_NAMESPACE),
+            shared.errors(_IN_NAMESPACE),
+            shared.latency(_IN_NAMESPACE),
+        ],
+    )
+
+
+def _tenants() -> Row:
+    faults = _FRONTEND.only(error_type=SYSTEM_FAULTS).rate(c.SERVICE_ERROR_WITH_TYPE)
+    every = _FRONTEND.rate(c.SERVICE_REQUESTS)
+    return Row(
+        "Service",
+        [
+            Panel(
+                "Requests that fail by our fault",
+                "Share of requests that failed through no fault of their sender: see the runbook"
+                " FrontendErrors.",
+                # Without a fault there is no series of faults.
+                [Query(f"({faults} or 0 * {every}) / {every}", "failed")],
+                "percentunit",
+                limits(thresholds.FRONTEND_ERROR_RATIO),
+            ),
+            Panel(
+                "Requests by namespace",
+                "Who the load comes from.",
+                [Query(_IN_NAMESPACE.rate(c.SERVICE_REQUESTS, "namespace"), "{{namespace}}")],
+                "reqps",
+                stacked=True,
+            ),
+            Panel(
+                "Latency by namespace",
+                "Polls left out. One namespace only: its payloads, histories or queries are large.",
+                [
+                    Query(
+                        _IN_NAMESPACE.only(operation=NOT_WAITING).quantile(
+                            PERCENTILE, c.SERVICE_LATENCY, "namespace"
+                        ),
+                        "{{namespace}}",
+                    )
+                ],
+                "s",
+            ),
+        ],
+    )
+
+
+def _under_way() -> Row:
+    return Row(
+        "Under way",
+        [
+            Panel(
+                "Requests under way",
+                "Polls wait and are many. Others that pile up: the roles behind are slow.",
+                [Query(_FRONTEND.gauge(c.SERVICE_PENDING_REQUESTS, "operation"), "{{operation}}")],
+                "short",
+                stacked=True,
+            ),
+            Panel(
+                "Requests by node",
+                "One node with far more than others: clients keep their connections. A bounded age"
+                " of connections spreads them.",
+                [Query(_FRONTEND.rate(c.SERVICE_REQUESTS, "instance"), "{{instance}}")],
+                "reqps",
+                stacked=True,
+            ),
+            Panel(
+                "Duration of polls",
+                "How long polls wait for a task; about a minute without tasks is normal.",
+                [
+                    Query(
+                        _IN_NAMESPACE.only(operation=_POLLS).quantile(
+                            PERCENTILE, c.SERVICE_LATENCY, "operation"
+                        ),
+                        "{{operation}}",
+                    )
+                ],
+                "s",
+            ),
+        ],
+    )
+
+
+def _calls(role: str) -> Row:
+    return Row(f"Calls to {role}", shared.calls(_FRONTEND, role))

@@ -1,0 +1,19 @@
+"""The boards as the files that Grafana loads."""
+
+from collections.abc import Callable
+
+from perdure_dashboards.board import Board
+from perdure_dashboards.boards import frontend, history, matching, overview
+
+BOARDS: tuple[Callable[[], Board], ...] = (
+    overview.board,
+    frontend.board,
+    history.board,
+    matching.board,
+)
+
+
+def files() -> dict[str, str]:
+    """Returns the generated files by name."""
+    boards = [make() for make in BOARDS]
+    return {f"{board.uid}.json": board.render() for board in boards}

@@ -1,0 +1,27 @@
+"""Recording what came of a message, on its sender's side."""
+
+from perdure.core.commit import MessageRow
+from perdure.core.external.transitions import resolve
+from perdure.core.workflow.signals import after_external_event
+from perdure.core.workflow.state import Run
+from perdure.core.workflow.step import Step
+from perdure.proto import stored_pb2 as stored
+
+
+def settle(
+    step: Step, run: Run, row: MessageRow, message: stored.Message, receipt: stored.Receipt
+) -> None:
+    """Tells the sender what its message came to, and deletes the row.
+
+    Args:
+        step: The step of the sender's workflow id.
+        run: The sender; it may have closed meanwhile.
+        row: The message's row.
+        message: What it says.
+        receipt: What the receiver has answered.
+    """
+    change = step.edit(run)
+    if resolve(change, message.id, message.initiated_event_id, receipt.outcome):
+        after_external_event(change)
+    else:
+        step.drop_message(row)

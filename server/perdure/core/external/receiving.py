@@ -1,0 +1,122 @@
+"""Taking in what another workflow sent, and saying so once and for all.
+
+Rules that hold here: the receipt is written in the commit that has the effect, refusals too, so
+that one message has one answer however often it comes. Who the receiver is, and whether it has the
+message already, the caller has found out.
+"""
+
+from temporalio.api.history.v1 import message_pb2 as history
+
+from perdure.core.commit import ReceiptKey, ReceiptRow
+from perdure.core.errors import UnimplementedError
+from perdure.core.protobuf import seconds
+from perdure.core.slots import slot_of
+from perdure.core.workflow import signals
+from perdure.core.workflow.state import Run
+from perdure.core.workflow.step import RunStep, Step
+from perdure.proto import stored_pb2 as stored
+
+IDENTITY = "history-service"
+LEAST_KEPT = seconds(7 * 86_400)
+"""For how long a receipt is kept at least.
+
+A message comes again for as long as its sender's shard has not recorded the answer, so a receipt
+must outlive the longest outage of the sender's store between the two: a week leaves time to restore
+it. Where closed runs are kept for longer, so are receipts: what a history shows is known.
+"""
+
+Outcome = stored.Receipt.Outcome
+
+
+def receipt_key(message: stored.Message) -> ReceiptKey:
+    """Names the receipt of a message."""
+    return ReceiptKey(message.namespace_id, message.target.workflow_id, message.id)
+
+
+def receive(step: Step, run: Run | None, message: stored.Message) -> stored.Receipt:
+    """Has a run take a message in that its workflow id has not seen yet.
+
+    Args:
+        step: The step of the receiver's workflow id.
+        run: The receiver; None when there is no such run.
+        message: The message.
+
+    Raises:
+        UnimplementedError: What the message says is of a later release.
+    """
+    receipt = stored.Receipt(outcome=_take(step, run, message))
+    step.add_receipt(
+        ReceiptRow(
+            key=receipt_key(message),
+            slot=slot_of(message.namespace_id, message.target.workflow_id),
+            expiry=step.now + max(step.context.retention, LEAST_KEPT),
+            data=receipt.SerializeToString(),
+        )
+    )
+    return receipt
+
+
+def _take(step: Step, run: Run | None, message: stored.Message) -> Outcome.ValueType:
+    if run is None or _is_sender(run, message):
+        return stored.Receipt.OUTCOME_NOT_FOUND
+    match message.WhichOneof("payload"):
+        case "signal":
+            return _take_signal(step, run, message)
+        case "cancel_request":
+            return _take_cancel_request(step, run, message)
+        case _:
+            # It is sent again until a release has the workflow that knows better.
+            raise UnimplementedError("this release does not know what the message says")
+
+
+def _is_sender(run: Run, message: stored.Message) -> bool:
+    """Tells whether a workflow writes to itself, which the real server does not let it."""
+    key = run.key
+    sender = (message.sender_namespace_id, message.sender.workflow_id)
+    return (key.namespace_id, key.workflow_id) == sender
+
+
+def _is_refused(run: Run, message: stored.Message) -> bool:
+    """Tells whether a message is for a child of its sender only, and the run is none."""
+    return message.child_workflow_only and run.start.parent != message.sender
+
+
+def _take_signal(step: Step, run: Run, message: stored.Message) -> Outcome.ValueType:
+    if not run.is_running or _is_refused(run, message):
+        return stored.Receipt.OUTCOME_NOT_FOUND
+    change = step.edit(run)
+    if signals.is_at_limit(change):
+        return stored.Receipt.OUTCOME_SIGNAL_LIMIT
+    sent = message.signal
+    signals.record_signal(
+        change,
+        history.WorkflowExecutionSignaledEventAttributes(
+            signal_name=sent.name,
+            input=sent.input if sent.HasField("input") else None,
+            header=sent.header if sent.HasField("header") else None,
+            identity=IDENTITY,
+            request_id=message.id,
+            external_workflow_execution=message.sender,
+        ),
+    )
+    return stored.Receipt.OUTCOME_TAKEN
+
+
+def _take_cancel_request(step: Step, run: Run, message: stored.Message) -> Outcome.ValueType:
+    # Who is over, or asked already, needs not be asked: that is as good as done.
+    if not run.is_running:
+        return stored.Receipt.OUTCOME_TAKEN
+    if _is_refused(run, message):
+        return stored.Receipt.OUTCOME_NOT_FOUND
+    change: RunStep = step.edit(run)
+    if not change.state.cancel_requested:
+        signals.record_cancel_request(
+            change,
+            history.WorkflowExecutionCancelRequestedEventAttributes(
+                cause=message.cancel_request.reason,
+                external_initiated_event_id=message.initiated_event_id,
+                external_workflow_execution=message.sender,
+                identity=IDENTITY,
+            ),
+        )
+    return stored.Receipt.OUTCOME_TAKEN

@@ -1,0 +1,1 @@
+"""Task queues of several partitions, for those to whom a queue is one thing."""
