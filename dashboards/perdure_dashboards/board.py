@@ -65,8 +65,8 @@ class Board:
             timezone="browser",
             editable=False,
         )
-        text = json.dumps(dashboard, cls=_gen.DashboardEncoder, sort_keys=True, indent=1)
-        return f"{text}\n"
+        plain = json.loads(json.dumps(dashboard, cls=_gen.DashboardEncoder))
+        return f"{json.dumps(_said(plain), sort_keys=True, indent=1)}\n"
 
     def _variables(self) -> list[core.Template]:
         found = catalogue.BUILD_INFORMATION.name
@@ -84,6 +84,18 @@ class Board:
             name="percentile", type="custom", query="0.5,0.9,0.95,0.99", default="0.99"
         )
         return [*variables, percentiles]
+
+
+def _said(value: Any) -> Any:
+    """Returns JSON without what grafanalib leaves open: a null is no default for Grafana."""
+    if isinstance(value, list):
+        return [_said(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"color", "value"}:
+        # The lowest step of thresholds has no value.
+        return value
+    return {name: _said(each) for name, each in value.items() if each is not None}
 
 
 def _choice(name: str, query: str, label: str) -> core.Template:

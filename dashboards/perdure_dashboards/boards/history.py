@@ -202,6 +202,14 @@ def _memory() -> Row:
                 "short",
                 stacked=True,
             ),
+            Panel(
+                "Messages in memory",
+                "Signals and the like to other workflows, not yet answered. If it only rises: see"
+                " Messages between workflows.",
+                [Query(ASK.gauge(c.MESSAGES_IN_MEMORY, "instance"), "{{instance}}")],
+                "short",
+                stacked=True,
+            ),
         ],
     )
 

@@ -159,6 +159,8 @@ class ClusterNode:
             local: This process's own, if it has the role.
         """
         self._routed_history = routed_history(router=self._router, peers=self._peers, local=local)
+        if local is not None:
+            local.attach_cluster(self._routed_history)
         return self._routed_history
 
     async def _sticky_unpolled(self, task: DispatchTask) -> None:

@@ -10,7 +10,7 @@ _EVERY_NAMESPACE = "all"
 
 
 class HistoryMemoryMetrics:
-    """The cache of workflows, timers, and starts that were undone."""
+    """The cache of workflows, timers, messages, and starts that were undone."""
 
     def __init__(self, metrics: Metrics) -> None:
         metrics = metrics.scoped(service_name="history", cache_type="mutablestate")
@@ -21,6 +21,7 @@ class HistoryMemoryMetrics:
         self._usage = metrics.gauge(catalogue.CACHE_USAGE).bind()
         self._entries = metrics.gauge(catalogue.CACHE_ENTRIES).bind()
         self._timers = metrics.gauge(catalogue.TIMERS_IN_MEMORY).bind()
+        self._messages = metrics.gauge(catalogue.MESSAGES_IN_MEMORY).bind()
         self._undone = metrics.counter(catalogue.STARTS_UNDONE).bind()
 
     def sample(self, statistics: HistoryStatistics) -> None:
@@ -31,6 +32,7 @@ class HistoryMemoryMetrics:
         self._usage.set(statistics.cache_bytes)
         self._entries.set(statistics.cache_entries)
         self._timers.set(statistics.timers)
+        self._messages.set(statistics.messages)
         self._undone.value = statistics.starts_undone
 
 

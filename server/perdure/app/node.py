@@ -178,8 +178,6 @@ class _Builder:
             hints = HintMetrics(self._metrics)
             self._samplers.append(lambda: hints.sample(cluster.hints))
         self._history = cluster.history(history)
-        if history is not None:
-            history.attach_cluster(self._history)
         if matching is not None:
             matching.attach_history(self._history)
         self._places["Nodes"] = await cluster.open_port(history, matching)

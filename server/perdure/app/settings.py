@@ -4,7 +4,7 @@ Keys are those of Temporal's dynamic configuration, whose texts say the same of 
 constant there has a key of our own here; `system.maxWorkflowTaskTimeout` was one there once.
 """
 
-from perdure.config.convert import at_least, nanoseconds, seconds, whole_seconds
+from perdure.config.convert import at_least, boolean, nanoseconds, seconds, whole_seconds
 from perdure.config.groups import Key, Shared, declare_group
 from perdure.core.visibility.attributes import SearchAttributeLimits
 from perdure.core.workflow.settings import WorkflowSettings
@@ -51,6 +51,24 @@ WORKFLOW = declare_group(
             _COUNT,
             "activities",
             "Most pending activities of a run.",
+        ),
+        "max_pending_signals": Key(
+            "limit.numPendingSignals.error",
+            _COUNT,
+            "signals",
+            "Most signals of a run to other workflows that are under way.",
+        ),
+        "max_pending_cancels": Key(
+            "limit.numPendingCancelRequests.error",
+            _COUNT,
+            "requests",
+            "Most requests of a run to cancel other workflows that are under way.",
+        ),
+        "cross_namespace_commands": Key(
+            "system.enableCrossNamespaceCommands",
+            boolean,
+            "",
+            "Whether workflows may signal and cancel those of other namespaces.",
         ),
         "max_signals": Key(
             "history.maximumSignalsPerExecution",

@@ -195,6 +195,9 @@ TIMERS_IN_MEMORY = gauge("timers_in_memory", _SERVICE, "Timers due soon, or bein
 STARTS_UNDONE = counter(
     "starts_undone", _SERVICE, "Starts of tasks undone because their poller had gone."
 )
+MESSAGES_IN_MEMORY = gauge(
+    "messages_in_memory", _SERVICE, "Signals and the like to other workflows, not yet answered."
+)
 MESSAGES_DELIVERED = counter(
     "messages_delivered", _SERVICE, "Signals and the like to other workflows that these took in."
 )

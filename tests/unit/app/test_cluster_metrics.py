@@ -173,6 +173,7 @@ def test_what_history_has_in_memory_is_sampled() -> None:
         cache_misses=4,
         timers=7,
         starts_undone=1,
+        messages=2,
     )
     memory.sample(statistics)
     memory.sample(statistics)
@@ -184,7 +185,7 @@ def test_what_history_has_in_memory_is_sampled() -> None:
     assert values(
         metrics,
         *("cache_entries", "cache_usage", "cache_size", "cache_requests", "cache_miss"),
-        *("timers_in_memory", "starts_undone"),
+        *("timers_in_memory", "messages_in_memory", "starts_undone"),
     ) == {
         f"cache_entries{{{cache}": 3.0,
         f"cache_usage{{{cache}": 4096.0,
@@ -192,6 +193,7 @@ def test_what_history_has_in_memory_is_sampled() -> None:
         f"cache_requests{{{use}": 10.0,
         f"cache_miss{{{use}": 4.0,
         'timers_in_memory{service_name="history"}': 7.0,
+        'messages_in_memory{service_name="history"}': 2.0,
         'starts_undone{service_name="history"}': 1.0,
     }
 

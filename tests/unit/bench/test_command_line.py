@@ -45,7 +45,8 @@ def test_a_quick_run_prints_json() -> None:
     assert said.returncode == 0, said.stderr
     (row,) = json.loads(said.stdout)["rows"]
     assert row["target"] == "floor"
-    assert row["rpcs"] == 6.0
+    # The last RPC of one phase may be answered in the next.
+    assert row["rpcs"] == pytest.approx(6.0, abs=0.1)
 
 
 def test_an_interrupted_run_leaves_nothing_behind() -> None:

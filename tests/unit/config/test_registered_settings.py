@@ -36,6 +36,8 @@ def changed(group: Group[Any], key: str, given: object) -> list[str]:
 
 def another(setting: Setting[object]) -> object:
     """Returns a value as it may be given that is not the default."""
+    if isinstance(setting.default, bool):
+        return not setting.default
     return "7777s" if setting.unit in {"s", "ns"} else 7_777
 
 

@@ -1,6 +1,7 @@
 """Whatever clients, workers and time do, in whatever order, what `checks` says holds."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
@@ -68,6 +69,13 @@ class CoreMachine(RuleBasedStateMachine):
         self.hold(*self.driver.fused)
         self.driver.fused.clear()
         self.checker.check()
+
+    # Operators
+
+    @rule(count=st.sampled_from([1, 2, 4]))
+    def divide_queues(self, count: int) -> None:
+        """Changes how many partitions queues have, while there are tasks in them."""
+        self.driver.settings = replace(SETTINGS, write_partitions=count)
 
     # Clients
 

@@ -124,7 +124,7 @@ def test_a_foreign_address_is_a_sentence(metrics: Metrics) -> None:
 def test_an_ipv6_address(metrics: Metrics) -> None:
     opened = serve_metrics(metrics, host="::1", port=0)
     try:
-        with urllib.request.urlopen(f"http://[::1]:{opened.port}/metrics") as response:  # noqa: S310
+        with urllib.request.urlopen(f"http://[::1]:{opened.port}/metrics") as response:
             assert response.status == 200
     finally:
         opened.close()
