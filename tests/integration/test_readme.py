@@ -64,6 +64,12 @@ def output_of(line: str, *more: str, folder: Path) -> str:
     return done.stdout
 
 
+def ends_well(line: str, *, folder: Path) -> bool:
+    """Tells whether a command ends with 0."""
+    done = subprocess.run(command(line), check=False, cwd=folder, capture_output=True)
+    return done.returncode == 0
+
+
 @contextmanager
 def running(arguments: Sequence[str], *, folder: Path, until: str) -> Iterator[None]:
     """Runs a command until the block ends, which begins when it has printed a text."""
@@ -122,6 +128,8 @@ def test_the_cluster(tmp_path: Path) -> None:
         output_of(SETUP, folder=tmp_path)
         with running(command(START), folder=tmp_path, until="Processes:"):
             assert output_of(HELLO, folder=tmp_path) == "Hello, you!\n"
+            # Shards move when the second history node has come: then the status is not 0.
+            until_sync(lambda: ends_well(STATUS, folder=tmp_path), SECONDS)
             status = output_of(STATUS, folder=tmp_path)
             assert all(name in status for name in ("frontend-1", "history-1", "matching-0"))
     finally:
