@@ -47,7 +47,7 @@ def _targets(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 @click.option("--backlog", "is_backlog", is_flag=True, help="Measure a big backlog instead.")
 @click.option(
     "--rows",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=backlog.MIN_ROWS),
     help=f"Tasks of the backlog.  [default: {backlog.ROWS}]",
 )
 @click.option(

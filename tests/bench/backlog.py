@@ -27,6 +27,7 @@ from typing import Any
 
 import grpc.aio
 import psutil
+import psycopg
 
 from bench.database import Database, running_database
 from bench.drain import Drained
@@ -38,22 +39,23 @@ from bench.rpcs import Rpcs
 from bench.scenarios import BY_NAME
 from bench.tables import NOTHING, markdown_lines
 from bench.targets import Place, Target, command
-from bench.usage import MIB, cpu_seconds
+from bench.usage import MIB
 
 QUEUE = "bench-backlog"
 ROWS = 1_000_000
-TASKS = 4_000
-"""Tasks that are taken in each phase."""
-
-SPARE = 1_000
-"""Tasks that a phase leaves on the queue, so that its last ones are not waited for."""
+MIN_ROWS = 4_000
+MAX_TASKS = 3_000
+TASKS_SHARE = 1 / 40
+"""Of the backlog, that is taken in each phase: up to MAX_TASKS."""
 
 DELETED_SHARE = 0.9
 LOADERS = 2
 ROLES = ("history", "matching")
 
-QUIET_S = 1.0
-QUIET_CORES = 0.3
+QUIET_S = 3.0
+"""Longer than PostgreSQL holds back what it has counted while it is at work."""
+
+TASKS_READ = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'tasks_slot'"
 SETTLE_TIMEOUT_S = 120.0
 
 MAX_MEMORY_MIB = 50.0
@@ -191,12 +193,8 @@ def run(rows: int, say: Callable[[str], None]) -> BacklogReport:
         say: Told how far the run has come.
 
     Raises:
-        BenchError: A program failed, or `rows` are too few; nothing is left running.
+        BenchError: A program failed; nothing is left running.
     """
-    left = rows - int(rows * DELETED_SHARE)
-    if left < TASKS:
-        msg = f"--rows must be at least {int(TASKS / (1 - DELETED_SHARE)) + 1:,}"
-        raise BenchError(msg)
     with (
         running_database() as database,
         tempfile.TemporaryDirectory(prefix="perdure-bench-") as directory,
@@ -214,12 +212,14 @@ class _Run:
         self._database = database
         self._directory = directory
         self._say = say
+        self._tasks = min(MAX_TASKS, int(rows * TASKS_SHARE))
         self._on_queue = 0
         self._next = 0
 
     def all(self) -> BacklogReport:
         phases = [self._phase(Phase.EMPTY)]
-        few = TASKS + SPARE
+        # A third is left over, so that the last of those that are taken are not waited for.
+        few = self._tasks + self._tasks // 3
         self._write(0, few)
         self._on_queue = few
         phases.append(self._phase(Phase.SMALL))
@@ -251,7 +251,7 @@ class _Run:
         began = time.perf_counter()
         memory = _Memory(pid)
         asyncio.run(_serving(port, pid))
-        self._settle(pid)
+        self._settle()
         tasks, settled_s = self._on_queue, time.perf_counter() - began - QUIET_S
         settled_mib = memory.resident_mib()
         drained = None if phase is Phase.EMPTY else self._drain(phase, pid, port)
@@ -264,24 +264,24 @@ class _Run:
             drained=drained,
         )
 
-    def _settle(self, pid: int) -> None:
-        """Waits until neither the server nor its database works by itself any more."""
-        pids = (pid, self._database.pid)
+    def _settle(self) -> None:
+        """Waits until the server has read all tasks of the slots that it has just taken over."""
         deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
-        while time.monotonic() < deadline_s:
-            before = sum(cpu_seconds(each) for each in pids)
-            time.sleep(QUIET_S)
-            if sum(cpu_seconds(each) for each in pids) - before < QUIET_S * QUIET_CORES:
-                return
-        msg = f"the server was still at work {SETTLE_TIMEOUT_S:.0f} s after its start"
-        raise BenchError(msg)
+        with psycopg.connect(self._database.dsn, autocommit=True) as connection:
+            before, now = -1, _tasks_read(connection)
+            while before != now:
+                if time.monotonic() > deadline_s:
+                    msg = f"the server still reads tasks {SETTLE_TIMEOUT_S:.0f} s after its start"
+                    raise BenchError(msg)
+                time.sleep(QUIET_S)
+                before, now = now, _tasks_read(connection)
 
     def _drain(self, phase: Phase, pid: int, port: int) -> Drained:
-        self._say(f"{phase}: dispatching {TASKS:,} tasks")
+        self._say(f"{phase}: dispatching {self._tasks:,} tasks")
         options = {
             "--address": f"127.0.0.1:{port}",
             "--queue": QUEUE,
-            "--tasks": TASKS,
+            "--tasks": self._tasks,
             "--server-pid": pid,
             "--database-pid": self._database.pid,
         }
@@ -321,6 +321,13 @@ class _Run:
         if "error" in line:
             raise BenchError(line["error"])
         return line
+
+
+def _tasks_read(connection: psycopg.Connection[tuple[Any, ...]]) -> int:
+    """How many tasks were ever read by slot, as a new owner does and nobody else."""
+    row = connection.execute(TASKS_READ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def _serving(port: int, pid: int) -> None:

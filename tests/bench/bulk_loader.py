@@ -32,8 +32,9 @@ from perdure.persistence.postgres.store import PostgresStore
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.ids import SystemIds
 
-BATCH = 4_000
-"""Workflows of one transaction."""
+ADDED_AT_ONCE = 4_000
+REMOVED_AT_ONCE = 500
+"""Workflows of one transaction. Each removal is compared with all others of its transaction."""
 
 FIRST_TASK_ID = 1 << 36
 """Task ids from here have varints of one length, and lie below those of every server."""
@@ -222,7 +223,7 @@ async def carry_out(order: Order) -> None:
         )
         make = mould.removal if order.is_removal else mould.cast
         epochs = _epochs((await store.read_cluster()).shards)
-        for numbers in _batches(order.first, order.count):
+        for numbers in _batches(order):
             commits = [make(number) for number in numbers]
             for commit in commits:
                 commit.epoch = epochs[commit.slot]
@@ -253,10 +254,11 @@ def _epochs(shards: Sequence[Shard]) -> dict[int, int]:
     }
 
 
-def _batches(first: int, count: int) -> Iterator[range]:
-    end = first + count
-    for begin in range(first, end, BATCH):
-        yield range(begin, min(begin + BATCH, end))
+def _batches(order: Order) -> Iterator[range]:
+    end = order.first + order.count
+    size = REMOVED_AT_ONCE if order.is_removal else ADDED_AT_ONCE
+    for begin in range(order.first, end, size):
+        yield range(begin, min(begin + size, end))
 
 
 @click.command()

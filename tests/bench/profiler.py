@@ -62,9 +62,11 @@ def processes_of(pid: int) -> dict[str, int]:
     """
     named = {}
     for child in psutil.Process(pid).children():
-        words = child.cmdline()
-        if NAMING in words:
-            named[words[words.index(NAMING) + 1]] = child.pid
+        # A supervisor also starts programs that end at once.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            words = child.cmdline()
+            if NAMING in words:
+                named[words[words.index(NAMING) + 1]] = child.pid
     return named or {ONLY: pid}
 
 

@@ -237,7 +237,7 @@ class Database:
     async def leftovers(self) -> list[str]:
         """Returns rows that outlived their closed runs, as sentences."""
         found = []
-        for table in ("tasks", "timers", "messages", "items"):
+        for table in ("tasks", "timers", "messages"):
             ((number,),) = await _execute(self._conninfo, f"SELECT count(*) FROM {table}")  # noqa: S608 our own names
             if number:
                 found.append(f"{number} rows of closed runs are left in {table}")

@@ -83,9 +83,10 @@ class World:
         """Starts everything but the load; closing `parts` ends it."""
         world = cls(folder, say)
         parts.callback(world.ledger.close)
-        await world._start_database(setup, parts)
         if setup.namespaces:
+            # First, because the database listens on an address of it.
             world._network = await _kept(parts, Network.make(list(PLACES)), Network.remove)
+        await world._start_database(setup, parts)
         port = free_port()
         await world._start_processes(setup, port, parts)
         address = f"127.0.0.1:{await world._entrance(port, parts)}"

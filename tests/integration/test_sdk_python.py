@@ -14,7 +14,6 @@ from conformance.scenario import IDENTITY
 from conformance.sdk_workflows import ACTIVITIES, KEYWORD, WORKFLOWS, Hello, Medium
 from conformance.targets import dev_server, perdure_command, perdure_executable
 
-
 FOUR_PARTITIONS = [
     f"--dynamic-config-value=matching.numTaskqueue{kind}Partitions=4" for kind in ("Read", "Write")
 ]

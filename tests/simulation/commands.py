@@ -21,6 +21,7 @@ Key = tuple[int, str]
 TASK_QUEUE = "simulation"
 WORKFLOW_TYPE = "Program"
 ACTIVITY_TYPE = "Activity"
+OTHER_SIGNAL_NAME = "from another workflow"
 
 EVENT_OF_COMMAND = {
     types.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: events.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
@@ -31,6 +32,12 @@ EVENT_OF_COMMAND = {
     types.COMMAND_TYPE_CANCEL_TIMER: events.EVENT_TYPE_TIMER_CANCELED,
     types.COMMAND_TYPE_RECORD_MARKER: events.EVENT_TYPE_MARKER_RECORDED,
     types.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: (events.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED),
+    types.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION: (
+        events.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED
+    ),
+    types.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: (
+        events.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED
+    ),
     types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: events.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
     types.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: events.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
     types.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: events.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
@@ -38,6 +45,22 @@ EVENT_OF_COMMAND = {
         events.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
     ),
 }
+
+ANSWERS: dict[int, str] = {
+    events.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED: (
+        "external_workflow_execution_signaled_event_attributes"
+    ),
+    events.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED: (
+        "signal_external_workflow_execution_failed_event_attributes"
+    ),
+    events.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED: (
+        "external_workflow_execution_cancel_requested_event_attributes"
+    ),
+    events.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED: (
+        "request_cancel_external_workflow_execution_failed_event_attributes"
+    ),
+}
+"""Events that tell what came of something sent to another workflow, with their attributes."""
 
 COMMAND_EVENTS = frozenset(EVENT_OF_COMMAND.values())
 
@@ -79,8 +102,20 @@ def command_key(command: Command) -> Key:
             return event_type, command.start_timer_command_attributes.timer_id
         case types.COMMAND_TYPE_CANCEL_TIMER:
             return event_type, command.cancel_timer_command_attributes.timer_id
+        case types.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION:
+            signal = command.signal_external_workflow_execution_command_attributes
+            return event_type, signal.control
+        case types.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION:
+            request = command.request_cancel_external_workflow_execution_command_attributes
+            return event_type, request.control
         case _:
             return event_type, ""
+
+
+def initiated_event_id(event: history.HistoryEvent) -> int:
+    """Returns what one of the `ANSWERS` is the answer to."""
+    initiated: int = getattr(event, ANSWERS[event.event_type]).initiated_event_id
+    return initiated
 
 
 def event_key(event: history.HistoryEvent) -> Key:
@@ -95,6 +130,11 @@ def event_key(event: history.HistoryEvent) -> Key:
             name = event.timer_started_event_attributes.timer_id
         case events.EVENT_TYPE_TIMER_CANCELED:
             name = event.timer_canceled_event_attributes.timer_id
+        case events.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+            name = event.signal_external_workflow_execution_initiated_event_attributes.control
+        case events.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+            request = event.request_cancel_external_workflow_execution_initiated_event_attributes
+            name = request.control
         case _:
             name = ""
     return event.event_type, name
@@ -150,6 +190,33 @@ def cancel_timer(timer_id: str) -> Command:
     return Command(
         command_type=types.COMMAND_TYPE_CANCEL_TIMER,
         cancel_timer_command_attributes=commands.CancelTimerCommandAttributes(timer_id=timer_id),
+    )
+
+
+def signal_other(workflow_id: str, token: str) -> Command:
+    """Signals another workflow; the token names the signal within this run."""
+    return Command(
+        command_type=types.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION,
+        signal_external_workflow_execution_command_attributes=(
+            commands.SignalExternalWorkflowExecutionCommandAttributes(
+                execution=common.WorkflowExecution(workflow_id=workflow_id),
+                signal_name=OTHER_SIGNAL_NAME,
+                input=json_payloads(token),
+                control=token,
+            )
+        ),
+    )
+
+
+def cancel_other(workflow_id: str, token: str) -> Command:
+    """Asks another workflow to cancel itself; the token names the request within this run."""
+    return Command(
+        command_type=types.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION,
+        request_cancel_external_workflow_execution_command_attributes=(
+            commands.RequestCancelExternalWorkflowExecutionCommandAttributes(
+                workflow_id=workflow_id, control=token, reason=token
+            )
+        ),
     )
 
 

@@ -1,8 +1,8 @@
 """Which faults a seed injects, how often, and when they stop.
 
 Theory of operation: every kind of fault is switched on by the toss of a coin (a run with all of
-them hides what only one can show), with a rate of its own. `FaultPlan.stop` ends them all, so that
-the rest of the run can show that nothing was lost.
+them hides what only one can show), with a rate of its own; some runs are fiercer than the rest.
+`FaultPlan.stop` ends them all, so that the rest of the run can show that nothing was lost.
 """
 
 import random
@@ -70,16 +70,20 @@ class FaultPlan:
 
 def random_plan(generator: random.Random, *, nodes: int = 1) -> FaultPlan:
     """Draws the faults of a run with so many nodes."""
+    fierce = generator.choice((1, 1, 1, 1, 1, 3))
+    # The more nodes there are, the less does the death of one of them stop.
+    often = fierce if nodes == 1 else 2 * fierce
 
     def rate(highest: float) -> float:
-        return generator.uniform(0.1, 1.0) * highest if generator.random() < 0.5 else 0.0
+        return _toss(generator) * highest * fierce
 
-    # The more nodes there are, the less does the death of one of them stop.
-    often = 1.0 if nodes == 1 else 0.5
+    def seconds(longest: float) -> float:
+        return _toss(generator) * longest / often
+
     plan = FaultPlan(
         request_loss=rate(0.05),
         reply_loss=rate(0.05),
-        silent_loss=rate(1.0),
+        silent_loss=_toss(generator),
         duplicate_request=rate(0.2),
         slow_message=rate(0.1),
         store_unavailable=rate(0.05),
@@ -89,14 +93,19 @@ def random_plan(generator: random.Random, *, nodes: int = 1) -> FaultPlan:
         worker_vanishes=rate(0.05),
         worker_is_slow=rate(0.05),
         workflow_task_fails=rate(0.05),
-        crash_seconds=rate(1.0) * 60 * often,
-        outage_seconds=rate(1.0) * 60 * often,
-        clock_jump_seconds=rate(1.0) * 60 * often,
-        worker_restart_seconds=rate(1.0) * 30 * often,
-        pause_seconds=rate(1.0) * 40 * often,
+        crash_seconds=seconds(60.0),
+        outage_seconds=seconds(60.0),
+        clock_jump_seconds=seconds(60.0),
+        worker_restart_seconds=seconds(30.0),
+        pause_seconds=seconds(40.0),
     )
     if nodes > 1:
-        plan.cut_seconds = rate(1.0) * 15
-        plan.slow_line_seconds = rate(1.0) * 30
-        plan.leave_seconds = rate(1.0) * 30
+        plan.cut_seconds = seconds(30.0)
+        plan.slow_line_seconds = seconds(60.0)
+        plan.leave_seconds = seconds(60.0)
     return plan
+
+
+def _toss(generator: random.Random) -> float:
+    """Returns 0 for a fault that is off, and else how much of the highest rate there is."""
+    return generator.uniform(0.1, 1.0) if generator.random() < 0.5 else 0.0

@@ -23,7 +23,6 @@ class Fleet:
 
     Attributes:
         machines: All of them; one that is not to run yet is busy.
-        crashes: How often a process was killed.
     """
 
     def __init__(
@@ -43,7 +42,6 @@ class Fleet:
             around: What processes are put into.
         """
         self.machines = machines
-        self.crashes = 0
         self._configs = {config.node.name: config for config in configs}
         self._database = database
         self._around = around
@@ -72,7 +70,6 @@ class Fleet:
     def kill(self, machine: Machine) -> None:
         """Ends a process without warning."""
         assert machine.node is not None
-        self.crashes += 1
         self._end(machine, machine.node)
         self._trace.note(machine.host, "is killed")
 

@@ -130,7 +130,11 @@ class Simulation:
             configs=topology.configs,
             database=self._database,
             around=Surroundings(
-                namespace=NAMESPACE, network=self._network, generator=generator, trace=trace
+                namespace=NAMESPACE,
+                network=self._network,
+                generator=generator,
+                trace=trace,
+                partitions=topology.partitions,
             ),
         )
         self._nemesis = Nemesis(
@@ -151,7 +155,8 @@ class Simulation:
             "rpcs": self._network.calls,
             "commits": self._database.commits,
             "clusters": len(self._topology.machines) > 1,
-            "crashes": self._fleet.crashes,
+            "takeovers": self._database.takeovers,
+            **self._nemesis.done,
             "runs": len(self._ledger.seen_events),
             "activity_attempts": sum(self._ledger.attempts.values()),
         }

@@ -57,6 +57,8 @@ class Interpreter:
         self._scheduled: dict[int, str] = {}
         self._outcomes: dict[str, bool] = {}
         self._fired: set[str] = set()
+        self._sent: dict[int, str] = {}
+        self._answered: set[str] = set()
         self._decided: list[Command] | None = None
         self._expected: deque[commands.Key] = deque()
 
@@ -126,7 +128,10 @@ class Interpreter:
             raise StaleStateError("the workflow task was not completed after all")
 
     def _on_signaled(self, event: Event) -> None:
-        token = commands.json_value(event.workflow_execution_signaled_event_attributes.input)
+        attributes = event.workflow_execution_signaled_event_attributes
+        if attributes.signal_name != SIGNAL_NAME:
+            return
+        token = commands.json_value(attributes.input)
         if token not in self.signals:
             self.signals.append(token)
 
@@ -165,6 +170,15 @@ class Interpreter:
     def _on_timer_fired(self, event: Event) -> None:
         self._fired.add(event.timer_fired_event_attributes.timer_id)
 
+    def _on_sent(self, event: Event) -> None:
+        self._sent[event.event_id] = commands.event_key(event)[1]
+
+    def _on_answered(self, event: Event) -> None:
+        token = self._sent.get(commands.initiated_event_id(event))
+        if token is None or token in self._answered:
+            raise HistoryError(f"event {event.event_id} is the answer to nothing that was sent")
+        self._answered.add(token)
+
     # The program
 
     def _advance(self, made: list[Command]) -> None:
@@ -195,6 +209,10 @@ class Interpreter:
         match step.kind:
             case Kind.TIMER | Kind.RACE:
                 made.append(commands.start_timer(self._timer_id(), step.seconds))
+            case Kind.SIGNAL_OTHER:
+                made.extend(commands.signal_other(step.target, t) for t in self._tokens(step))
+            case Kind.CANCEL_OTHER:
+                made.extend(commands.cancel_other(step.target, t) for t in self._tokens(step))
             case Kind.HEARTBEAT:
                 self._beats = step.count
             case Kind.MARKER:
@@ -214,6 +232,8 @@ class Interpreter:
                 return self._finish_race(step.activities[0], made)
             case Kind.SIGNALS:
                 return len(self.signals) >= step.count
+            case Kind.SIGNAL_OTHER | Kind.CANCEL_OTHER:
+                return self._answered.issuperset(self._tokens(step))
             case Kind.HEARTBEAT:
                 self._beats -= 1
                 self.wants_new_task = self._beats >= 0
@@ -248,6 +268,9 @@ class Interpreter:
     def _timer_id(self) -> str:
         return f"t{self._position}"
 
+    def _tokens(self, step: Step) -> list[str]:
+        return [f"{self._position}.{number}" for number in range(step.count)]
+
 
 _HANDLERS: dict[int, Callable[[Interpreter, Event], None]] = {
     events.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED: Interpreter._on_started,
@@ -262,4 +285,7 @@ _HANDLERS: dict[int, Callable[[Interpreter, Event], None]] = {
     events.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT: Interpreter._on_activity_timed_out,
     events.EVENT_TYPE_ACTIVITY_TASK_CANCELED: Interpreter._on_activity_canceled,
     events.EVENT_TYPE_TIMER_FIRED: Interpreter._on_timer_fired,
+    events.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: Interpreter._on_sent,
+    events.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: Interpreter._on_sent,
+    **dict.fromkeys(commands.ANSWERS, Interpreter._on_answered),
 }

@@ -7,12 +7,13 @@ wrong. `histories.py` checks a history by itself; this module holds histories ag
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from temporalio.api.enums.v1 import event_type_pb2 as events
 from temporalio.api.enums.v1 import workflow_pb2 as workflow_enums
 from temporalio.api.history.v1 import message_pb2 as history
 
-from simulation.commands import json_value
+from simulation.commands import ANSWERS, initiated_event_id, json_value
 from simulation.ledger import Ledger
 
 Status = workflow_enums.WorkflowExecutionStatus
@@ -46,6 +47,12 @@ class Expectation:
     chains: frozenset[int] = frozenset({1})
 
 
+REFUSALS = frozenset(
+    {
+        events.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+        events.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+    }
+)
 CLOSE_STATUS: dict[int, int] = {
     events.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: Status.WORKFLOW_EXECUTION_STATUS_COMPLETED,
     events.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: Status.WORKFLOW_EXECUTION_STATUS_FAILED,
@@ -86,6 +93,7 @@ def check_promises(ledger: Ledger, runs: Runs) -> Iterator[str]:
     yield from starts_exist(ledger, runs)
     yield from signals_arrived_once(ledger, runs)
     yield from requests_are_recorded(ledger, runs)
+    yield from messages_arrived_once(runs)
     yield from seen_events_stay(ledger, runs)
     yield from attempts_are_recorded(ledger, runs)
     yield from completions_are_recorded(ledger, runs)
@@ -133,6 +141,84 @@ def requests_are_recorded(ledger: Ledger, runs: Runs) -> Iterator[str]:
     for workflow_id in sorted(ledger.terminations):
         if (workflow_id, events.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED) not in recorded:
             yield f"the acknowledged termination of {workflow_id} is lost"
+
+
+class Sent(NamedTuple):
+    """Names something that a run sent to another workflow.
+
+    Attributes:
+        run_id: Who sent it.
+        what: The signal's token, or the initiated event of a cancel request.
+    """
+
+    run_id: str
+    what: str | int
+
+
+def messages_arrived_once(runs: Runs) -> Iterator[str]:
+    """What workflows send to each other arrives once if they are told so, and else not at all.
+
+    Of what a run sent and was told nothing about, since it closed, either may be. The first request
+    to cancel is recorded only.
+    """
+    arrived: Counter[Sent] = Counter()
+    targets: dict[Sent, str] = {}
+    for run in runs.values():
+        for sent in _received(run):
+            arrived[sent] += 1
+            targets[sent] = run.workflow_id
+    sent_by_all: set[Sent] = set()
+    for run in runs.values():
+        for sent, target, answer in _sent(run):
+            sent_by_all.add(sent)
+            if arrived[sent] and targets[sent] != target:
+                yield f"{sent} was for {target}, and has come to {targets[sent]}"
+            if arrived[sent] > 1:
+                yield f"{sent} has come {arrived[sent]} times"
+            told = events.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED
+            if answer == told and not arrived[sent]:
+                yield f"{sent} has come to {target}, its sender was told, and it is not there"
+            if answer in REFUSALS and arrived[sent]:
+                yield f"{sent} was refused, its sender was told, and it is there"
+    for sent in arrived.keys() - sent_by_all:
+        yield f"{sent} has come, and nobody has sent it"
+
+
+def _received(run: FinalRun) -> Iterator[Sent]:
+    for event in run.events:
+        match event.event_type:
+            case events.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+                signal = event.workflow_execution_signaled_event_attributes
+                if signal.HasField("external_workflow_execution"):
+                    sender = signal.external_workflow_execution.run_id
+                    yield Sent(sender, json_value(signal.input))
+            case events.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+                request = event.workflow_execution_cancel_requested_event_attributes
+                if request.HasField("external_workflow_execution"):
+                    sender = request.external_workflow_execution.run_id
+                    yield Sent(sender, request.external_initiated_event_id)
+
+
+def _sent(run: FinalRun) -> Iterator[tuple[Sent, str, int]]:
+    """Yields what a run sent, to whom, and the type of the event that told it of the outcome."""
+    answers = {
+        initiated_event_id(event): int(event.event_type)
+        for event in run.events
+        if event.event_type in ANSWERS
+    }
+    for event in run.events:
+        answer = answers.get(event.event_id, 0)
+        match event.event_type:
+            case events.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+                signal = event.signal_external_workflow_execution_initiated_event_attributes
+                target = signal.workflow_execution.workflow_id
+                yield Sent(run.run_id, json_value(signal.input)), target, answer
+            case events.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+                request = (
+                    event.request_cancel_external_workflow_execution_initiated_event_attributes
+                )
+                target = request.workflow_execution.workflow_id
+                yield Sent(run.run_id, event.event_id), target, answer
 
 
 def seen_events_stay(ledger: Ledger, runs: Runs) -> Iterator[str]:
@@ -211,7 +297,9 @@ def check_chains(runs: Runs) -> Iterator[str]:
 def _signals(run: FinalRun) -> Iterator[str]:
     for event in run.events:
         if event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
-            yield json_value(event.workflow_execution_signaled_event_attributes.input)
+            attributes = event.workflow_execution_signaled_event_attributes
+            if not attributes.HasField("external_workflow_execution"):
+                yield json_value(attributes.input)
 
 
 def _completed_tasks(run: FinalRun) -> Iterator[int]:

@@ -77,7 +77,7 @@ class MemberNode(Node):
         self._cluster = cluster = self._make_cluster()
         roles = self._machine.roles
         self._matching = self._make_matching(incarnation) if "matching" in roles else None
-        matching = cluster.matching(self._matching)
+        matching = cluster.matching(self._matching, partitions=self._around.partitions)
         if "history" in roles:
             self._history = self._make_history(incarnation, matching, cluster.authority)
         history = cluster.history(self._history)

@@ -5,6 +5,7 @@ When the rage is over everything is put back to work for good.
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -23,7 +24,11 @@ Trouble = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Nemesis:
-    """Injects the faults that a plan foresees."""
+    """Injects the faults that a plan foresees.
+
+    Attributes:
+        done: How often it did what.
+    """
 
     def __init__(
         self,
@@ -51,6 +56,7 @@ class Nemesis:
             workers: Makes each worker.
             visit: Has clients ask a host, which may not know yet that others have taken over.
         """
+        self.done: Counter[str] = Counter()
         self._fleet = fleet
         self._network = network
         self._database = database
@@ -130,6 +136,7 @@ class Nemesis:
         if machine is None:
             return
         machine.busy = True
+        self.done["crashes"] += 1
         self._fleet.kill(machine)
         await asyncio.sleep(self._generator.choice((0.0, 0.1, 3.0, 10.0)))
         await self._fleet.start(machine)
@@ -140,6 +147,7 @@ class Nemesis:
         if machine is None:
             return
         machine.busy = True
+        self.done["leaves"] += 1
         await self._fleet.stop(machine)
         await asyncio.sleep(self._generator.choice((0.0, 1.0, 8.0)))
         await self._fleet.start(machine)
@@ -151,6 +159,7 @@ class Nemesis:
             return
         assert machine.node is not None
         machine.busy = True
+        self.done["pauses"] += 1
         process = machine.node.process
         seconds = self._generator.choice((0.2, 2.0, 5.0, 8.0, 9.0, 20.0))
         self._trace.note(process.name, f"is stopped for {seconds} s")
@@ -180,6 +189,7 @@ class Nemesis:
     async def _cut(self) -> None:
         machine = self._generator.choice(self._fleet.machines)
         seconds = self._generator.choice((0.5, 3.0, 9.0, 20.0))
+        self.done["cuts"] += 1
         node, host = machine.node, machine.host
         if node is not None and self._generator.random() < 0.4:
             self._trace.note(host, f"is cut from the store for {seconds} s")
@@ -208,6 +218,7 @@ class Nemesis:
         return self._generator.choice([*others, *self._sites])
 
     async def _outage(self) -> None:
+        self.done["outages"] += 1
         self._database.outage = True
         self._trace.note("store", "is gone")
         await asyncio.sleep(self._generator.choice((0.1, 2.0, 8.0)))

@@ -21,7 +21,14 @@ from perdure.history.shards import ShardAuthority, SoleOwner
 from perdure.matching.engine import MatchingEngine
 from perdure.matching.settings import MatchingSettings
 from perdure.proto import stored_pb2 as stored
-from perdure.rpc.clients import Encoded, HistoryClient, MatchingClient, Namespace
+from perdure.rpc.clients import (
+    Encoded,
+    HistoryClient,
+    MatchingClient,
+    MatchingNode,
+    Namespace,
+)
+from perdure.rpc.partitions.client import PartitionedMatching
 from perdure.runtime.ports import Ids
 from perdure.runtime.tasks import TaskSet
 from simulation.clock import SimulatedClock
@@ -66,12 +73,14 @@ class Surroundings:
         network: Where it listens.
         generator: Draws its settings.
         trace: The journal.
+        partitions: How many partitions a task queue has.
     """
 
     namespace: Namespace
     network: Network
     generator: random.Random
     trace: Trace
+    partitions: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -154,7 +163,17 @@ class Node:
     def _address(self) -> str:
         return f"{self._machine.host}:{PUBLIC_PORT}"
 
-    def _serve(self, history: HistoryClient, matching: MatchingClient) -> None:
+    def _serve(self, history: HistoryClient, node: MatchingNode) -> None:
+        partitions = self._around.partitions
+        matching: MatchingClient = node
+        if partitions > 1:
+            matching = PartitionedMatching(
+                node,
+                read_partitions=partitions,
+                partitions=partitions,
+                move_seconds=MatchingSettings().poll_move,
+                random=self._machine.ids.random,
+            )
         front = _Frontend(self._around.namespace, matching)
         self._public = {"history": history, "frontend": front}
         self._around.network.listen(self._address, self)
@@ -164,7 +183,7 @@ class Node:
             store=self._store,
             clock=self._machine.clock,
             ids=self._machine.ids,
-            settings=_matching_settings(self._around.generator),
+            settings=_matching_settings(self._around),
             incarnation=incarnation,
             on_error=self._on_error,
         )
@@ -179,7 +198,7 @@ class Node:
             clock=self._machine.clock,
             ids=self._machine.ids,
             tasks=self._tasks,
-            settings=_history_settings(self._around.generator),
+            settings=_history_settings(self._around),
             observer=SilentObserver(),
             authority=authority,
             incarnation=incarnation,
@@ -241,10 +260,13 @@ class _Frontend:
         await self._matching.respond_query_task_completed(token.query_task_id, request)
 
 
-def _history_settings(generator: random.Random) -> HistorySettings:
+def _history_settings(around: Surroundings) -> HistorySettings:
     """Draws limits, small ones too, so that what they bound happens."""
+    generator = around.generator
     return HistorySettings(
-        workflow=WorkflowSettings(max_buffered_events=generator.choice((2, 100))),
+        workflow=WorkflowSettings(
+            max_buffered_events=generator.choice((2, 100)), write_partitions=around.partitions
+        ),
         cache_bytes=generator.choice((1, 8 * 1024, 256 * MEBIBYTE)),
         tail_bytes=generator.choice((0, 1_000, 128 * 1024)),
         commit_batch=generator.choice((1, 3, 256)),
@@ -255,6 +277,11 @@ def _history_settings(generator: random.Random) -> HistorySettings:
     )
 
 
-def _matching_settings(generator: random.Random) -> MatchingSettings:
-    held, page = generator.choice(((2, 1), (3, 2), (1_000, 200)))
-    return MatchingSettings(held_tasks_per_queue=held, page_size=page)
+def _matching_settings(around: Surroundings) -> MatchingSettings:
+    held, page = around.generator.choice(((2, 1), (3, 2), (1_000, 200)))
+    return MatchingSettings(
+        held_tasks_per_queue=held,
+        page_size=page,
+        read_partitions=around.partitions,
+        write_partitions=around.partitions,
+    )

@@ -92,6 +92,7 @@ class PlanMaker:
         generator = self._generator
         story = generator.choice((Story.STEADY, Story.SIGNALED, *Story))
         workflow_id = f"w{number}-{story.replace(' ', '-')}"
+        self._programs.targets.append(workflow_id)
         program = self._program(story)
         plan = Plan(
             story=story,

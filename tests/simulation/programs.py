@@ -31,6 +31,10 @@ class Kind(StrEnum):
     """Records a marker and changes the memo."""
     CONTINUE = "continue"
     """Continues as a new run with the steps that are left."""
+    SIGNAL_OTHER = "signal other"
+    """Signals another workflow, and waits until it is told what came of it."""
+    CANCEL_OTHER = "cancel other"
+    """Asks another workflow to cancel itself, and waits likewise."""
 
 
 class Behaviour(StrEnum):
@@ -93,12 +97,17 @@ class Activity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step. `seconds` belongs to timers and races, `count` to signals and heartbeats."""
+    """One step.
+
+    `seconds` belongs to timers and races, `count` to signals and heartbeats, and to how often
+    something is sent, `target` to the workflow id that it is sent to.
+    """
 
     kind: Kind
     activities: tuple[Activity, ...] = ()
     seconds: float = 0.0
     count: int = 0
+    target: str = ""
 
     @property
     def outcome(self) -> str:
@@ -183,10 +192,19 @@ def _activity(value: dict[str, Any]) -> Activity:
     return Activity(behaviours=behaviours, **value)
 
 
+WEIGHTS = {Kind.ACTIVITIES: 4, Kind.SIGNAL_OTHER: 2}
+"""How much more often than others a kind of step is drawn."""
+
+
 class ProgramMaker:
-    """Draws programs from a generator."""
+    """Draws programs from a generator.
+
+    Attributes:
+        targets: The workflow ids that programs send something to.
+    """
 
     def __init__(self, generator: random.Random) -> None:
+        self.targets: list[str] = ["nobody"]
         self._generator = generator
         self._activities = 0
         self._signals = 0
@@ -195,7 +213,7 @@ class ProgramMaker:
         """Returns a program of `length` steps, with none of some kinds."""
         self._activities = self._signals = 0
         kinds = [kind for kind in Kind if kind not in without]
-        weights = [4 if kind is Kind.ACTIVITIES else 1 for kind in kinds]
+        weights = [WEIGHTS.get(kind, 1) for kind in kinds]
         drawn = self._generator.choices(kinds, weights, k=length)
         return Program(steps=tuple(self._draw(kind) for kind in drawn), **flags)
 
@@ -215,6 +233,9 @@ class ProgramMaker:
                 return Step(kind=kind, count=self._signals)
             case Kind.HEARTBEAT:
                 return Step(kind=kind, count=generator.randint(1, 3))
+            case Kind.SIGNAL_OTHER | Kind.CANCEL_OTHER:
+                count = generator.choice((1, 1, 2, 4))
+                return Step(kind=kind, count=count, target=generator.choice(self.targets))
             case Kind.MARKER | Kind.CONTINUE:
                 return Step(kind=kind)
 

@@ -36,6 +36,8 @@ async def describe_open_runs(store: Store, namespace_id: str) -> AsyncIterator[s
         yield f"task row {task}"
     for timer in await store.read_timers(0, SLOT_COUNT - 1, NEVER, None, ALL):
         yield f"timer row {timer}"
+    for message in await store.read_messages(0, SLOT_COUNT - 1, NEVER, None, ALL):
+        yield f"message row {message.key} of {message.run}"
     for run in (await read_runs(store, namespace_id)).values():
         if status(run) != RUNNING:
             continue
@@ -59,6 +61,8 @@ async def check_store(store: Store, namespace_id: str, runs: Runs) -> AsyncItera
     for timer in await store.read_timers(0, SLOT_COUNT - 1, NEVER, None, ALL):
         if timer.run.run_id not in runs:
             yield f"a timer of {timer.run} is left, a run that is not listed"
+    for message in await store.read_messages(0, SLOT_COUNT - 1, NEVER, None, ALL):
+        yield f"message {message.key} of {message.run} is left"
     for row in await store.list_workflows(namespace_id, Everything(), None, ALL):
         async for problem in _check_row(store, row, runs[row.run_id]):
             yield f"run {row.run_id} of {row.workflow_id}: {problem}"

@@ -61,6 +61,7 @@ class SimulatedDatabase:
         inner: The real store; what it holds is durable.
         outage: While True every operation fails.
         commits: How many batches were applied.
+        takeovers: How many shards were taken.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class SimulatedDatabase:
         self.trace = trace
         self.outage = False
         self.commits = 0
+        self.takeovers = 0
         self._dying: list[_Transaction] = []
 
     def session(self, process: Process) -> "StoreSession":
@@ -220,6 +222,7 @@ class StoreSession:
         async def take() -> list[Shard]:
             await self._database.settle()
             taken = await self._database.inner.take_shards(shards, owner)
+            self._database.takeovers += len(taken)
             if taken:
                 ranges = ", ".join(f"{each.first_slot}@{each.epoch}" for each in taken)
                 self._database.trace.note("store", f"{self._process.name} takes {ranges}")

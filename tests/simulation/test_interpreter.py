@@ -7,7 +7,7 @@ from temporalio.api.enums.v1 import command_type_pb2 as types
 
 from simulation import commands
 from simulation.histories_sample import HistoryMaker, workflow_task
-from simulation.interpreter import HistoryError, Interpreter, StaleStateError
+from simulation.interpreter import SIGNAL_NAME, HistoryError, Interpreter, StaleStateError
 from simulation.programs import (
     Activity,
     Behaviour,
@@ -108,6 +108,24 @@ class Scripted:
                 self.maker.add(
                     "ACTIVITY_TASK_CANCEL_REQUESTED", scheduled_event_id=event_id.scheduled_event_id
                 )
+            case types.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION:
+                signal = command.signal_external_workflow_execution_command_attributes
+                name = "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED"
+                event = self.maker.add(name, control=signal.control)
+                answers = (
+                    "EXTERNAL_WORKFLOW_EXECUTION_SIGNALED",
+                    "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED",
+                )
+                self.waiting.append((self.generator.choice(answers), event.event_id, None))
+            case types.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION:
+                request = command.request_cancel_external_workflow_execution_command_attributes
+                name = "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED"
+                event = self.maker.add(name, control=request.control)
+                answers = (
+                    "EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED",
+                    "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED",
+                )
+                self.waiting.append((self.generator.choice(answers), event.event_id, None))
             case types.COMMAND_TYPE_RECORD_MARKER:
                 self.maker.add("MARKER_RECORDED")
             case types.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES:
@@ -120,6 +138,9 @@ class Scripted:
         if not self.waiting:
             return
         name, event_id, activity = self.waiting.pop(self.generator.randrange(len(self.waiting)))
+        if "EXTERNAL_WORKFLOW_EXECUTION" in name:
+            self.maker.add(name, initiated_event_id=event_id)
+            return
         if activity is None:
             self.maker.add("TIMER_FIRED", timer_id=name, started_event_id=event_id)
             return
@@ -139,7 +160,7 @@ class Scripted:
     def signal(self) -> None:
         self.sent_signals += 1
         token = commands.json_payloads(f"s{self.sent_signals}")
-        self.maker.add("WORKFLOW_EXECUTION_SIGNALED", input=token)
+        self.maker.add("WORKFLOW_EXECUTION_SIGNALED", signal_name=SIGNAL_NAME, input=token)
 
 
 @pytest.mark.parametrize("seed", range(150))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 
 from simulation.clock import SimulatedClock
@@ -15,6 +16,7 @@ from simulation.invariants import (
     check_chains,
     check_ends,
     check_promises,
+    messages_arrived_once,
     status,
 )
 from simulation.ledger import Ledger, Signal, Start
@@ -147,6 +149,51 @@ def test_a_lost_cancel_request_and_termination_are_found(ledger: Ledger) -> None
     problems = "\n".join(check_promises(ledger, {"r": sample_run()}))
     assert "request to cancel w is lost" in problems
     assert "termination of w is lost" in problems
+
+
+def messages(*answers: str, arrivals: int = 1, target: str = "target") -> str:
+    """Returns what is found wrong with a signal and a cancel request, answered so or not at all."""
+    sender, receiver = HistoryMaker("sender", "s"), HistoryMaker(target, "t")
+    other, itself = WorkflowExecution(workflow_id="target"), WorkflowExecution(run_id="s")
+    sent = {"workflow_execution": other, "control": "1.0"}
+    token = json_payloads("1.0")
+    sender.add("SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED", input=token, **sent)
+    sender.add("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED", **sent)
+    for initiated, name in enumerate(answers, start=1):
+        sender.add(name, initiated_event_id=initiated)
+    origin = {"external_workflow_execution": itself}
+    for _ in range(arrivals):
+        receiver.add("WORKFLOW_EXECUTION_SIGNALED", input=token, **origin)
+        receiver.add("WORKFLOW_EXECUTION_CANCEL_REQUESTED", external_initiated_event_id=2, **origin)
+    return "\n".join(messages_arrived_once({"s": sender.run, "t": receiver.run}))
+
+
+def test_what_workflows_send_each_other_is_held_against_the_histories() -> None:
+    taken = (
+        "EXTERNAL_WORKFLOW_EXECUTION_SIGNALED",
+        "EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED",
+    )
+    refused = (
+        "SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED",
+        "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED",
+    )
+    assert messages(*taken) == messages(arrivals=0) == messages() == ""
+    assert messages(*refused, arrivals=0) == ""
+    # A request to cancel may have been the second one; a signal may not.
+    assert messages(*taken, arrivals=0).count("it is not there") == 1
+    assert messages(*refused).count("was refused, its sender was told, and it is there") == 2
+    assert messages(*taken, arrivals=2).count("has come 2 times") == 2
+    assert messages(*taken, target="another").count("was for target, and has come to another") == 2
+
+
+def test_a_message_that_nobody_sent_is_found() -> None:
+    receiver = HistoryMaker("target", "t")
+    receiver.add(
+        "WORKFLOW_EXECUTION_SIGNALED",
+        input=json_payloads("1.0"),
+        external_workflow_execution=WorkflowExecution(run_id="s"),
+    )
+    assert "nobody has sent it" in "\n".join(messages_arrived_once({"t": receiver.run}))
 
 
 def test_seen_events_that_vanish_or_change_are_found(ledger: Ledger, trace: Trace) -> None:

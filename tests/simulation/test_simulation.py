@@ -25,11 +25,23 @@ def _failed(first: int, count: int) -> list[Report]:
     return [report for report in run_seeds(seeds, jobs=os.cpu_count() or 1) if report.violations]
 
 
-def test_a_run_without_faults_keeps_every_promise() -> None:
-    report = simulate(1, faults=FaultPlan())
+@pytest.mark.parametrize(("seed", "is_cluster"), [(3, False), (1, True), (2, True), (4, True)])
+def test_a_run_without_faults_keeps_every_promise(seed: int, is_cluster: bool) -> None:
+    report = simulate(seed, faults=FaultPlan())
     assert report.violations == []
+    assert report.statistics["clusters"] == is_cluster
     assert report.statistics["runs"] > 0
     assert report.statistics["activity_attempts"] > 0
+
+
+def test_all_that_may_go_wrong_does() -> None:
+    plan = FaultPlan(
+        crash_seconds=9.0, pause_seconds=9.0, cut_seconds=9.0, leave_seconds=9.0, outage_seconds=9.0
+    )
+    report = simulate(7, faults=plan)
+    assert report.violations == []
+    for trouble in ("crashes", "pauses", "cuts", "leaves", "outages", "takeovers"):
+        assert report.statistics[trouble] > 0, trouble
 
 
 def test_quick_seeds_keep_every_promise() -> None:

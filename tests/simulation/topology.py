@@ -26,6 +26,7 @@ _ROLES: Final = (
 _LATE_ROLES: Final = (None, None, _ALL, frozenset({"history"}), frozenset({"matching"}))
 _LEASES: Final = ((1.0, 6.0), (0.5, 4.0))
 """Heartbeat and lease, in seconds."""
+_PARTITIONS: Final = (1, 1, 1, 2, 4)
 _SINGLE: Final = 3
 """One seed in so many has a single node."""
 
@@ -38,11 +39,13 @@ class Topology:
         machines: All of them; those that join later are busy.
         configs: Their processes' configurations; none of a single node.
         store_clock: The database's.
+        partitions: How many partitions a task queue has.
     """
 
     machines: Sequence[Machine]
     configs: Sequence[ServerConfig]
     store_clock: SimulatedClock
+    partitions: int
 
     @property
     def frontends(self) -> list[str]:
@@ -59,7 +62,8 @@ def draw_topology(seed: int, generator: random.Random, loop: SimulatedLoop) -> T
     if seed % _SINGLE == 0:
         clock = SimulatedClock(loop=loop)
         ids = SeededIds(generator=generator, clock=clock)
-        return Topology([Machine(host="server", roles=_ALL, clock=clock, ids=ids)], [], clock)
+        machine = Machine(host="server", roles=_ALL, clock=clock, ids=ids)
+        return Topology([machine], [], clock, generator.choice(_PARTITIONS))
     roles = list(generator.choice(_ROLES))
     late = generator.choice(_LATE_ROLES)
     if late is not None:
@@ -73,7 +77,8 @@ def draw_topology(seed: int, generator: random.Random, loop: SimulatedLoop) -> T
         node_config(machine, shards=shards, heartbeat=heartbeat, lease=lease)
         for machine in machines
     ]
-    return Topology(machines, configs, SimulatedClock(loop=loop))
+    clock = SimulatedClock(loop=loop)
+    return Topology(machines, configs, clock, generator.choice(_PARTITIONS))
 
 
 def _machine(

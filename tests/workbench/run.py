@@ -1,4 +1,4 @@
-"""`./dev up`, `./dev bench`, `./dev simulate`: what only hands over to a program."""
+"""`./dev up`, `./dev bench`, `./dev simulate`, `./dev chaos`: what only hands over to a program."""
 
 import sys
 from pathlib import Path
@@ -44,3 +44,10 @@ def simulate(arguments: tuple[str, ...]) -> None:
     """Run seeded simulations: --seeds N [--start S]."""
     program = "import sys; from simulation.run import main; sys.exit(main())"
     become([sys.executable, "-c", program, *arguments])
+
+
+@click.command(context_settings=_PASS_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def chaos(arguments: tuple[str, ...]) -> None:
+    """Inject real faults into a cluster under load, and count what was lost."""
+    become([sys.executable, "-m", "chaos", *arguments])

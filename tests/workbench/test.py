@@ -58,15 +58,19 @@ def _postgres() -> bool:
     return any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
 
-def _pgbouncer() -> bool:
-    return shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin") is not None
+def _administration(name: str) -> Callable[[], bool]:
+    """A command that is not on everybody's path."""
+    return lambda: shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is not None
 
 
 _PACKAGES: dict[str, Callable[[], bool]] = {
     "strace": _command("strace"),
     "postgresql": _postgres,
-    "pgbouncer": _pgbouncer,
+    "pgbouncer": _administration("pgbouncer"),
     "prometheus": _command("promtool"),
+    "faketime": _command("faketime"),
+    "iproute2": _command("ip"),
+    "nftables": _administration("nft"),
     "nodejs": _command("node"),
     "npm": _command("npm"),
 }

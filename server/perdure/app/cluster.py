@@ -7,6 +7,7 @@ still answers, closes its ports, and is removed from the cluster last.
 import asyncio
 from dataclasses import replace
 
+from perdure.app.readiness import missing
 from perdure.app.traced import traced
 from perdure.config.static import CLOCK_MARGIN_SECONDS, ServerConfig
 from perdure.config.version import FORMAT, VERSION
@@ -14,11 +15,10 @@ from perdure.core.commit import DispatchTask
 from perdure.history.engine import HistoryEngine
 from perdure.history.ownership import MemberAuthority, Ownership
 from perdure.matching.engine import MatchingEngine
-from perdure.membership.balance import plan
 from perdure.membership.member import Member
 from perdure.membership.observer import MembershipObserver
 from perdure.membership.settings import MembershipSettings
-from perdure.membership.view import ClusterView, Role
+from perdure.membership.view import ClusterView
 from perdure.persistence.ports import NodeRow, NodeState, Store
 from perdure.rpc.clients import HistoryClient, MatchingNode
 from perdure.rpc.handler import RpcObserver
@@ -120,6 +120,7 @@ class ClusterNode:
         self._ownership: Ownership | None = None
         self._server: RpcServer | None = None
         self._told: dict[RpcServer, bool] = {}
+        self._settled = False
 
     @property
     def hints(self) -> Hints:
@@ -226,20 +227,9 @@ class ClusterNode:
 
     def missing(self) -> str:
         """Returns what keeps this node from serving, as a clause; empty when nothing does."""
-        view, node = self.member.view, self.member.view.node(self.member.id)
-        if node is None or not self.member.lease_valid():
+        if not self.member.lease_valid():
             return "its lease is not valid"
-        if node.state is not NodeState.UP:
-            return "it is leaving"
-        if Role.HISTORY.value in self._config.roles and plan(view, node.id, most_moving=1).take:
-            return "it has not taken all of its shards yet"
-        if Role.FRONTEND.value not in self._config.roles:
-            return ""
-        if not view.shards or any(view.node(shard.owner) is None for shard in view.shards):
-            return "some shards have no live owner: is a node with the history role running?"
-        if not any(peer.state is NodeState.UP for peer in view.with_role(Role.MATCHING)):
-            return "no live node has the matching role"
-        return ""
+        return missing(self.member.view, self.member.id, settled=self._settled)
 
     def tell_health(self, server: RpcServer) -> None:
         """Has a server's health say, from `join` on, whether this node can serve."""
@@ -248,10 +238,11 @@ class ClusterNode:
     async def _keep_health(self) -> None:
         served = False
         while True:
-            missing = self.missing()
-            if missing and served:
-                self._log.warning("not ready to serve any more", reason=missing)
-            served = not missing
+            reason = self.missing()
+            if reason and served:
+                self._log.warning("not ready to serve any more", reason=reason)
+            served = not reason
+            self._settled = self._settled or served
             for server, told in self._told.items():
                 if told is not served:
                     await server.set_serving(serving=served)
@@ -262,9 +253,9 @@ class ClusterNode:
         """Waits until this node can serve, and says in the log what it waits for."""
         loop = asyncio.get_running_loop()
         say_at = loop.time() + WAITING_LOG_SECONDS
-        while missing := self.missing():
+        while reason := self.missing():
             if loop.time() >= say_at:
-                self._log.warning("waiting to serve", reason=missing)
+                self._log.warning("waiting to serve", reason=reason)
                 say_at = loop.time() + WAITING_LOG_SECONDS
             await self._directory.changed(self._config.node.heartbeat_seconds)
 

@@ -107,9 +107,7 @@ class HistoryEngine:
         self._executor = executor = Executor(
             store=store,
             shards=self.shards,
-            committer=Committer(
-                store=store, tasks=tasks, max_batch=settings.commit_batch, on_lost=self._lost
-            ),
+            committer=self._make_committer(settings),
             cache=self._cache,
             dispatcher=dispatcher,
             timers=self._timers,
@@ -123,13 +121,7 @@ class HistoryEngine:
         self._messages = Messages(
             executor=executor, receivers=self, observer=self._message_observer
         )
-        self._receipts = ReceiptSweep(
-            store=store,
-            clock=clock,
-            tasks=tasks,
-            period_seconds=settings.messages.sweep_seconds,
-            ranges=lambda: self.shards.ranges,
-        )
+        self._receipts = self._make_receipts(clock, settings)
         self._workflows = Workflows(executor=executor)
         self._workflow_tasks = WorkflowTasks(
             executor=executor, dispatcher=dispatcher, queries=self._queries, tokens=tokens, ids=ids
@@ -176,6 +168,23 @@ class HistoryEngine:
             settings=settings.messages,
             observer=self._message_observer,
             send=self._send,
+        )
+
+    def _make_committer(self, settings: HistorySettings) -> Committer:
+        return Committer(
+            store=self._store,
+            tasks=self._tasks,
+            max_batch=settings.commit_batch,
+            on_lost=self._lost,
+        )
+
+    def _make_receipts(self, clock: Clock, settings: HistorySettings) -> ReceiptSweep:
+        return ReceiptSweep(
+            store=self._store,
+            clock=clock,
+            tasks=self._tasks,
+            period_seconds=settings.messages.sweep_seconds,
+            ranges=lambda: self.shards.ranges,
         )
 
     # Life cycle

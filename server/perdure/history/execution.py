@@ -380,15 +380,17 @@ class Executor:
     async def _load(self, key: WorkflowKey, slot: int) -> WorkflowEntry | None:
         self.cache.misses += 1
         loading = self._loading.get(key)
-        if loading is None:
-            # Whoever waits for it gets its error, so it is not one of the supervised tasks.
+        if loading is None or loading.done():
+            # (What has just ended may have left memory already.) Whoever waits for it gets its
+            # error, so it is not one of the supervised tasks.
             loading = asyncio.create_task(self._load_entry(key, slot), name="load-workflow")
             self._loading[key] = loading
             loading.add_done_callback(lambda ended: self._loaded(key, ended))
         return await asyncio.shield(loading)
 
     def _loaded(self, key: WorkflowKey, ended: asyncio.Task[WorkflowEntry | None]) -> None:
-        self._loading.pop(key, None)
+        if self._loading.get(key) is ended:
+            del self._loading[key]
         if not ended.cancelled():
             ended.exception()
 

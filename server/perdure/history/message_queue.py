@@ -135,6 +135,13 @@ class MessageQueue:
             or self._bytes >= self._settings.bytes_in_memory
         )
 
+    @property
+    def _is_half_empty(self) -> bool:
+        return (
+            len(self._known) <= self._settings.rows_in_memory // 2
+            and self._bytes <= self._settings.bytes_in_memory // 2
+        )
+
     def _add(self, row: MessageRow) -> None:
         """Takes in a row, unless it is known or memory is full."""
         if row.key in self._known:
@@ -179,7 +186,7 @@ class MessageQueue:
                 del self._lanes[waiting.lane]
             elif was_first:
                 self._make_ready(lane[0])
-        if self._incomplete and len(self._known) <= self._settings.rows_in_memory // 2:
+        if self._incomplete and self._is_half_empty:
             self._scan_wanted.set()
 
     # Sending

@@ -36,7 +36,7 @@ class MessageSettings:
     Attributes:
         rows_in_memory: Most messages that wait in memory.
         bytes_in_memory: Most bytes of them.
-        page_rows: Messages read from the store at a time.
+        page_rows: Messages read from the store at a time: few, since each may be of 2 MiB.
         concurrent: Messages being sent at a time.
         scan_seconds: How often the store is looked through for what memory does not know.
         sweep_seconds: How often expired receipts are deleted.
@@ -44,7 +44,7 @@ class MessageSettings:
 
     rows_in_memory: int = 10_000
     bytes_in_memory: int = 64 * MEBIBYTE
-    page_rows: int = 200
+    page_rows: int = 50
     concurrent: int = 100
     scan_seconds: float = 60.0
     sweep_seconds: float = 600.0
@@ -143,7 +143,7 @@ class HistoryStatistics:
     cache_misses: int
     timers: int
     starts_undone: int
-    messages: int = 0
+    messages: int
 
 
 class SilentObserver:

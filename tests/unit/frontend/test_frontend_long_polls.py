@@ -109,9 +109,14 @@ async def test_a_timeout_of_the_call_itself_is_its_own() -> None:
 
 async def test_what_was_answered_already_is_answered() -> None:
     polls = LongPolls()
-    answer = asyncio.get_running_loop().create_future()
-    asked = asyncio.ensure_future(polls.ask(lambda: answer))
-    await asyncio.sleep(0)
+    answers = [asyncio.get_running_loop().create_future()]
+
+    async def ask() -> str:
+        return str(await answers.pop())
+
+    answer = answers[0]
+    asked = asyncio.ensure_future(polls.ask(ask))
+    await until(lambda: not answers)
     answer.set_result("a task")
     polls.end()
     assert await asked == "a task"

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 import pytest
 
 from perdure.core.commit import RunKey
+from perdure.core.slots import slot_of
 from perdure.core.workflow.state import Run, new_run
 from perdure.history.committer import CommitLost
 from perdure.history.entries import EntryCache, WorkflowEntry
+from perdure.history.shards import SlotRange
 from perdure.persistence.ports import Outcome, Result
 from perdure.proto import stored_pb2 as stored
-from unit.history.world import World, run, settle
+from unit.history.world import NAMESPACE, World, run, settle
 
 EMPTY_BYTES = WorkflowEntry(("namespace", "empty"), 0, None).measure()
 COMMITTED, REFUSED = Outcome(Result.COMMITTED), Outcome(Result.VERSION_MISMATCH)
@@ -231,5 +233,35 @@ def test_a_reader_that_goes_away_does_not_cancel_the_commit() -> None:
         assert first.cancelled()
         entry.last_commit.set_result(COMMITTED)
         assert await second
+
+    run(scenario)
+
+
+def test_what_leaves_memory_as_soon_as_it_is_loaded_is_loaded_again() -> None:
+    async def scenario(world: World) -> None:
+        server = await world.serve()
+        await server.start("a")
+        slot = slot_of(NAMESPACE.id, "a")
+        reading = asyncio.Event()
+        loads = [0]
+
+        async def read(name: str) -> None:
+            loads[0] += name == "load_current"
+            reading.set()
+
+        async def evict_and_look() -> None:
+            # It runs between the end of the load and whatever that sets off.
+            await reading.wait()
+            server.history.lost([SlotRange(slot, slot)])
+            await server.describe("a")
+
+        server.history.lost([SlotRange(slot, slot)])
+        await settle()
+        world.faults.before_read = read
+        evicting = asyncio.create_task(evict_and_look())
+        await settle()
+        await server.describe("a")
+        await evicting
+        assert loads[0] == 2
 
     run(scenario)

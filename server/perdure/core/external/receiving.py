@@ -13,7 +13,7 @@ from perdure.core.protobuf import seconds
 from perdure.core.slots import slot_of
 from perdure.core.workflow import signals
 from perdure.core.workflow.state import Run
-from perdure.core.workflow.step import RunStep, Step
+from perdure.core.workflow.step import Step
 from perdure.proto import stored_pb2 as stored
 
 IDENTITY = "history-service"
@@ -108,7 +108,7 @@ def _take_cancel_request(step: Step, run: Run, message: stored.Message) -> Outco
         return stored.Receipt.OUTCOME_TAKEN
     if _is_refused(run, message):
         return stored.Receipt.OUTCOME_NOT_FOUND
-    change: RunStep = step.edit(run)
+    change = step.edit(run)
     if not change.state.cancel_requested:
         signals.record_cancel_request(
             change,

@@ -10,7 +10,6 @@ closes a run never leaves.
 """
 
 from temporalio.api.command.v1 import message_pb2 as commands
-from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import event_type_pb2 as events
 from temporalio.api.enums.v1 import failed_cause_pb2 as causes
 from temporalio.api.history.v1 import message_pb2 as history
@@ -227,5 +226,4 @@ def _fill(written: _OutcomeAttributes, info: stored.ExternalInfo) -> None:
     written.initiated_event_id = info.initiated_event_id
     written.namespace = info.namespace
     written.namespace_id = info.namespace_id
-    target: common.WorkflowExecution = info.target
-    written.workflow_execution.CopyFrom(target)
+    written.workflow_execution.CopyFrom(info.target)

@@ -19,8 +19,8 @@ import psycopg
 from perdure.core.commit import Commit
 from perdure.persistence.coalescing import COMMITTED, fold
 from perdure.persistence.ports import Outcome, Result, StoreUnavailable, UnknownOutcome
-from perdure.persistence.postgres.columns import typed
 from perdure.persistence.postgres.connecting import Address, Connection
+from perdure.persistence.postgres.pipelining import Pipeline, call
 from perdure.persistence.postgres.rows import expect_epochs, statements
 from perdure.persistence.postgres.session import Session
 from perdure.persistence.postgres.statements import STATEMENTS
@@ -56,6 +56,7 @@ class Committer:
 
     def __init__(self, address: Address) -> None:
         self._session = Session(address, setup="configure_commits")
+        self._pipeline: Pipeline | None = None
         self.careful = 0
 
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
@@ -78,22 +79,28 @@ class Committer:
         await self._session.close()
 
     async def _hopefully(self, connection: Connection, commits: Sequence[Commit]) -> list[Outcome]:
-        return await _write(connection, BEGIN, [expect_epochs(commits)], commits, "COMMIT")
+        pipeline = self._on(connection)
+        return await _write(pipeline, BEGIN, [expect_epochs(commits)], commits, "COMMIT")
 
     async def _carefully(self, connection: Connection, commits: Sequence[Commit]) -> list[Outcome]:
         await _control(connection, "ROLLBACK")
         await _control(connection, BEGIN)
         outcomes = await _fence(connection, commits)
         held = [index for index, outcome in enumerate(outcomes) if outcome is COMMITTED]
-        written = await _bisect(connection, [commits[index] for index in held])
+        written = await _bisect(self._on(connection), [commits[index] for index in held])
         for index, outcome in zip(held, written, strict=True):
             outcomes[index] = outcome
         await _control(connection, "COMMIT")
         return outcomes
 
+    def _on(self, connection: Connection) -> Pipeline:
+        if self._pipeline is None or self._pipeline.connection is not connection:
+            self._pipeline = Pipeline(connection)
+        return self._pipeline
+
 
 async def _write(
-    connection: Connection,
+    pipeline: Pipeline,
     first: str,
     expectations: Sequence[tuple[str, tuple[object, ...]]],
     commits: Sequence[Commit],
@@ -101,35 +108,19 @@ async def _write(
 ) -> list[Outcome]:
     """Sends everything in one pipeline. Raises Refused, or psycopg.Error when it cannot be sent."""
     plans, outcomes = fold(commits)
-    failure: Exception | None = None
     try:
-        async with connection.pipeline():
-            try:
-                await _control(connection, first)
-                for name, parameters in chain(expectations, *map(statements, plans)):
-                    columns = typed(name, parameters)
-                    await connection.execute(STATEMENTS[name], columns, prepare=True)
-                await _control(connection, last)
-            except (psycopg.Error, StructError, UnicodeEncodeError) as error:
-                failure = error
+        calls = [call(*each) for each in chain(expectations, *map(statements, plans))]
+    except (StructError, UnicodeEncodeError) as error:
+        # Whoever takes it up again finds the transaction or savepoint that is taken back.
+        await pipeline.run([first])
+        raise Refused(_refusal_of_value(error)) from error
+    try:
+        await pipeline.run([first, *calls, last])
     except psycopg.Error as error:
-        failure = failure or _first(error)
-    if failure is None:
-        return outcomes
-    if connection.closed and not isinstance(failure, psycopg.Error):
-        raise psycopg.OperationalError("the connection is closed") from failure
-    if connection.closed or (refused := _refusal(failure)) is None:
-        raise failure
-    raise Refused(refused) from failure
-
-
-def _first(error: psycopg.Error) -> psycopg.Error:
-    """Returns the error that made the server give up a pipeline, which psycopg may cover."""
-    while isinstance(error, psycopg.errors.PipelineAborted) and isinstance(
-        error.__context__, psycopg.Error
-    ):
-        error = error.__context__
-    return error
+        if pipeline.connection.closed or (refused := _refusal(error)) is None:
+            raise
+        raise Refused(refused) from error
+    return outcomes
 
 
 async def _control(connection: Connection, command: str) -> None:
@@ -153,28 +144,28 @@ async def _fence(connection: Connection, commits: Sequence[Commit]) -> list[Outc
     ]
 
 
-async def _bisect(connection: Connection, commits: Sequence[Commit]) -> list[Outcome]:
+async def _bisect(pipeline: Pipeline, commits: Sequence[Commit]) -> list[Outcome]:
     if not commits:
         return []
     try:
         return await _write(
-            connection, "SAVEPOINT transition", (), commits, "RELEASE SAVEPOINT transition"
+            pipeline, "SAVEPOINT transition", (), commits, "RELEASE SAVEPOINT transition"
         )
     except Refused as refused:
-        await _control(connection, "ROLLBACK TO SAVEPOINT transition")
+        await _control(pipeline.connection, "ROLLBACK TO SAVEPOINT transition")
         if len(commits) == 1:
             return [refused.outcome]
     middle = len(commits) // 2
-    outcomes = await _bisect(connection, commits[:middle])
-    return outcomes + await _bisect(connection, commits[middle:])
+    outcomes = await _bisect(pipeline, commits[:middle])
+    return outcomes + await _bisect(pipeline, commits[middle:])
 
 
-def _refusal(error: Exception) -> Outcome | None:
+def _refusal_of_value(error: Exception) -> Outcome:
+    return Outcome(Result.REJECTED, f"the value cannot be sent: {error}")
+
+
+def _refusal(error: psycopg.Error) -> Outcome | None:
     """Returns how a transition that stands alone ends, or None when it is not to blame."""
-    if not isinstance(error, psycopg.Error) or (
-        isinstance(error, psycopg.DataError) and error.sqlstate is None
-    ):
-        return Outcome(Result.REJECTED, f"the driver refuses a value: {error}")
     state = error.sqlstate or ""
     reason = error.diag.message_primary or str(error)
     if state == _BROKEN_EXPECTATION:
