@@ -19,7 +19,8 @@ class Statuses:
 
     def __init__(self) -> None:
         self._buffer = MetricBuffer(_BUFFERED_UPDATES)
-        self.runtime = Runtime(telemetry=TelemetryConfig(metrics=self._buffer))
+        # The SDK's core would log to standard output, which is for results.
+        self.runtime = Runtime(telemetry=TelemetryConfig(logging=None, metrics=self._buffer))
         self.counts: Counter[str] = Counter()
 
     def drain(self) -> None:

@@ -1,8 +1,4 @@
-"""The short form of `./dev chaos`: the scenarios that have been seen to hold.
-
-Not among them yet, and to be run by hand: the others, and `rolling-restart`, in which a call that
-is under way when a frontend closes its port may end as CANCELLED, which SDKs do not retry.
-"""
+"""Every scenario of `./dev chaos`; the short form is what is not slow."""
 
 import json
 import os
@@ -19,12 +15,11 @@ SECONDS = 300
 """Generous: a scenario takes half a minute on an idle machine."""
 
 
-KNOWN_TO_FAIL = ("rolling-restart",)
-
-
-def chosen() -> list[str]:
-    names = [scenario.name for scenario in SCENARIOS if scenario.quick]
-    return [name for name in names if name not in KNOWN_TO_FAIL]
+def chosen() -> list[object]:
+    return [
+        pytest.param(scenario.name, marks=[] if scenario.quick else [pytest.mark.slow])
+        for scenario in SCENARIOS
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from temporalio.api.enums.v1 import task_queue_pb2 as enums
 from temporalio.api.taskqueue.v1.message_pb2 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
+from temporalio.client import Client
 
 from contract.cluster import PostgresCluster
 from integration.role_nodes import LIMIT, QUEUE, Greeting, database_server, worker
@@ -37,6 +38,8 @@ ROLES: dict[str, list[Role]] = {
     "matching-2": ["matching"],
     "matching-3": ["matching"],
 }
+PARTITIONS = 16
+"""So many that they never all belong to one node."""
 WORKFLOWS = 60
 
 
@@ -48,13 +51,13 @@ def database() -> Iterator[PostgresCluster]:
 
 @pytest.fixture
 async def nodes(database: PostgresCluster) -> AsyncIterator[dict[str, Node]]:
-    """Nodes whose task queues have four partitions."""
+    """Nodes whose task queues have many partitions."""
     dsn = database.create_database()
     await setup(dsn, ids=SystemIds(clock=SystemClock()), say=lambda _: None)
     values, problems = resolve(
         {
-            "matching.numTaskqueueReadPartitions": 4,
-            "matching.numTaskqueueWritePartitions": 4,
+            "matching.numTaskqueueReadPartitions": PARTITIONS,
+            "matching.numTaskqueueWritePartitions": PARTITIONS,
         }
     )
     assert not problems
@@ -92,12 +95,15 @@ def answered(node: Node) -> set[str]:
 
 
 async def test_a_queue_is_served_by_several_nodes(nodes: dict[str, Node]) -> None:
-    async with worker(nodes["front"]) as client:
-        runs = [
-            client.execute_workflow(Greeting.run, id=f"greeting-{number}", task_queue=QUEUE)
-            for number in range(WORKFLOWS)
-        ]
-        assert await asyncio.gather(*runs) == ["hello"] * WORKFLOWS
+    client = await Client.connect(nodes["front"].places["gRPC"])
+    # Polls that wait gather at the root: only a backlog is sure to be found where it lies.
+    handles = [
+        await client.start_workflow(Greeting.run, id=f"greeting-{number}", task_queue=QUEUE)
+        for number in range(WORKFLOWS)
+    ]
+    async with worker(nodes["front"]):
+        results = [await handle.result() for handle in handles]
+        assert results == ["hello"] * WORKFLOWS
         described = await client.workflow_service.describe_task_queue(
             wf.DescribeTaskQueueRequest(
                 namespace="default",
@@ -113,7 +119,7 @@ async def test_a_queue_is_served_by_several_nodes(nodes: dict[str, Node]) -> Non
     for info in described.versions_info[""].types_info.values():
         assert len(info.pollers) == 1
         assert info.stats.approximate_backlog_count == 0
-    assert len(listed.workflow_task_queue_partitions) == 4
+    assert len(listed.workflow_task_queue_partitions) == PARTITIONS
     serving = [await asyncio.to_thread(answered, nodes[name]) for name in ROLES if name != "front"]
     assert "0" in set().union(*serving)
     assert sum(bool(partitions) for partitions in serving) >= 2

@@ -17,6 +17,7 @@ from simulation.store import SimulatedDatabase
 from simulation.trace import Trace
 
 WorkerMaker = Callable[[str], Coroutine[Any, Any, None]]
+TROUBLES = ("crashes", "pauses", "leaves", "cuts", "outages")
 VISIT_SECONDS = 0.2
 """How long before a node is back clients ask it."""
 
@@ -56,7 +57,7 @@ class Nemesis:
             workers: Makes each worker.
             visit: Has clients ask a host, which may not know yet that others have taken over.
         """
-        self.done: Counter[str] = Counter()
+        self.done = Counter(dict.fromkeys(TROUBLES, 0))
         self._fleet = fleet
         self._network = network
         self._database = database

@@ -23,6 +23,9 @@ CONFLICT_POLICIES = (
     enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
 )
 
+MOST_STARTS = 10
+"""How often a client makes one start request at most, in the time that faults last."""
+
 COMPLETED = enums.WORKFLOW_EXECUTION_STATUS_COMPLETED
 FAILED = enums.WORKFLOW_EXECUTION_STATUS_FAILED
 CANCELED = enums.WORKFLOW_EXECUTION_STATUS_CANCELED
@@ -194,8 +197,10 @@ class PlanMaker:
             allowed = 2 if request.workflow_id_reuse_policy == REJECT else 3
             policy = self._generator.choice(CONFLICT_POLICIES[:allowed])
             request.workflow_id_conflict_policy = policy
-        # A start whose answer was lost may be made again after another one has replaced its run.
-        plan.expectation = _expect(plan.program, COMPLETED, TERMINATED, chains=range(1, 2 * count))
+        # A start whose answer was lost is made again, and again; each time another one may have
+        # replaced its run meanwhile, and is replaced in turn.
+        chains = range(1, MOST_STARTS * count)
+        plan.expectation = _expect(plan.program, COMPLETED, TERMINATED, chains=chains)
 
     def _reuse(self, plan: Plan) -> None:
         plan.duplicates = 1

@@ -56,6 +56,8 @@ DEFAULT_RETENTION_SECONDS = 24 * 3600
 """Of namespaces that the configuration names, as the real dev server's."""
 STOP_GRACE_SECONDS = 3.0
 """How long requests may go on when the server stops; long polls are answered at once."""
+DISCONNECT_SECONDS = 0.2
+"""How long calls of clients may go on when the server stops: others are refused for as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +350,7 @@ class _Builder:
         if self._matching_engine is not None:
             self._matching_engine.stop_polls()
         frontend.end_long_polls()
-        await server.stop(STOP_GRACE_SECONDS)
+        await server.stop(DISCONNECT_SECONDS, disconnect=True)
 
     def _sample(self) -> None:
         for sample in self._samplers:

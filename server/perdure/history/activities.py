@@ -60,12 +60,16 @@ class Activities:
         return await self._dispatcher.encode(captured[0])
 
     async def undo_started(self, task: DispatchTask, request_id: str) -> None:
-        """Makes a started attempt pending again: its poller never got it."""
+        """Makes a started attempt pending again: its poller never got it.
+
+        The poll may have been put back, and have got a later task: its id alone names no start.
+        """
 
         def act(step: Step, run: Run) -> None:
             info = run.activities.get(task.scheduled_event_id)
             if (
                 info is not None
+                and info.task_id == task.key.task_id
                 and status(info) is ActivityStatus.STARTED
                 and info.request_id == request_id
             ):

@@ -1,11 +1,18 @@
 """Group commit: transitions that arrive while a transaction is in flight share the next one.
 
+Theory of operation: whoever shared a transaction is answered at the same moment, and comes again at
+about the same moment. So the next transaction waits until as many have come as shared the last one,
+for no longer than a transaction takes: under load that makes few and large ones, which cost less
+and so let everybody through sooner; a lone client never waits. The numbers are in
+docs/decisions/0010-postgres-speed.md.
+
 Rules that hold here: commits leave in the order they were submitted, and at most one transaction is
 in flight. When the store cannot say that a batch was committed, everything that was submitted
 fails, since later transitions may have stepped on what was lost.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from perdure.core.commit import Commit
@@ -17,6 +24,9 @@ from perdure.persistence.ports import (
     WorkflowStore,
 )
 from perdure.runtime.tasks import TaskSet
+
+GATHER_SECONDS = 0.006
+"""About what a transaction takes on a database whose disk is a few milliseconds away."""
 
 
 class CommitLost(Exception):
@@ -41,6 +51,7 @@ class Committer:
         tasks: TaskSet,
         max_batch: int,
         on_lost: Callable[[bool], None],
+        gather_seconds: float = GATHER_SECONDS,
     ) -> None:
         """Makes a committer.
 
@@ -50,12 +61,16 @@ class Committer:
             max_batch: Most transitions in one transaction.
             on_lost: Called, before any waiter learns of it, when commits were lost; told whether
                 their outcome is unknown.
+            gather_seconds: How long a transaction waits for as many transitions as the last had.
         """
         self._store = store
         self._tasks = tasks
         self._max_batch = max_batch
         self._on_lost = on_lost
+        self._gather_seconds = gather_seconds
         self._queue: list[tuple[Commit, asyncio.Future[Outcome]]] = []
+        self._last_size = 1
+        self._enough = asyncio.Event()
         self._draining = False
 
     def submit(self, commit: Commit) -> asyncio.Future[Outcome]:
@@ -65,6 +80,8 @@ class Committer:
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.append((commit, future))
+        if len(self._queue) >= self._last_size:
+            self._enough.set()
         if not self._draining:
             self._draining = True
             self._tasks.spawn("group-commit", self._drain())
@@ -73,11 +90,26 @@ class Committer:
     async def _drain(self) -> None:
         try:
             while self._queue:
+                await self._gather()
                 batch = self._queue[: self._max_batch]
                 del self._queue[: self._max_batch]
+                self._last_size = len(batch)
                 await self._commit(batch)
         finally:
             self._draining = False
+
+    async def _gather(self) -> None:
+        """Waits until as many have come as shared the last transaction, for a bounded time."""
+        if len(self._queue) >= self._last_size:
+            return
+        self._enough.clear()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._gather_seconds):
+                    await self._enough.wait()
+        except BaseException:
+            self._lose([], unknown=False)
+            raise
 
     async def _commit(self, batch: list[tuple[Commit, asyncio.Future[Outcome]]]) -> None:
         try:

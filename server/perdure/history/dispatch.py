@@ -105,10 +105,14 @@ class Dispatcher:
 
     def capture_workflow_task(self, change: RunStep, *, full_history: bool) -> StartedWorkflowTask:
         """Makes the answer for a workflow task that a finished step has started."""
+        run = change.run
         started = capture_workflow_task(
-            change, self._tokens.workflow_task(change.run), full_history=full_history
+            change, self._tokens.workflow_task(run), full_history=full_history
         )
-        started.queries = self._queries.attach(change.run.key.run_id)
+        # An answer that is given again finds events that came after the start: its worker will not
+        # see them, and a query must. The next task, which they bring about, takes it along.
+        if not run.buffered:
+            started.queries = self._queries.attach(run.key.run_id)
         return started
 
     def capture_activity(self, change: RunStep, scheduled_event_id: int) -> StartedActivity:

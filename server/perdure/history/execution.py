@@ -79,6 +79,7 @@ class Executor:
         self._observer = observer
         self._in_flight: dict[WorkflowKey, asyncio.Future[Outcome]] = {}
         self._loading: dict[WorkflowKey, asyncio.Task[WorkflowEntry | None]] = {}
+        self._overtaken: set[WorkflowKey] = set()
 
     # Steps
 
@@ -302,6 +303,8 @@ class Executor:
         future = self._committer.submit(commit)
         entry.last_commit = future
         self._in_flight[entry.key] = future
+        if entry.key in self._loading:
+            self._overtaken.add(entry.key)
         entry.in_flight += 1
         self.cache.resize(entry)
 
@@ -362,13 +365,15 @@ class Executor:
         cache_key = (key.namespace_id, key.workflow_id)
         slot = slot_of(*cache_key)
         while True:
-            if not self._shards.epoch(slot):
+            epoch = self._shards.epoch(slot)
+            if not epoch:
                 await self._shards.ready(slot)
                 continue
             entry = self.cache.get(cache_key)
             if entry is None:
                 entry = await self._load(cache_key, slot)
-                if entry is None:
+                # Under another epoch others may have begun it since it was looked for.
+                if entry is None and self._shards.epoch(slot) == epoch:
                     self._shards.check_lease()
                     raise _not_found(key)
                 continue
@@ -391,6 +396,7 @@ class Executor:
     def _loaded(self, key: WorkflowKey, ended: asyncio.Task[WorkflowEntry | None]) -> None:
         if self._loading.get(key) is ended:
             del self._loading[key]
+            self._overtaken.discard(key)
         if not ended.cancelled():
             ended.exception()
 
@@ -401,9 +407,12 @@ class Executor:
                 await asyncio.wait([pending])
             await self._shards.ready(slot)
             epoch = self._shards.epoch(slot)
+            self._overtaken.discard(key)
             stored = await self._store.load_current(*key)
-            # What was read under an earlier epoch may lack what a dying transaction wrote.
-            if self._shards.epoch(slot) == epoch:
+            # What was read under an earlier epoch may lack what a dying transaction wrote. What was
+            # read before a workflow was begun in memory lacks it, and memory may have lost it again
+            # before the answer came.
+            if self._shards.epoch(slot) == epoch and key not in self._overtaken:
                 break
         known = self.cache.get(key)
         if known is not None or stored is None:

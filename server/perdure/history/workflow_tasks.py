@@ -89,11 +89,14 @@ class WorkflowTasks:
         return await self._dispatcher.encode(captured[0])
 
     async def undo_started(self, task: DispatchTask, request_id: str) -> None:
-        """Makes a started workflow task pending again: its poller never got it."""
+        """Makes a started workflow task pending again: its poller never got it.
+
+        The poll may have been put back, and have got a later task: its id alone names no start.
+        """
 
         def act(step: Step, run: Run) -> None:
             if (
-                run.is_running
+                _is_task(run, task)
                 and workflow_task.is_started(run.state)
                 and run.state.workflow_task.request_id == request_id
             ):

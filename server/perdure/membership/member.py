@@ -151,7 +151,8 @@ class Member:
     async def take(self, shards: Sequence[Shard]) -> list[Shard]:
         """Takes over shards that still have the epochs named; returns them with new epochs.
 
-        They are in the view when this returns. Takes nothing while the lease is not valid.
+        They are in the view when this returns. One that was given away, or taken by others, before
+        the answer came is not among them. Takes nothing while the lease is not valid.
 
         Raises:
             StoreError: It is not known what was taken: a later view tells.
@@ -160,7 +161,7 @@ class Member:
             return []
         taken = await self._call(self._store.take_shards(shards, self.id))
         self._note(taken)
-        return taken
+        return [shard for shard in taken if self.view.shard(shard.first_slot) == shard]
 
     async def release(self, shard: Shard) -> None:
         """Makes a shard nobody's, in the view at once, in the store as soon as that answers.

@@ -9,6 +9,7 @@ a call does not need.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 
 import grpc
@@ -52,8 +53,43 @@ class GrpcContext:
         return self._call.time_remaining()
 
 
+class OpenCalls:
+    """The calls under way.
+
+    Attributes:
+        number: How many there are.
+        refused: Whether new ones are answered that this server is stopping.
+    """
+
+    __slots__ = ("_none", "number", "refused")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.refused = False
+        self._none = asyncio.Event()
+
+    def end(self) -> None:
+        """Notes that one has ended."""
+        self.number -= 1
+        if self.refused and not self.number:
+            self._none.set()
+
+    async def refuse(self, seconds: float) -> None:
+        """Takes no new calls, and waits so long for those under way."""
+        self.refused = True
+        if not self.number:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._none.wait()
+
+
 class Dispatcher(grpc.GenericRpcHandler):
-    """Finds the handler of a call."""
+    """Finds the handler of a call.
+
+    Attributes:
+        calls: Those under way.
+    """
 
     def __init__(
         self,
@@ -73,11 +109,13 @@ class Dispatcher(grpc.GenericRpcHandler):
             max_request_bytes: A larger request is refused.
             always_detailed: Whether a status has details though its error has none.
         """
+        self.calls = OpenCalls()
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             method.path: grpc.unary_unary_rpc_method_handler(
                 _serve(
                     method,
                     handler,
+                    calls=self.calls,
                     observer=observer.operation(method.service, method.name),
                     faults=faults,
                     max_request_bytes=max_request_bytes,
@@ -118,6 +156,7 @@ def _serve(
     method: Method,
     handler: Handler,
     *,
+    calls: OpenCalls,
     observer: OperationObserver,
     faults: FaultLog,
     max_request_bytes: int,
@@ -129,7 +168,10 @@ def _serve(
     async def serve(data: bytes, call: Call) -> bytes:
         begun = begin()
         namespace = ""
+        calls.number += 1
         try:
+            if calls.refused:
+                raise UnavailableError("this server is stopping, try again")
             if len(data) > max_request_bytes:
                 raise MessageTooLargeError(len(data), max_request_bytes)
             request = parse(data)
@@ -149,6 +191,8 @@ def _serve(
             end(begun, namespace, failure or error)
             told = failure or MaskedError(faults.record(method.name, error))
             return await abort(call, told, always_detailed=always_detailed)
+        finally:
+            calls.end()
         end(begun, namespace, None)
         return answer
 

@@ -4,6 +4,7 @@ Rules that hold here: a port that cannot be opened is one sentence; a server tha
 NOT_SERVING first, takes no new calls, and lets those under way finish within a grace period.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import grpc
@@ -12,6 +13,7 @@ from grpc_health.v1 import health_pb2_grpc
 
 from perdure.persistence.ports import StartupError
 from perdure.rpc import health, reflection
+from perdure.rpc.connections import close_connections
 from perdure.rpc.dispatch import Dispatcher, Refuser
 from perdure.rpc.faults import FaultLog
 from perdure.rpc.handler import Handler, RpcObserver, SilentObserver
@@ -19,6 +21,9 @@ from perdure.rpc.methods import PUBLIC_SERVICES, methods_of
 from perdure.rpc.network import GrpcNetwork, Network
 from perdure.rpc.transport import TransportSettings
 from perdure.runtime.ports import Clock
+
+_SENDING_SECONDS = 0.05
+"""What the last answers may need to get out once their handlers have ended."""
 
 
 class RpcServer:
@@ -62,7 +67,9 @@ class RpcServer:
         self._credentials = credentials
         self._network = network or GrpcNetwork()
         self._health = health.Health(self._names)
+        self._dispatcher = self._dispatch()
         self._server: grpc.aio.Server | None = None
+        self._port = 0
 
     async def start(self, host: str, port: int, *, serving: bool = True) -> int:
         """Opens the port, 0 for a free one, and returns its number.
@@ -77,7 +84,7 @@ class RpcServer:
         """
         assert self._server is None, "a server is started once"
         server = self._network.server(self._transport.channel_arguments())
-        server.add_generic_rpc_handlers((self._dispatcher(),))
+        server.add_generic_rpc_handlers((self._dispatcher,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*self._names, health.SERVICE_NAME)
         server.add_generic_rpc_handlers(tuple(reflection.reflection_handlers(names)))
@@ -87,20 +94,32 @@ class RpcServer:
         await self._health.set_serving(serving=serving)
         await server.start()
         self._server = server
+        self._port = bound
         return bound
 
     async def set_serving(self, *, serving: bool) -> None:
         """Has health say whether calls can be answered; they are taken all the same."""
         await self._health.set_serving(serving=serving)
 
-    async def stop(self, grace_seconds: float) -> None:
-        """Ends the server; calls that last longer than the grace period are cut off."""
+    async def stop(self, grace_seconds: float, *, disconnect: bool = False) -> None:
+        """Ends the server; calls that last longer than the grace period are cut off.
+
+        Args:
+            grace_seconds: How long calls under way may take.
+            disconnect: Whether clients are refused meanwhile and then disconnected, which SDKs
+                take for a server that has gone and make their calls anew.
+        """
         if self._server is None:
             return
         await self._health.enter_graceful_shutdown()
+        if disconnect:
+            await self._dispatcher.calls.refuse(grace_seconds)
+            await asyncio.sleep(_SENDING_SECONDS)
+            close_connections(self._port)
+            grace_seconds = 0.0
         await self._server.stop(grace_seconds)
 
-    def _dispatcher(self) -> Dispatcher:
+    def _dispatch(self) -> Dispatcher:
         methods = {method.path: method for method in methods_of(self._services)}
         assert self._handlers.keys() <= methods.keys(), "every handler answers an RPC"
         return Dispatcher(

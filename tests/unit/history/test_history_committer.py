@@ -6,7 +6,7 @@ import pytest
 
 from contract.rows import start, step, transition, whole_shard
 from perdure.core.commit import Commit
-from perdure.history.committer import CommitLost, Committer, is_committed
+from perdure.history.committer import GATHER_SECONDS, CommitLost, Committer, is_committed
 from perdure.persistence.ports import (
     Outcome,
     Result,
@@ -65,6 +65,49 @@ def test_what_comes_while_a_transaction_is_in_flight_shares_the_next_one() -> No
         assert world.faults.batches == [["a", "b"], ["c", "d", "e"]]
         assert world.faults.most_in_flight == 1
         assert setup.told == [f"{name}: committed" for name in "abcde"]
+
+    run(scenario)
+
+
+def test_as_many_as_shared_the_last_one_are_waited_for() -> None:
+    async def scenario(world: World) -> None:
+        setup = await make(world)
+        await asyncio.gather(*(setup.submit(name) for name in "ab"))
+        third = setup.submit("c")
+        await settle()
+        assert not third.done()
+        await asyncio.gather(third, setup.submit("d"))
+        assert world.faults.batches == [["a", "b"], ["c", "d"]]
+
+    run(scenario)
+
+
+def test_who_does_not_come_is_not_waited_for_long() -> None:
+    async def scenario(world: World) -> None:
+        setup = await make(world)
+        await asyncio.gather(*(setup.submit(name) for name in "ab"))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await setup.submit("c")
+        assert loop.time() - began == pytest.approx(GATHER_SECONDS)
+        began = loop.time()
+        await setup.submit("d")
+        assert loop.time() == began
+        assert world.faults.batches == [["a", "b"], ["c"], ["d"]]
+
+    run(scenario)
+
+
+def test_what_still_waits_for_others_fails_when_the_process_ends() -> None:
+    async def scenario(world: World) -> None:
+        setup = await make(world)
+        await asyncio.gather(*(setup.submit(name) for name in "ab"))
+        third = setup.submit("c")
+        await settle()
+        await world.tasks.close()
+        with pytest.raises(CommitLost) as lost:
+            await third
+        assert not lost.value.unknown
 
     run(scenario)
 

@@ -6,12 +6,13 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
+from conformance.commands import schedule_activity
 from perdure.core.commit import DispatchTask, RunKey
 from perdure.core.errors import UnavailableError
 from perdure.core.slots import SLOT_COUNT
 from perdure.persistence.ports import StoreUnavailable
 from perdure.rpc.clients import Poller
-from unit.history.world import NAMESPACE, Server, World, run, settle
+from unit.history.world import NAMESPACE, QUEUE, Server, World, run, settle
 
 TASK_TIMEOUT_SECONDS = 10.0
 
@@ -108,6 +109,34 @@ def test_a_start_whose_poller_left_while_it_was_recorded_is_undone(losses: int) 
         await settle()
         world.faults.losses = [StoreUnavailable("away") for _ in range(losses)]
         await assert_taken_at_once(server)
+
+    run(scenario)
+
+
+def test_an_undo_that_comes_late_spares_a_later_start_for_the_same_poll() -> None:
+    async def scenario(world: World) -> None:
+        server, task = await started(world)
+        await server.history.undo_task_started(task, "poll")
+        later = await stored_task(world)
+        await server.history.record_workflow_task_started(later, a_poller("poll"))
+        await server.history.undo_task_started(task, "poll")
+        assert await world.store.read_tasks(0, SLOT_COUNT - 1, None, 10) == []
+
+    run(scenario)
+
+
+def test_an_undo_that_comes_late_spares_a_later_attempt_for_the_same_poll() -> None:
+    async def scenario(world: World) -> None:
+        server = await world.serve()
+        await server.start("a")
+        await server.complete(await server.take(), schedule_activity("activity", QUEUE))
+        task = await stored_task(world)
+        await server.history.record_activity_task_started(task, a_poller("poll"))
+        await server.history.undo_task_started(task, "poll")
+        later = await stored_task(world)
+        await server.history.record_activity_task_started(later, a_poller("poll"))
+        await server.history.undo_task_started(task, "poll")
+        assert await world.store.read_tasks(0, SLOT_COUNT - 1, None, 10) == []
 
     run(scenario)
 

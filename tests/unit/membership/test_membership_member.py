@@ -365,6 +365,29 @@ def test_nothing_is_taken_without_a_valid_lease() -> None:
     run(scenario)
 
 
+def test_a_shard_given_away_before_its_taking_was_answered_is_not_taken() -> None:
+    async def scenario(world: World) -> None:
+        first, second = await world.start("first", "second")
+        await world.until(lambda: settled(first, second))
+        second.moves_shards = False
+        shard = second.member.view.owned_by(second.member.id)[0]
+        delays = iter([0.0, 1.5])
+        second.wire.delay = lambda: next(delays, 0.0)
+        taking = asyncio.ensure_future(second.member.take([shard]))
+        await world.until(lambda: second.member.view.shard(shard.first_slot) != shard)
+        (taken,) = (
+            each
+            for each in second.member.view.owned_by(second.member.id)
+            if each.first_slot == shard.first_slot
+        )
+        await second.member.release(taken)
+        assert not taking.done()
+        assert await taking == []
+        assert not second.is_valid_for(shard.first_slot)
+
+    run(scenario)
+
+
 def test_rows_of_nodes_long_dead_are_removed() -> None:
     async def scenario(world: World) -> None:
         await world.store.register_node(node_row("dead"))

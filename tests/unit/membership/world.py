@@ -5,7 +5,6 @@ time goes on. Its way to the store has delays before and after a call takes effe
 """
 
 import asyncio
-import heapq
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -48,31 +47,12 @@ def node_row(name: str, *, node_id: str = "", **changes: object) -> NodeRow:
     return NodeRow(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-class Suspendable(Process):
-    """A process that can be stopped until a time."""
-
-    __slots__ = ("stopped_until",)
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.stopped_until = 0.0
-
-
-class StoppingLoop(SimulatedLoop):
-    """Puts off what a stopped process would run; tells `after_step` whenever something ran."""
+class WatchedLoop(SimulatedLoop):
+    """Tells `after_step` whenever something ran."""
 
     after_step: Callable[[], None] = staticmethod(lambda: None)
 
     def _run_one(self) -> None:
-        if not self._ready:
-            self._advance()
-        first = self._ready[0]
-        process = first.process
-        if isinstance(process, Suspendable) and process.stopped_until > self.time():
-            self._ready.popleft()
-            until = process.stopped_until
-            heapq.heappush(self._timers, (until, self._next_number(), first))
-            return
         super()._run_one()
         self.after_step()
 
@@ -161,7 +141,7 @@ class Machine:
         self, world: "World", name: str, *, settings: MembershipSettings, roles: str
     ) -> None:
         self.world = world
-        self.process = Suspendable(name)
+        self.process = Process(name)
         self.wire = Wire(world.store)
         self.errors: list[BaseException] = []
         self.views: list[ClusterView] = []
@@ -240,7 +220,7 @@ class Machine:
 class World:
     """The store, the clock, and the machines that ever were."""
 
-    def __init__(self, loop: StoppingLoop, seed: int) -> None:
+    def __init__(self, loop: WatchedLoop, seed: int) -> None:
         self.loop = loop
         self.seed = seed
         self.clock = SimulatedClock(loop=loop)
@@ -290,7 +270,7 @@ def run(
 ) -> T:
     """Runs a scenario on virtual time."""
     generator = random.Random(seed)
-    loop = StoppingLoop(generator=generator, reorder_probability=reorder_probability)
+    loop = WatchedLoop(generator=generator, reorder_probability=reorder_probability)
     try:
         return loop.run_until_complete(scenario(World(loop, seed)))
     finally:

@@ -184,6 +184,59 @@ async def test_a_server_that_stops_lets_calls_finish_and_says_so_first() -> None
         await stopping
 
 
+async def test_a_server_that_disconnects_lets_calls_finish_and_refuses_others() -> None:
+    leave, arrived = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: Message, _context: RequestContext) -> Message:
+        arrived.set()
+        await leave.wait()
+        return wf.GetSystemInfoResponse(server_version="1")
+
+    server = RpcServer(handlers={path_of_rpc(RPC): slow}, clock=ManualClock())
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with channel_to(port) as channel:
+        call = channel.unary_unary(path_of_rpc(RPC))(b"")
+        await arrived.wait()
+        stopping = asyncio.ensure_future(server.stop(30, disconnect=True))
+        assert await refusal(channel) == "this server is stopping, try again"
+        assert not stopping.done()
+        leave.set()
+        assert wf.GetSystemInfoResponse.FromString(await call).server_version == "1"
+        await stopping
+    async with asyncio.timeout(30):
+        while await reader.read(65_536):
+            continue
+    writer.close()
+
+
+async def refusal(channel: grpc.aio.Channel) -> str | None:
+    """Calls until a call is refused; returns what is said then. Earlier calls go on."""
+    while True:
+        call = channel.unary_unary(path_of_rpc(RPC))(b"", timeout=0.2)
+        if await call.code() is grpc.StatusCode.UNAVAILABLE:
+            return await call.details()
+
+
+async def test_a_server_does_not_wait_for_ever_before_it_disconnects() -> None:
+    arrived = asyncio.Event()
+
+    async def endless(_request: Message, _context: RequestContext) -> Message:
+        arrived.set()
+        return await asyncio.Future()
+
+    server = RpcServer(handlers={path_of_rpc(RPC): endless}, clock=ManualClock())
+    port = await server.start("127.0.0.1", 0)
+    async with channel_to(port) as channel:
+        call = channel.unary_unary(path_of_rpc(RPC))(b"")
+        await arrived.wait()
+        await server.stop(0, disconnect=True)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await call
+    # What SDKs make anew, as CANCELLED is not.
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
 async def test_a_client_that_is_dead_is_noticed_by_pings() -> None:
     transport = TransportSettings(keepalive_seconds=0.05, keepalive_timeout_seconds=0.05)
     async with server_on_a_port(transport) as (_, port):
