@@ -28,13 +28,16 @@ def require_open(change: RunStep) -> None:
 def signal(change: RunStep, request: wf.SignalWorkflowExecutionRequest) -> None:
     """Records a signal, unless its request id has been seen.
 
+    One that comes again is well received also when the run is closed by now: it may be what closed
+    it, and its sender asks only because the first answer was lost.
+
     Raises:
         NotFoundError: The run is closed.
         InvalidArgumentError: The run has had as many signals as one may.
     """
-    require_open(change)
     if request.request_id and request.request_id in change.run.signal_requests:
         return
+    require_open(change)
     _check_signal_limit(change)
     record_signal(
         change,
