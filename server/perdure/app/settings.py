@@ -4,10 +4,18 @@ Keys are those of Temporal's dynamic configuration, whose texts say the same of 
 constant there has a key of our own here; `system.maxWorkflowTaskTimeout` was one there once.
 """
 
-from perdure.config.convert import at_least, boolean, nanoseconds, seconds, whole_seconds
+from perdure.config.convert import (
+    at_least,
+    boolean,
+    nanoseconds,
+    number_at_least,
+    seconds,
+    whole_seconds,
+)
 from perdure.config.groups import Key, Shared, declare_group
 from perdure.core.visibility.attributes import SearchAttributeLimits
 from perdure.core.workflow.settings import WorkflowSettings
+from perdure.frontend.quotas.limits import QuotaSettings
 from perdure.frontend.settings import FrontendSettings
 from perdure.history.ports import HistorySettings
 from perdure.matching.settings import MatchingSettings
@@ -348,6 +356,46 @@ INTERNODE = declare_group(
             _COUNT,
             "shards",
             "Most shards that are without an owner because a node gives them away.",
+        ),
+    },
+)
+QUOTAS = declare_group(
+    QuotaSettings(),
+    {
+        "rps": Key(
+            "frontend.rps",
+            number_at_least(0),
+            "requests/s",
+            "Most requests to one frontend process; 0 for no limit.",
+            live=True,
+        ),
+        "namespace_rps": Key(
+            "frontend.namespaceRPS",
+            number_at_least(0),
+            "requests/s",
+            "Most requests for one namespace to one frontend process; 0 for no limit.",
+            live=True,
+        ),
+        "visibility_rps": Key(
+            "frontend.namespaceRPS.visibility",
+            number_at_least(0),
+            "requests/s",
+            "Most listings and counts among them; 0 for no limit.",
+            live=True,
+        ),
+        "burst_ratio": Key(
+            "frontend.namespaceBurstRatio",
+            number_at_least(1),
+            "",
+            "How many seconds' worth of requests may come at once.",
+            live=True,
+        ),
+        "polls": Key(
+            "frontend.namespaceCount",
+            at_least(0),
+            "requests",
+            "Most requests for one namespace that wait in one frontend process; 0 for no limit.",
+            live=True,
         ),
     },
 )
