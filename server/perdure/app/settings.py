@@ -4,7 +4,7 @@ Keys are those of Temporal's dynamic configuration, whose texts say the same of 
 constant there has a key of our own here; `system.maxWorkflowTaskTimeout` was one there once.
 """
 
-from perdure.config.convert import at_least, boolean, nanoseconds, seconds, whole_seconds
+from perdure.config.convert import at_least, boolean, nanoseconds, number, seconds, whole_seconds
 from perdure.config.groups import Key, Shared, declare_group
 from perdure.core.visibility.attributes import SearchAttributeLimits
 from perdure.core.workflow.settings import WorkflowSettings
@@ -132,6 +132,36 @@ WORKFLOW = declare_group(
             _COUNT,
             "bytes",
             "History size from which a new run is suggested.",
+        ),
+        "max_in_flight_updates": Key(
+            "history.maxInFlightUpdates",
+            at_least(0),
+            "updates",
+            "Most updates of a run that have not ended; 0 for no limit.",
+        ),
+        "max_in_flight_update_bytes": Key(
+            "history.maxInFlightUpdatePayloads",
+            at_least(0),
+            "bytes",
+            "Most bytes of them together; 0 for no limit.",
+        ),
+        "max_total_updates": Key(
+            "history.maxTotalUpdates",
+            at_least(0),
+            "updates",
+            "Most updates that a run accepts; 0 for no limit.",
+        ),
+        "suggest_continue_as_new_updates": Key(
+            "history.maxTotalUpdates.suggestContinueAsNewThreshold",
+            number,
+            "",
+            "Part of them from which a new run is suggested.",
+        ),
+        "discardable_events": Key(
+            "history.discardSpeculativeWorkflowTaskMaximumEventsCount",
+            at_least(0),
+            "events",
+            "Most events that a worker may be shown again when updates are refused.",
         ),
         "min_run_interval": Key(
             "history.workflowIdReuseMinimalInterval",

@@ -18,6 +18,7 @@ from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.starts import Starts
 from perdure.frontend.system import ClusterInfo, System
 from perdure.frontend.task_queues import TaskQueues
+from perdure.frontend.updates import Updates
 from perdure.frontend.workflow_tasks import WorkflowTasks
 from perdure.frontend.workflows import Workflows
 from perdure.persistence.ports import VisibilityStore
@@ -54,13 +55,22 @@ class Frontend:
             namespaces=namespaces, registry=search_attributes, settings=settings
         )
         self._long_polls = LongPolls()
+        starts = Starts(
+            namespaces=gate,
+            search_attributes=search_attributes,
+            history=history,
+            ids=ids,
+            settings=settings,
+        )
         families: tuple[_Family, ...] = (
-            Starts(
+            starts,
+            Updates(
                 namespaces=gate,
-                search_attributes=search_attributes,
                 history=history,
+                starts=starts,
                 ids=ids,
                 settings=settings,
+                long_polls=self._long_polls,
             ),
             Workflows(
                 namespaces=gate, history=history, settings=settings, long_polls=self._long_polls

@@ -82,7 +82,7 @@ class Dispatcher:
         """Starts the tasks that a step adds, where pollers wait for them."""
         starts: list[FusedStart] = []
         for change in step.runs.values():
-            for task in list(change.tasks_added.values()):
+            for task in [*change.tasks_added.values(), *change.offers.values()]:
                 reservation = self._matching.reserve(task.key.queue)
                 if reservation is not None:
                     start_task(change, task, reservation.poller)
@@ -103,11 +103,16 @@ class Dispatcher:
             return self.capture_workflow_task(change, full_history=not task.sticky)
         return self.capture_activity(change, task.scheduled_event_id)
 
-    def capture_workflow_task(self, change: RunStep, *, full_history: bool) -> StartedWorkflowTask:
+    def capture_workflow_task(
+        self, change: RunStep, *, full_history: bool, resend_updates: bool = True
+    ) -> StartedWorkflowTask:
         """Makes the answer for a workflow task that a finished step has started."""
         run = change.run
         started = capture_workflow_task(
-            change, self._tokens.workflow_task(run), full_history=full_history
+            change,
+            self._tokens.workflow_task(run),
+            full_history=full_history,
+            resend_updates=resend_updates,
         )
         # An answer that is given again finds events that came after the start: its worker will not
         # see them, and a query must. The next task, which they bring about, takes it along.

@@ -38,7 +38,7 @@ def _fire(step: Step, change: RunStep, deadline: Deadline) -> None:
             change.state.first_workflow_task_due = 0
             transitions.schedule_if_needed(change)
         case DeadlineKind.WORKFLOW_TASK:
-            _workflow_task_expires(change)
+            expire_workflow_task(change)
         case DeadlineKind.ACTIVITY:
             time_passed(change, change.run.activities[deadline.event_id])
         case DeadlineKind.TIMER:
@@ -46,7 +46,8 @@ def _fire(step: Step, change: RunStep, deadline: Deadline) -> None:
             after_external_event(change)
 
 
-def _workflow_task_expires(change: RunStep) -> None:
+def expire_workflow_task(change: RunStep) -> None:
+    """Ends a workflow task that nobody has started or completed in time; another one follows."""
     if is_started(change.state):
         transitions.time_out(change)
     else:
