@@ -175,13 +175,13 @@ class AbortedError(ServiceError):
 
 
 class MultiOperationError(ServiceError):
-    """Operations that were asked for together have failed together.
+    """An update and the start of its workflow have failed together.
 
     Attributes:
         errors: What became of each operation; None for one that has succeeded.
     """
 
-    def __init__(self, message: str, errors: Sequence[ServiceError | None]) -> None:
+    def __init__(self, errors: Sequence[ServiceError | None]) -> None:
         detail = details.MultiOperationExecutionFailure()
         for error in errors:
             status = detail.statuses.add()
@@ -190,7 +190,7 @@ class MultiOperationError(ServiceError):
             status.code, status.message = error.code, error.message
             if error.detail is not None:
                 status.details.add().Pack(error.detail)
-        super().__init__(message, detail)
+        super().__init__("Update-with-Start could not be executed.", detail)
         self.errors = errors
         own = [error.code for error in errors if error and not _is_abortion(error)]
         self.code = own[0] if own else Code.ABORTED

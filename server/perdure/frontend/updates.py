@@ -1,4 +1,4 @@
-"""Updates: asking a workflow to change, with or without starting it, and waiting for the outcome."""
+"""Updates: asking a workflow to change, and waiting; the workflow may be started for it."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
@@ -11,11 +11,13 @@ from perdure.core.errors import (
     DeadlineExceededError,
     InvalidArgumentError,
     MultiOperationError,
+    NamespaceNotFoundError,
     PermissionDeniedError,
     ServiceError,
     UnavailableError,
     operation_aborted,
 )
+from perdure.core.uuids import is_uuid
 from perdure.frontend.deadlines import update_timeout
 from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.long_polls import LongPolls
@@ -31,7 +33,6 @@ T = TypeVar("T")
 _COMPLETED = enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
 _ADMITTED = enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ADMITTED
 _UNSPECIFIED = enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_UNSPECIFIED
-_OPERATIONS = 2
 
 
 class Updates:
@@ -83,6 +84,9 @@ class Updates:
         if not request.HasField("update_ref"):
             raise InvalidArgumentError("UpdateRef is not set on request.")
         reference = request.update_ref
+        run_id = reference.workflow_execution.run_id
+        if run_id and not is_uuid(run_id):
+            raise InvalidArgumentError("RunId is not valid UUID.")
         check_execution(
             reference.workflow_execution, is_set=reference.HasField("workflow_execution")
         )
@@ -112,10 +116,7 @@ class Updates:
                 "WorkflowId is not consistent with previous operation(s)."
             )
         if any(errors):
-            raise MultiOperationError(
-                "MultiOperation could not be executed.",
-                [error or operation_aborted() for error in errors],
-            )
+            raise MultiOperationError([error or operation_aborted() for error in errors])
         timeout = update_timeout(context, self._settings)
         answer = await self._wait(
             lambda: self._history.execute_multi_operation(namespace, request, timeout)
@@ -186,6 +187,8 @@ class Updates:
 
 
 def _check_namespace(namespace: Namespace, name: str) -> None:
+    if not name:
+        raise NamespaceNotFoundError(name)
     if name != namespace.name:
         raise InvalidArgumentError("Operation namespace did not match request's namespace.")
 

@@ -7,8 +7,11 @@ waiters hold is bounded by the updates that a run may have in flight. When the r
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from temporalio.api.common.v1 import message_pb2 as common
+from temporalio.api.enums.v1 import event_type_pb2 as events
 from temporalio.api.enums.v1 import update_pb2 as enums
 from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.update.v1 import message_pb2 as update_messages
@@ -23,7 +26,7 @@ from perdure.core.errors import (
     UnavailableError,
 )
 from perdure.core.update import outcomes
-from perdure.core.update.outcomes import COMPLETED, Found, Progress
+from perdure.core.update.outcomes import ADMITTED, COMPLETED, Found, Progress
 from perdure.core.update.transitions import CLOSED_BEFORE_ACCEPTED, WorkflowClosingError
 from perdure.core.update.with_start import Begun, start_and_update, update_failed
 from perdure.core.workflow.state import Run
@@ -73,16 +76,31 @@ class Updates:
             return outcomes.request(step.edit(run), request.request)
 
         deadline = asyncio.get_running_loop().time() + timeout
+        found = await self._executor.update(key, act)
         while True:
             try:
-                found = await self._executor.update(key, act)
                 reached = await self._reached(found, request.wait_policy.lifecycle_stage, deadline)
-            except _Forgotten:
-                _check_time(deadline)
-            except WorkflowClosingError as error:
-                await self._wait_for_change(key, deadline, error)
+            except (_Forgotten, WorkflowClosingError):
+                found = await self._again(key, act, deadline)
             else:
-                return _update_response(found.run.key, request.request.meta.update_id, reached)
+                return _update_response(namespace, found.run.key, request.request, reached)
+
+    async def _again(
+        self, key: RunKey, act: Callable[[Step, Run], Found], deadline: float
+    ) -> Found:
+        """Takes an update in again, as soon as its run does not want to close any more."""
+        while True:
+            _check_time(deadline)
+            entry, change = await self._executor.observe(
+                key, lambda entry, _: (entry, entry.change)
+            )
+            try:
+                return await self._executor.update(key, act)
+            except WorkflowClosingError:
+                remaining = deadline - asyncio.get_running_loop().time()
+                if remaining <= 0:
+                    raise
+                await entry.changed_since(change, remaining)
 
     async def poll(
         self, namespace: Namespace, request: wf.PollWorkflowExecutionUpdateRequest, timeout: float
@@ -189,18 +207,6 @@ class Updates:
         assert event is not None, "a batch holds all the events that it names"
         return event.workflow_execution_update_completed_event_attributes.outcome
 
-    async def _wait_for_change(
-        self, key: RunKey, deadline: float, error: WorkflowClosingError
-    ) -> None:
-        """Waits for what a closing run comes to; raises its error when time is up."""
-        entry, change = await self._executor.observe(key, lambda entry, _: (entry, entry.change))
-        remaining = deadline - asyncio.get_running_loop().time()
-        if remaining <= 0:
-            raise error
-        _, run = await self._executor.find(key)
-        if run.close_attempted and run.is_running:
-            await entry.changed_since(change, remaining)
-
 
 def _check_time(deadline: float) -> None:
     if asyncio.get_running_loop().time() >= deadline:
@@ -218,11 +224,34 @@ def _refer(reference: update_messages.UpdateRef, key: RunKey, update_id: str) ->
 
 
 def _update_response(
-    key: RunKey, update_id: str, reached: Progress
+    namespace: Namespace, key: RunKey, asked: update_messages.Request, reached: Progress
 ) -> wf.UpdateWorkflowExecutionResponse:
     response = wf.UpdateWorkflowExecutionResponse(outcome=reached.outcome, stage=reached.stage)
-    _refer(response.update_ref, key, update_id)
+    _refer(response.update_ref, key, asked.meta.update_id)
+    if reached.stage != ADMITTED:
+        _link(response.link, namespace, key, asked, reached)
     return response
+
+
+def _link(
+    link: common.Link,
+    namespace: Namespace,
+    key: RunKey,
+    asked: update_messages.Request,
+    reached: Progress,
+) -> None:
+    if reached.outcome is not None and reached.outcome.HasField("failure"):
+        link.workflow.namespace = namespace.name
+        link.workflow.workflow_id = key.workflow_id
+        link.workflow.run_id = key.run_id
+        link.workflow.reason = "Update rejected"
+        return
+    event = link.workflow_event
+    event.namespace = namespace.name
+    event.workflow_id = key.workflow_id
+    event.run_id = key.run_id
+    event.request_id_ref.request_id = asked.request_id
+    event.request_id_ref.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
 
 
 def _both(
@@ -237,9 +266,13 @@ def _both(
     started.run_id = begun.start.run_id
     started.started = begun.start.started
     started.status = begun.start.status
-    started.first_execution_run_id = begun.start.first_run_id
-    link_to_start(started.link, namespace, start.workflow_id, begun.start)
-    response.responses.add().update_workflow.CopyFrom(
-        _update_response(begun.found.run.key, asked.request.meta.update_id, reached)
-    )
+    if begun.is_new:
+        started.first_execution_run_id = begun.start.first_run_id
+    updated = response.responses.add().update_workflow
+    updated.CopyFrom(_update_response(namespace, begun.found.run.key, asked.request, reached))
+    if begun.found.update is None:
+        # As on the real server: what was completed earlier links to nothing.
+        updated.ClearField("link")
+    else:
+        link_to_start(started.link, namespace, start.workflow_id, begun.start)
     return response

@@ -102,11 +102,14 @@ def progress(subject: Update, run: Run) -> Progress:
     return Progress(ACCEPTED)
 
 
-def answer(step: RunStep, message: protocol.Message) -> None:
-    """Applies a worker's answer, which was found to be sound."""
+def answer(step: RunStep, message: protocol.Message, *, closing: bool = False) -> None:
+    """Applies a worker's answer, which was found to be sound.
+
+    A run that is closing takes only rejections.
+    """
     body = body_of(message)
     assert body is not None, "messages are checked before they are applied"
-    if not step.run.is_running and not isinstance(body, update.Rejection):
+    if closing and not isinstance(body, update.Rejection):
         return
     subject = step.run.updates.get(message.protocol_instance_id)
     if subject is None:

@@ -10,6 +10,7 @@ the run, and its client has asked again since.
 """
 
 from temporalio.api.enums.v1 import event_type_pb2 as events
+from temporalio.api.enums.v1 import failed_cause_pb2 as failed_causes
 from temporalio.api.enums.v1 import update_pb2 as enums
 from temporalio.api.failure.v1 import message_pb2 as failures
 from temporalio.api.update.v1 import message_pb2 as update
@@ -27,8 +28,6 @@ from perdure.core.workflow.step import RunStep
 from perdure.proto import stored_pb2 as stored
 
 ADMITTED, SENT, ACCEPTED, COMPLETED, REJECTED, ABORTED = UpdateStatus
-
-_BUSY_WORKFLOW = 8
 
 
 def admit(step: RunStep, request: update.Request) -> Update:
@@ -105,8 +104,9 @@ def complete(subject: Update, step: RunStep, response: update.Response) -> None:
 def abort(subject: Update, step: RunStep, error: ServiceError) -> None:
     """Ends an update that was not accepted with an error for its client."""
     subject.error = error
+    subject.request = None
     subject.status = ABORTED
-    _forget(subject, step)
+    step.wakes = True
 
 
 @transition(status, sources={ACCEPTED}, target={ABORTED})
@@ -119,22 +119,27 @@ def fail_with_run(subject: Update, step: RunStep) -> None:
 
 def close_with_run(step: RunStep) -> None:
     """Ends the updates of a run that closes; another run may take what was not accepted."""
-    if not step.run.updates:
-        return
     follows = bool(step.state.new_run_id)
     error = WorkflowClosingError() if follows else NotFoundError(CLOSED_BEFORE_ACCEPTED)
     for subject in list(step.run.updates.values()):
         if subject.status in UNACCEPTED:
             abort(subject, step, error)
+            if follows:
+                # Asked for again, it goes to the run that follows.
+                _forget(subject, step)
         elif subject.status in IN_FLIGHT:
             fail_with_run(subject, step)
 
 
-def abort_sent(step: RunStep) -> None:
-    """Ends the updates that a worker was sent with a task that it has answered badly."""
+def abort_with_task(step: RunStep) -> None:
+    """Ends the updates that came with a workflow task that has been answered badly.
+
+    What has come since is sent with the next one.
+    """
     for subject in list(step.run.updates.values()):
         if subject.status is SENT:
             abort(subject, step, WorkflowNotReadyError(TASK_FAILED))
+            _forget(subject, step)
 
 
 def reject_unprocessed(step: RunStep) -> None:
@@ -158,7 +163,8 @@ class WorkflowClosingError(ResourceExhaustedError):
 
     def __init__(self) -> None:
         super().__init__(
-            "workflow operation can not be applied because workflow is closing", _BUSY_WORKFLOW
+            "workflow operation can not be applied because workflow is closing",
+            failed_causes.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW,
         )
 
 

@@ -7,6 +7,7 @@ ones of the same task do is only supposed here.
 from collections.abc import Iterable
 
 from google.protobuf.message import DecodeError
+from temporalio.api.enums.v1 import failed_cause_pb2 as failed_causes
 from temporalio.api.protocol.v1 import message_pb2 as protocol
 from temporalio.api.update.v1 import message_pb2 as update
 
@@ -20,7 +21,6 @@ from perdure.core.update.state import UpdateStatus
 from perdure.core.workflow.problems import Cause, CommandProblem
 from perdure.core.workflow.step import RunStep
 
-_CONCURRENT_LIMIT = 2
 _BAD_MESSAGE = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_UPDATE_WORKFLOW_EXECUTION_MESSAGE
 
 _NAMES = {
@@ -50,7 +50,7 @@ def check_limits(step: RunStep, request: update.Request) -> None:
     if most and in_flight >= most:
         raise ResourceExhaustedError(
             f"limit on number of concurrent in-flight updates has been reached ({most})",
-            _CONCURRENT_LIMIT,
+            failed_causes.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT,
         )
     _check_total(step)
     most = settings.max_in_flight_update_bytes
@@ -58,7 +58,7 @@ def check_limits(step: RunStep, request: update.Request) -> None:
     if most and held + request.ByteSize() >= most:
         raise ResourceExhaustedError(
             f"limit on total payload size of in-flight updates has been reached ({most} bytes)",
-            _CONCURRENT_LIMIT,
+            failed_causes.RESOURCE_EXHAUSTED_CAUSE_CONCURRENT_LIMIT,
         )
 
 
@@ -85,7 +85,7 @@ class MessageChecks:
     def named(self, message_id: str) -> tuple[CommandProblem | None, int]:
         """Checks the message that a command names; also says how many events it will write."""
         if not message_id:
-            return _problem("MessageId is not set on ProtocolMessageCommand."), 0
+            return _problem("MessageID is not set on ProtocolMessageCommand."), 0
         message = self._inbox.take(message_id)
         if message is None:
             return _problem(f"ProtocolMessageCommand referenced absent message ID {message_id}"), 0

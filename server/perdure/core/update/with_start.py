@@ -45,21 +45,20 @@ def start_and_update(
     try:
         result = start_workflow(step, namespace_id, start)
     except ServiceError as error:
-        raise MultiOperationError(
-            f"MultiOperation could not be executed: Start failed: {error.message}",
-            [error, operation_aborted()],
-        ) from error
-    assert step.new_current is not None, "a start that answers for another run was dealt with"
-    change = step.edit(step.new_current)
-    return Begun(result, outcomes.request(change, asked), is_new=True)
+        raise MultiOperationError([error, operation_aborted()]) from error
+    # A start that is repeated answers for its run, even if that is closed: it refuses the update.
+    run = step.new_current or existing
+    assert run is not None, "a start makes a run, or answers for one"
+    try:
+        found_there = outcomes.request(step.edit(run), asked)
+    except ServiceError as error:
+        raise update_failed(error, started=False) from error
+    return Begun(result, found_there, is_new=run is not existing)
 
 
 def update_failed(error: ServiceError, *, started: bool) -> MultiOperationError:
     """Returns the error of an update that has failed beside a start that is done, or given up."""
-    return MultiOperationError(
-        f"MultiOperation could not be executed: Update failed: {error.message}",
-        [None if started else operation_aborted(), error],
-    )
+    return MultiOperationError([None if started else operation_aborted(), error])
 
 
 def _usable(

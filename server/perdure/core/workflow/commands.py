@@ -78,6 +78,9 @@ def apply(
     for command in batch:
         closing = command.command_type in CLOSING
         if closing:
+            # The updates that no message speaks of end with the run.
+            for message in inbox.take_rest():
+                updates.answer(change, message, closing=True)
             change.flush_buffer()
         _APPLY[command.command_type](application, command)
         if closing:

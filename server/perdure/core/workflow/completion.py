@@ -12,7 +12,7 @@ from perdure.core.protobuf import capped_ns, set_timestamp
 from perdure.core.update import outcomes as updates
 from perdure.core.update.messages import Inbox, are_rejections
 from perdure.core.update.tasks import wait_for_task
-from perdure.core.update.transitions import abort_sent, reject_unprocessed
+from perdure.core.update.transitions import abort_with_task, reject_unprocessed
 from perdure.core.workflow import commands
 from perdure.core.workflow.close import Termination, terminate
 from perdure.core.workflow.problems import Cause, CommandProblem
@@ -168,9 +168,9 @@ def expire_heartbeats(change: RunStep) -> None:
 def _fail_for(
     change: RunStep, problem: CommandProblem, request: wf.RespondWorkflowTaskCompletedRequest
 ) -> None:
-    abort_sent(change)
     if problem.cause == _UNHANDLED_COMMAND:
         change.run.close_attempted = True
+    abort_with_task(change)
     failure = failures.Failure(message=problem.text())
     failure.server_failure_info.SetInParent()
     transitions.fail(

@@ -26,8 +26,13 @@ def unwritten_events(run: Run) -> list[bytes]:
         event_id=task.scheduled_event_id, event_type=events.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
     )
     attributes = scheduled.workflow_task_scheduled_event_attributes
-    attributes.task_queue.name = run.start.task_queue
-    attributes.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
+    if run.speculative and state.sticky_task_queue:
+        attributes.task_queue.name = state.sticky_task_queue
+        attributes.task_queue.kind = queues.TASK_QUEUE_KIND_STICKY
+        attributes.task_queue.normal_name = run.start.task_queue
+    else:
+        attributes.task_queue.name = run.start.task_queue
+        attributes.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
     set_duration(attributes.start_to_close_timeout, task.start_to_close_timeout)
     attributes.attempt = task.attempt
     if is_started(state):

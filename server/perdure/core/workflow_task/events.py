@@ -81,16 +81,23 @@ def write_held_back(step: "RunStep") -> None:
     set_timestamp(started.event_time, task.started_time)
 
 
-def make_durable(step: "RunStep") -> None:
+def make_durable(step: "RunStep", *, identity: str = "", build_id: str = "") -> None:
     """Turns a speculative task into a normal one, because something is written beside it.
 
     Its events come before whatever that is.
+
+    Args:
+        step: The run's step.
+        identity: Who ends the task, where that is why; as on the real server it stands in the
+            started event.
+        build_id: Of the worker that ends it.
     """
     run, task = step.run, step.state.workflow_task
     if not run.speculative:
         return
     run.speculative = False
     if task.started_event_id:
+        task.identity, task.build_id = identity, build_id
         write_held_back(step)
     else:
         event = step.event(events.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)

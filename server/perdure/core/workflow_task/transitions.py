@@ -255,7 +255,7 @@ def complete(step: RunStep, completion: Completion) -> int:
     """Ends the task as completed; returns the id of the completed event."""
     state = step.state
     task = state.workflow_task
-    make_durable(step)
+    make_durable(step, identity=completion.identity, build_id=task.build_id)
     if is_transient(task):
         write_held_back(step)
     event = step.event(events.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
@@ -304,7 +304,7 @@ class Failure:
 @transition(_status, sources={STARTED}, target={NONE})
 def fail(step: RunStep, failure: Failure) -> None:
     """Ends the task as failed; the next one is another attempt."""
-    make_durable(step)
+    make_durable(step, identity=failure.identity, build_id=failure.build_id)
     task = step.state.workflow_task
     if not is_transient(task):
         event = step.event(events.EVENT_TYPE_WORKFLOW_TASK_FAILED)

@@ -266,8 +266,7 @@ REPEATABLE: Final[dict[str, Callable[..., bool]]] = {
     "signal_with_start_workflow_execution": _with_request_id,
     "signal_workflow_execution": _with_request_id,
     "request_cancel_workflow_execution": _with_request_id,
-    # A run tells updates apart by their id, which the frontend sees to, as it does to the request id
-    # of a start.
+    # A run tells updates apart by their id, which the frontend sees to, as to a start's request id.
     "update_workflow_execution": _always,
     "poll_workflow_execution_update": _always,
     "execute_multi_operation": _always,
