@@ -228,7 +228,7 @@ class Ledger:
         await workflow.sleep(timedelta(milliseconds=10))
         raise ApplicationError(text, type="Refused")
 
-    @workflow.update
+    @workflow.update(unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON)
     async def wait_for_end(self) -> str:
         """Is never completed."""
         await workflow.wait_condition(lambda: False)

@@ -16,6 +16,7 @@ from perdure.core.commit import DispatchTask, RunKey, TaskQueueKey, TaskType
 from perdure.core.errors import UnavailableError
 from perdure.core.workflow.step import RunStep, Step
 from perdure.core.workflow_task import transitions as workflow_task
+from perdure.history.ports import UpdateObserver
 from perdure.history.queries import BufferedQueries
 from perdure.history.responses import (
     PageLimit,
@@ -62,7 +63,9 @@ class Dispatcher:
         ids: Ids,
         page: PageLimit,
         undo: Undo,
+        observer: UpdateObserver,
     ) -> None:
+        self._observer = observer
         self._matching = matching
         self._store = store
         self._queries = queries
@@ -114,6 +117,8 @@ class Dispatcher:
             full_history=full_history,
             resend_updates=resend_updates,
         )
+        if started.head.messages:
+            self._observer.updates_sent(len(started.head.messages))
         # An answer that is given again finds events that came after the start: its worker will not
         # see them, and a query must. The next task, which they bring about, takes it along.
         if not run.buffered:

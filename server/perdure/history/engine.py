@@ -33,6 +33,7 @@ from perdure.history.ports import (
     NamespaceDirectory,
     ShardObserver,
     SilentObserver,
+    UpdateObserver,
 )
 from perdure.history.queries import BufferedQueries
 from perdure.history.query import Querier
@@ -84,6 +85,7 @@ class HistoryEngine:
         incarnation: str,
         shard_observer: ShardObserver | None = None,
         message_observer: MessageObserver | None = None,
+        update_observer: UpdateObserver | None = None,
     ) -> None:
         """Wires the role.
 
@@ -96,6 +98,7 @@ class HistoryEngine:
         self._ids = ids
         self._observer = observer
         self._message_observer = message_observer or SilentObserver()
+        self._update_observer = update_observer or SilentObserver()
         page = PageLimit(settings.page_batches, settings.page_bytes)
         tokens = TokenMaker(incarnation=incarnation)
         self._queries = BufferedQueries(limit=settings.workflow.max_buffered_queries)
@@ -128,7 +131,7 @@ class HistoryEngine:
         )
         self._receipts = self._make_receipts(clock, settings)
         self._workflows = Workflows(executor=executor)
-        self._updates = Updates(executor=executor, store=store)
+        self._updates = Updates(executor=executor, store=store, observer=self._update_observer)
         self._workflow_tasks = WorkflowTasks(
             executor=executor,
             dispatcher=dispatcher,
@@ -136,6 +139,7 @@ class HistoryEngine:
             tokens=tokens,
             ids=ids,
             speculative=self._speculative,
+            observer=self._update_observer,
         )
         self._activities = Activities(executor=executor, dispatcher=dispatcher, tokens=tokens)
         self._querier = Querier(
@@ -157,6 +161,7 @@ class HistoryEngine:
             ids=self._ids,
             page=page,
             undo=self.undo_task_started,
+            observer=self._update_observer,
         )
 
     def _make_timers(self, clock: Clock, settings: HistorySettings) -> TimerQueue:

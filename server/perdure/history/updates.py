@@ -33,6 +33,7 @@ from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
 from perdure.history.entries import WorkflowEntry
 from perdure.history.execution import Executor
+from perdure.history.ports import UpdateObserver
 from perdure.history.responses import find_event, in_memory
 from perdure.history.workflows import check_chain, link_to_start, run_key
 from perdure.persistence.ports import StoreError, WorkflowStore
@@ -57,9 +58,12 @@ class _Forgotten(Exception):
 class Updates:
     """Takes in updates and waits for them."""
 
-    def __init__(self, *, executor: Executor, store: WorkflowStore) -> None:
+    def __init__(
+        self, *, executor: Executor, store: WorkflowStore, observer: UpdateObserver
+    ) -> None:
         self._executor = executor
         self._store = store
+        self._observer = observer
 
     async def update(
         self, namespace: Namespace, request: wf.UpdateWorkflowExecutionRequest, timeout: float
@@ -75,15 +79,23 @@ class Updates:
             check_chain(run, request.first_execution_run_id)
             return outcomes.request(step.edit(run), request.request)
 
+        wanted = request.wait_policy.lifecycle_stage
+        self._observer.update_requested(namespace.name, completed=wanted == COMPLETED)
         deadline = asyncio.get_running_loop().time() + timeout
         found = await self._executor.update(key, act)
+        self._count(found)
         while True:
             try:
-                reached = await self._reached(found, request.wait_policy.lifecycle_stage, deadline)
+                reached = await self._reached(found, wanted, deadline)
             except (_Forgotten, WorkflowClosingError):
                 found = await self._again(key, act, deadline)
             else:
                 return _update_response(namespace, found.run.key, request.request, reached)
+
+    def _count(self, found: Found) -> None:
+        if found.is_new:
+            in_flight = found.run.updates.values()
+            self._observer.update_admitted(sum(each.size_bytes for each in in_flight))
 
     async def _again(
         self, key: RunKey, act: Callable[[Step, Run], Found], deadline: float
@@ -145,6 +157,8 @@ class Updates:
         asked = request.operations[1].update_workflow
         deadline = asyncio.get_running_loop().time() + timeout
         closed_once = False
+        wanted = asked.wait_policy.lifecycle_stage
+        self._observer.update_requested(namespace.name, completed=wanted == COMPLETED)
         while True:
             begun = await self._executor.start(
                 namespace.id,
@@ -152,10 +166,9 @@ class Updates:
                 lambda step: start_and_update(step, namespace.id, start, asked.request),
                 assume_new=True,
             )
+            self._count(begun.found)
             try:
-                reached = await self._reached(
-                    begun.found, asked.wait_policy.lifecycle_stage, deadline
-                )
+                reached = await self._reached(begun.found, wanted, deadline)
             except (_Forgotten, WorkflowClosingError):
                 _check_time(deadline)
             except ServiceError as error:

@@ -8,6 +8,7 @@ from perdure.core.activity import transitions as activity
 from perdure.core.commit import DispatchTask, RunKey
 from perdure.core.errors import InvalidArgumentError, NotFoundError
 from perdure.core.protobuf import length_delimited
+from perdure.core.update.messages import count_answers
 from perdure.core.workflow import completion
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import RunStep, Step
@@ -15,6 +16,7 @@ from perdure.core.workflow_task import state as workflow_task
 from perdure.core.workflow_task import transitions
 from perdure.history.dispatch import Dispatcher, start_task
 from perdure.history.execution import Executor, beyond
+from perdure.history.ports import UpdateObserver
 from perdure.history.queries import BufferedQueries
 from perdure.history.responses import StartedActivity, StartedWorkflowTask
 from perdure.history.speculative import SpeculativeTasks
@@ -54,7 +56,9 @@ class WorkflowTasks:
         tokens: TokenMaker,
         ids: Ids,
         speculative: SpeculativeTasks,
+        observer: UpdateObserver,
     ) -> None:
+        self._observer = observer
         self._executor = executor
         self._speculative = speculative
         self._dispatcher = dispatcher
@@ -131,6 +135,8 @@ class WorkflowTasks:
             raise NotFoundError("workflow task heartbeat timeout")
         if answered.done.problem is not None:
             raise InvalidArgumentError(answered.done.problem.text())
+        if request.messages:
+            self._observer.updates_answered(*count_answers(request.messages))
         return await self._encode(answered)
 
     def _complete(

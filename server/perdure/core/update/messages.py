@@ -6,7 +6,6 @@ command names comes after all of them.
 
 from collections.abc import Iterable
 
-from google.protobuf.message import DecodeError
 from temporalio.api.protocol.v1 import message_pb2 as protocol
 from temporalio.api.update.v1 import message_pb2 as update
 
@@ -54,6 +53,16 @@ def body_of(message: protocol.Message) -> Body | None:
     return None if kind is None else kind.FromString(message.body.value)
 
 
+def count_answers(messages: Iterable[protocol.Message]) -> tuple[int, int, int]:
+    """Returns how many updates are accepted, rejected and completed."""
+    names = [type_name(message) for message in messages]
+    return (
+        names.count(f"{_PREFIX}Acceptance"),
+        names.count(f"{_PREFIX}Rejection"),
+        names.count(f"{_PREFIX}Response"),
+    )
+
+
 def are_rejections(messages: Iterable[protocol.Message]) -> bool:
     """Tells whether a worker refuses whatever it was sent."""
     return all(type_name(message) == f"{_PREFIX}Rejection" for message in messages)
@@ -66,6 +75,3 @@ def request_in(body: Body) -> update.Request | None:
     if isinstance(body, update.Rejection) and body.HasField("rejected_request"):
         return body.rejected_request
     return None
-
-
-__all__ = ["Body", "DecodeError", "Inbox", "are_rejections", "body_of", "request_in", "type_name"]

@@ -33,11 +33,13 @@ class Found:
         run: The run, as it was in memory.
         update: The update; None for one that was completed earlier.
         completed_event_id: The event that says how that one ended.
+        is_new: Whether it has just been admitted.
     """
 
     run: Run
     update: Update | None = None
     completed_event_id: int = 0
+    is_new: bool = False
 
 
 def request(step: RunStep, asked: update.Request) -> Found:
@@ -67,7 +69,7 @@ def request(step: RunStep, asked: update.Request) -> Found:
     admitted = transitions.admit(step, asked)
     if not run.state.HasField("workflow_task") and not run.state.first_workflow_task_due:
         schedule_speculative(step)
-    return Found(run, admitted)
+    return Found(run, admitted, is_new=True)
 
 
 def find(run: Run, update_id: str) -> Found | None:

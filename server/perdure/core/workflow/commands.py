@@ -82,7 +82,10 @@ def apply(
             for message in inbox.take_rest():
                 updates.answer(change, message, closing=True)
             change.flush_buffer()
+        written = len(change.batch.events)
         _APPLY[command.command_type](application, command)
+        if command.event_group_markers and len(change.batch.events) > written:
+            change.batch.events[written].event_group_markers.extend(command.event_group_markers)
         if closing:
             break
     for message in inbox.take_rest():
