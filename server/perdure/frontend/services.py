@@ -64,14 +64,7 @@ class Frontend:
         )
         families: tuple[_Family, ...] = (
             starts,
-            Updates(
-                namespaces=gate,
-                history=history,
-                starts=starts,
-                ids=ids,
-                settings=settings,
-                long_polls=self._long_polls,
-            ),
+            self._updates(gate, history, starts, ids, settings),
             Workflows(
                 namespaces=gate, history=history, settings=settings, long_polls=self._long_polls
             ),
@@ -115,6 +108,23 @@ class Frontend:
             **_by_path(WORKFLOW_SERVICE, workflow_service),
             **_by_path(OPERATOR_SERVICE, attributes.operator_handlers()),
         }
+
+    def _updates(
+        self,
+        gate: NamespaceGate,
+        history: HistoryClient,
+        starts: Starts,
+        ids: Ids,
+        settings: FrontendSettings,
+    ) -> Updates:
+        return Updates(
+            namespaces=gate,
+            history=history,
+            starts=starts,
+            ids=ids,
+            settings=settings,
+            long_polls=self._long_polls,
+        )
 
     def handlers(self) -> Mapping[str, Handler]:
         """Returns the handlers by `/package.Service/Name`."""

@@ -111,21 +111,7 @@ class HistoryEngine:
         self._outbox = self._make_outbox(clock, settings)
         self._speculative = SpeculativeTasks(clock=clock, tasks=tasks, expire=self._expire)
         dispatcher = self._make_dispatcher(tokens, page)
-        self._executor = executor = Executor(
-            store=store,
-            shards=self.shards,
-            committer=self._make_committer(settings),
-            cache=self._cache,
-            dispatcher=dispatcher,
-            timers=self._timers,
-            messages=self._outbox,
-            namespaces=namespaces,
-            clock=clock,
-            ids=StepIdentifiers(ids=ids, shards=self.shards),
-            settings=settings,
-            observer=observer,
-            speculative=self._speculative,
-        )
+        self._executor = executor = self._make_executor(dispatcher, namespaces, clock, settings)
         self._messages = Messages(
             executor=executor, receivers=self, observer=self._message_observer
         )
@@ -150,6 +136,29 @@ class HistoryEngine:
             ids=ids,
         )
         self._reader = HistoryReader(executor=executor, store=store, page=page)
+
+    def _make_executor(
+        self,
+        dispatcher: Dispatcher,
+        namespaces: NamespaceDirectory,
+        clock: Clock,
+        settings: HistorySettings,
+    ) -> Executor:
+        return Executor(
+            store=self._store,
+            shards=self.shards,
+            committer=self._make_committer(settings),
+            cache=self._cache,
+            dispatcher=dispatcher,
+            timers=self._timers,
+            messages=self._outbox,
+            namespaces=namespaces,
+            clock=clock,
+            ids=StepIdentifiers(ids=self._ids, shards=self.shards),
+            settings=settings,
+            observer=self._observer,
+            speculative=self._speculative,
+        )
 
     def _make_dispatcher(self, tokens: TokenMaker, page: PageLimit) -> Dispatcher:
         return Dispatcher(

@@ -12,6 +12,7 @@ from perdure.core.errors import (
     ResourceExhaustedError,
     WorkflowNotReadyError,
 )
+from perdure.core.protobuf import seconds
 from perdure.core.update import outcomes
 from perdure.core.update.state import UpdateStatus
 from perdure.core.update.transitions import WorkflowClosingError, record_admitted
@@ -304,6 +305,8 @@ def test_updates_of_a_run_that_continues_go_to_the_next_one() -> None:
     assert waiting.update is not None
     assert isinstance(waiting.update.error, WorkflowClosingError)
     assert ask(driver).run.key.run_id != waiting.run.key.run_id
+    assert not driver.run().speculative, "the new run's first task waits, and its updates with it"
+    driver.advance(seconds(1))
     driver.take_workflow_task()
     assert sent_with(driver) == ["u"]
     Checker(driver).check()
