@@ -55,6 +55,61 @@ class Frontend:
             namespaces=namespaces, registry=search_attributes, settings=settings
         )
         self._long_polls = LongPolls()
+        families: tuple[_Family, ...] = (
+            *self._starting(gate, search_attributes, history, ids, settings),
+            Workflows(
+                namespaces=gate, history=history, settings=settings, long_polls=self._long_polls
+            ),
+            Queries(
+                namespaces=gate,
+                tokens=tokens,
+                history=history,
+                matching=matching,
+                settings=settings,
+            ),
+            *(
+                family(
+                    namespaces=gate,
+                    tokens=tokens,
+                    history=history,
+                    matching=matching,
+                    settings=settings,
+                    long_polls=self._long_polls,
+                )
+                for family in (WorkflowTasks, ActivityTasks)
+            ),
+            ActivitiesById(namespaces=gate, history=history, settings=settings),
+            Listings(
+                namespaces=gate,
+                search_attributes=search_attributes,
+                visibility=visibility,
+                settings=settings,
+            ),
+            TaskQueues(
+                namespaces=gate, matching=matching, settings=settings, host_name=cluster.host_name
+            ),
+            Namespaces(registry=namespaces, settings=settings),
+            System(cluster=cluster),
+            Retired(namespaces=gate),
+            attributes,
+        )
+        workflow_service: dict[str, Handler] = {}
+        for family in families:
+            workflow_service.update(family.handlers())
+        self._handlers = {
+            **_by_path(WORKFLOW_SERVICE, workflow_service),
+            **_by_path(OPERATOR_SERVICE, attributes.operator_handlers()),
+        }
+
+    def _starting(
+        self,
+        gate: NamespaceGate,
+        search_attributes: SearchAttributeRegistry,
+        history: HistoryClient,
+        ids: Ids,
+        settings: FrontendSettings,
+    ) -> tuple[_Family, ...]:
+        """Returns what may start workflows."""
         starts = Starts(
             namespaces=gate,
             search_attributes=search_attributes,
@@ -62,9 +117,42 @@ class Frontend:
             ids=ids,
             settings=settings,
         )
+        updates = Updates(
+            namespaces=gate,
+            history=history,
+            starts=starts,
+            ids=ids,
+            settings=settings,
+            long_polls=self._long_polls,
+        )
+        return starts, updates
+
+    def handlers(self) -> Mapping[str, Handler]: ...
+
+
+class Frontend:
+    """Puts the handlers of all RPC families together."""
+
+    def __init__(
+        self,
+        *,
+        history: HistoryClient,
+        matching: MatchingClient,
+        visibility: VisibilityStore,
+        namespaces: NamespaceRegistry,
+        search_attributes: SearchAttributeRegistry,
+        ids: Ids,
+        settings: FrontendSettings,
+        cluster: ClusterInfo,
+    ) -> None:
+        gate = NamespaceGate(registry=namespaces, max_bytes=settings.max_id_bytes)
+        tokens = TokenGate(namespaces=gate)
+        attributes = SearchAttributes(
+            namespaces=namespaces, registry=search_attributes, settings=settings
+        )
+        self._long_polls = LongPolls()
         families: tuple[_Family, ...] = (
-            starts,
-            self._updates(gate, history, starts, ids, settings),
+            *self._starting(gate, search_attributes, history, ids, settings),
             Workflows(
                 namespaces=gate, history=history, settings=settings, long_polls=self._long_polls
             ),
