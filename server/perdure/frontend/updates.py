@@ -15,6 +15,7 @@ from perdure.core.errors import (
     PermissionDeniedError,
     ServiceError,
     UnavailableError,
+    UnimplementedError,
     operation_aborted,
 )
 from perdure.core.uuids import is_uuid
@@ -174,6 +175,8 @@ class Updates:
             raise InvalidArgumentError("Update input is not set on request.")
         if not asked.input.name:
             raise InvalidArgumentError("Update name is not set on request.")
+        if asked.completion_callbacks:
+            _refuse_callbacks(asked)
         if not asked.meta.update_id:
             asked.meta.update_id = self._ids.request_id()
         policy = request.wait_policy
@@ -184,6 +187,16 @@ class Updates:
                 "UpdateWorkflowExecution issued asynchronously and waiting on update admitted is "
                 "not supported."
             )
+
+
+def _refuse_callbacks(asked: update.Request) -> None:
+    if not asked.request_id:
+        raise InvalidArgumentError(
+            "invalid *update.Request: request_id is required when completion_callbacks are set"
+        )
+    raise UnimplementedError(
+        "completion callbacks of updates are not implemented by this server yet"
+    )
 
 
 def _check_namespace(namespace: Namespace, name: str) -> None:

@@ -204,7 +204,7 @@ def workflow_task_is_where_it_says(driver: Driver, run: Run) -> None:
     if not state.HasField("workflow_task"):
         return
     assert task.attempt == state.workflow_task_attempt
-    assert not state.first_workflow_task_due
+    assert run.speculative or not state.first_workflow_task_due
     if is_started(state) and is_held_back(run):
         assert task.scheduled_event_id == state.next_event_id
         assert task.started_event_id == state.next_event_id + 1

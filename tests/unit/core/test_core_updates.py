@@ -305,10 +305,13 @@ def test_updates_of_a_run_that_continues_go_to_the_next_one() -> None:
     assert waiting.update is not None
     assert isinstance(waiting.update.error, WorkflowClosingError)
     assert ask(driver).run.key.run_id != waiting.run.key.run_id
-    assert not driver.run().speculative, "the new run's first task waits, and its updates with it"
-    driver.advance(seconds(1))
-    driver.take_workflow_task()
+    Checker(driver).check()
+    taken = take_speculative(driver)
     assert sent_with(driver) == ["u"]
+    assert answer(driver, taken, [reject()]).reset_history_event_id == 0
+    assert story(driver) == BEGINNING, "the first task of a run is written, whatever it brings"
+    driver.advance(seconds(2))
+    assert story(driver) == BEGINNING, "and it does not come again when its time comes"
     Checker(driver).check()
 
 

@@ -67,7 +67,8 @@ def request(step: RunStep, asked: update.Request) -> Found:
         return known
     check_limits(step, asked)
     admitted = transitions.admit(step, asked)
-    if not run.state.HasField("workflow_task") and not run.state.first_workflow_task_due:
+    if not run.state.HasField("workflow_task"):
+        # Also of a run whose first task waits: an update does not wait with it.
         schedule_speculative(step)
     return Found(run, admitted, is_new=True)
 

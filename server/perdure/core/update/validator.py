@@ -68,7 +68,9 @@ def _check_total(step: RunStep) -> None:
         raise FailedPreconditionError(
             "The limit on the total number of distinct updates in this workflow has been reached "
             f"({most}). Make sure any duplicate updates share an Update ID so the server can "
-            "deduplicate them, and consider rejecting updates that you aren't going to process"
+            "deduplicate them, and consider rejecting updates that you aren't going to process. "
+            "You can also Continue-as-New to avoid this; we recommend you check Continue-as-New "
+            "Suggested in your Workflow."
         )
 
 

@@ -117,6 +117,9 @@ def _leaves_no_trace(change: RunStep, request: wf.RespondWorkflowTaskCompletedRe
     if not change.run.speculative or request.commands or request.force_create_new_workflow_task:
         return False
     state, settings = change.state, change.context.settings
+    if not state.last_completed_event_id:
+        # There is nothing before it that a worker could go back to.
+        return False
     # After a completed task comes whatever its commands wrote.
     shown = state.workflow_task.scheduled_event_id - (state.last_completed_event_id + 1)
     repeatable = request.capabilities.discard_speculative_workflow_task_with_events

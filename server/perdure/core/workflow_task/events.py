@@ -96,6 +96,7 @@ def make_durable(step: "RunStep", *, identity: str = "", build_id: str = "") -> 
     if not run.speculative:
         return
     run.speculative = False
+    step.state.first_workflow_task_due = 0
     if task.started_event_id:
         task.identity, task.build_id = identity, build_id
         write_held_back(step)
