@@ -26,9 +26,6 @@ _UNAVAILABLE_RPCS = {
         CountSchedules CreateSchedule DeleteSchedule DescribeSchedule ListScheduleMatchingTimes
         ListSchedules PatchSchedule UpdateSchedule
     """,
-    "workflow updates": """
-        ExecuteMultiOperation PollWorkflowExecutionUpdate UpdateWorkflowExecution
-    """,
     "resets, deletions, pauses and options of workflows": """
         DeleteWorkflowExecution PauseWorkflowExecution PollWorkflowExecutionTimeSkipping
         ResetWorkflowExecution UnpauseWorkflowExecution UpdateWorkflowExecutionOptions

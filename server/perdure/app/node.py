@@ -27,6 +27,7 @@ from perdure.app.settings_file import SettingsFile
 from perdure.app.shard_metrics import ShardMetrics
 from perdure.app.traced import traced
 from perdure.app.traced_store import StoreSpans
+from perdure.app.update_metrics import UpdateMetrics
 from perdure.config import addresses, dynamic
 from perdure.config.settings import Values
 from perdure.config.static import ServerConfig
@@ -235,6 +236,7 @@ class _Builder:
             incarnation=incarnation,
             shard_observer=ShardMetrics(self._metrics),
             message_observer=MessageMetrics(self._metrics),
+            update_observer=UpdateMetrics(self._metrics),
         )
         memory = HistoryMemoryMetrics(self._metrics)
         self._samplers.append(lambda: memory.sample(history.statistics()))

@@ -18,6 +18,7 @@ from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.starts import Starts
 from perdure.frontend.system import ClusterInfo, System
 from perdure.frontend.task_queues import TaskQueues
+from perdure.frontend.updates import Updates
 from perdure.frontend.workflow_tasks import WorkflowTasks
 from perdure.frontend.workflows import Workflows
 from perdure.persistence.ports import VisibilityStore
@@ -55,13 +56,7 @@ class Frontend:
         )
         self._long_polls = LongPolls()
         families: tuple[_Family, ...] = (
-            Starts(
-                namespaces=gate,
-                search_attributes=search_attributes,
-                history=history,
-                ids=ids,
-                settings=settings,
-            ),
+            *self._starting(gate, search_attributes, history, ids, settings),
             Workflows(
                 namespaces=gate, history=history, settings=settings, long_polls=self._long_polls
             ),
@@ -105,6 +100,32 @@ class Frontend:
             **_by_path(WORKFLOW_SERVICE, workflow_service),
             **_by_path(OPERATOR_SERVICE, attributes.operator_handlers()),
         }
+
+    def _starting(
+        self,
+        gate: NamespaceGate,
+        search_attributes: SearchAttributeRegistry,
+        history: HistoryClient,
+        ids: Ids,
+        settings: FrontendSettings,
+    ) -> tuple[_Family, ...]:
+        """Returns what may start workflows."""
+        starts = Starts(
+            namespaces=gate,
+            search_attributes=search_attributes,
+            history=history,
+            ids=ids,
+            settings=settings,
+        )
+        updates = Updates(
+            namespaces=gate,
+            history=history,
+            starts=starts,
+            ids=ids,
+            settings=settings,
+            long_polls=self._long_polls,
+        )
+        return starts, updates
 
     def handlers(self) -> Mapping[str, Handler]:
         """Returns the handlers by `/package.Service/Name`."""

@@ -30,7 +30,8 @@ class FrontendSettings:
         history_page_events: The most, and the default, of one page of history.
         list_page_size: The most, and the default, of one page of a listing.
         task_poll_seconds: How long a poll for tasks waits.
-        history_poll_seconds: How long a read of history waits for a new event.
+        history_poll_seconds: How long a read of history waits for a new event, and a client for
+            an update.
         min_poll_seconds: A poll with less time than this is refused.
         poll_margin_seconds: A poll ends this much before its caller gives up.
         task_queue_partitions: Over how many partitions of a task queue new tasks spread.

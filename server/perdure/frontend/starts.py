@@ -61,6 +61,13 @@ class Starts:
     ) -> wf.StartWorkflowExecutionResponse:
         """Starts a workflow."""
         namespace = await self._namespaces.enter(request.namespace)
+        await self.prepare(namespace, request)
+        return await self._history.start_workflow_execution(namespace, request)
+
+    async def prepare(
+        self, namespace: Namespace, request: wf.StartWorkflowExecutionRequest
+    ) -> None:
+        """Checks a start, and fills in what the client left to the server."""
         limit = self._settings.max_id_bytes
         check_workflow_id(request.workflow_id, limit)
         if request.HasField("retry_policy"):
@@ -79,7 +86,6 @@ class Starts:
         # The first workflow task is always dispatched through its queue: clients ask again there.
         request.request_eager_execution = False
         self._settle(request)
-        return await self._history.start_workflow_execution(namespace, request)
 
     async def signal_with_start(
         self, request: wf.SignalWithStartWorkflowExecutionRequest, _context: RequestContext

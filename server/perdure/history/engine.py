@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
-from perdure.core.commit import DispatchTask, MessageRow, TaskType, TimerRow
-from perdure.core.errors import NotFoundError
-from perdure.core.workflow.deadlines import fire_due
+from perdure.core.commit import DispatchTask, MessageRow, RunKey, TaskType, TimerRow
+from perdure.core.errors import NotFoundError, ServiceError
+from perdure.core.workflow.deadlines import expire_workflow_task, fire_due
 from perdure.core.workflow.describe import describe
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
+from perdure.core.workflow_task.state import deadline
 from perdure.history.activities import Activities
 from perdure.history.committer import Committer
 from perdure.history.dispatch import Dispatcher
@@ -32,6 +33,7 @@ from perdure.history.ports import (
     NamespaceDirectory,
     ShardObserver,
     SilentObserver,
+    UpdateObserver,
 )
 from perdure.history.queries import BufferedQueries
 from perdure.history.query import Querier
@@ -39,8 +41,10 @@ from perdure.history.reads import HistoryReader
 from perdure.history.receipts import ReceiptSweep
 from perdure.history.responses import PageLimit
 from perdure.history.shards import REACQUIRE, ShardAuthority, ShardSet, SlotRange
+from perdure.history.speculative import SpeculativeTasks
 from perdure.history.timers import TimerQueue
 from perdure.history.tokens import TokenMaker
+from perdure.history.updates import Updates
 from perdure.history.workflow_tasks import WorkflowTasks
 from perdure.history.workflows import Workflows, run_key
 from perdure.persistence.ports import Store, StoreError
@@ -81,6 +85,7 @@ class HistoryEngine:
         incarnation: str,
         shard_observer: ShardObserver | None = None,
         message_observer: MessageObserver | None = None,
+        update_observer: UpdateObserver | None = None,
     ) -> None:
         """Wires the role.
 
@@ -93,6 +98,7 @@ class HistoryEngine:
         self._ids = ids
         self._observer = observer
         self._message_observer = message_observer or SilentObserver()
+        self._update_observer = update_observer or SilentObserver()
         page = PageLimit(settings.page_batches, settings.page_bytes)
         tokens = TokenMaker(incarnation=incarnation)
         self._queries = BufferedQueries(limit=settings.workflow.max_buffered_queries)
@@ -103,28 +109,23 @@ class HistoryEngine:
         self._cache = EntryCache(budget_bytes=settings.cache_bytes, on_evict=self._evicted)
         self._timers = self._make_timers(clock, settings)
         self._outbox = self._make_outbox(clock, settings)
+        self._speculative = SpeculativeTasks(clock=clock, tasks=tasks, expire=self._expire)
         dispatcher = self._make_dispatcher(tokens, page)
-        self._executor = executor = Executor(
-            store=store,
-            shards=self.shards,
-            committer=self._make_committer(settings),
-            cache=self._cache,
-            dispatcher=dispatcher,
-            timers=self._timers,
-            messages=self._outbox,
-            namespaces=namespaces,
-            clock=clock,
-            ids=StepIdentifiers(ids=ids, shards=self.shards),
-            settings=settings,
-            observer=observer,
-        )
+        self._executor = executor = self._make_executor(dispatcher, namespaces, clock, settings)
         self._messages = Messages(
             executor=executor, receivers=self, observer=self._message_observer
         )
         self._receipts = self._make_receipts(clock, settings)
         self._workflows = Workflows(executor=executor)
+        self._updates = Updates(executor=executor, store=store, observer=self._update_observer)
         self._workflow_tasks = WorkflowTasks(
-            executor=executor, dispatcher=dispatcher, queries=self._queries, tokens=tokens, ids=ids
+            executor=executor,
+            dispatcher=dispatcher,
+            queries=self._queries,
+            tokens=tokens,
+            ids=ids,
+            speculative=self._speculative,
+            observer=self._update_observer,
         )
         self._activities = Activities(executor=executor, dispatcher=dispatcher, tokens=tokens)
         self._querier = Querier(
@@ -136,6 +137,29 @@ class HistoryEngine:
         )
         self._reader = HistoryReader(executor=executor, store=store, page=page)
 
+    def _make_executor(
+        self,
+        dispatcher: Dispatcher,
+        namespaces: NamespaceDirectory,
+        clock: Clock,
+        settings: HistorySettings,
+    ) -> Executor:
+        return Executor(
+            store=self._store,
+            shards=self.shards,
+            committer=self._make_committer(settings),
+            cache=self._cache,
+            dispatcher=dispatcher,
+            timers=self._timers,
+            messages=self._outbox,
+            namespaces=namespaces,
+            clock=clock,
+            ids=StepIdentifiers(ids=self._ids, shards=self.shards),
+            settings=settings,
+            observer=self._observer,
+            speculative=self._speculative,
+        )
+
     def _make_dispatcher(self, tokens: TokenMaker, page: PageLimit) -> Dispatcher:
         return Dispatcher(
             matching=self._matching,
@@ -146,6 +170,7 @@ class HistoryEngine:
             ids=self._ids,
             page=page,
             undo=self.undo_task_started,
+            observer=self._update_observer,
         )
 
     def _make_timers(self, clock: Clock, settings: HistorySettings) -> TimerQueue:
@@ -196,6 +221,7 @@ class HistoryEngine:
     def stop(self) -> None:
         """Stops firing timers and sending messages; requests in progress may still end."""
         self._timers.stop()
+        self._speculative.stop()
         self._outbox.stop()
         self._receipts.stop()
 
@@ -268,6 +294,17 @@ class HistoryEngine:
             # The run was deleted with its rows after this one was read, or is another node's.
             return
 
+    async def _expire(self, key: RunKey, due: int) -> None:
+        def act(step: Step, run: Run) -> None:
+            if run.speculative and deadline(run.state) == due:
+                expire_workflow_task(step.edit(run))
+
+        try:
+            await self._executor.update(key, act)
+        except ServiceError:
+            # What is not in memory any more has died with it.
+            return
+
     async def _send(self, row: MessageRow, message: stored.Message) -> None:
         await self._messages.send(row, message)
 
@@ -337,6 +374,24 @@ class HistoryEngine:
     ) -> wf.QueryWorkflowResponse:
         """Has a worker answer a query."""
         return await self._querier.query(namespace, request, timeout)
+
+    async def update_workflow_execution(
+        self, namespace: Namespace, request: wf.UpdateWorkflowExecutionRequest, timeout: float
+    ) -> wf.UpdateWorkflowExecutionResponse:
+        """Updates a run, and waits up to `timeout` seconds for the stage that is asked for."""
+        return await self._updates.update(namespace, request, timeout)
+
+    async def poll_workflow_execution_update(
+        self, namespace: Namespace, request: wf.PollWorkflowExecutionUpdateRequest, timeout: float
+    ) -> wf.PollWorkflowExecutionUpdateResponse:
+        """Waits up to `timeout` seconds for an update to reach a stage."""
+        return await self._updates.poll(namespace, request, timeout)
+
+    async def execute_multi_operation(
+        self, namespace: Namespace, request: wf.ExecuteMultiOperationRequest, timeout: float
+    ) -> wf.ExecuteMultiOperationResponse:
+        """Updates a workflow, which is started if need be; waits up to `timeout` seconds."""
+        return await self._updates.start_and_update(namespace, request, timeout)
 
     # Workers
 

@@ -100,13 +100,17 @@ class WorkflowEntry:
             + 256 * len(run.buffered)
             + 64 * len(run.signal_requests)
             + 512 * (len(run.external_signals) + len(run.external_cancels))
+            + sum(512 + update.size_bytes for update in run.updates.values())
+            + 128 * len(run.completed_updates)
             for run in self.runs.values()
         )
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be disturbed if the entry were dropped."""
-        return not self.in_flight and not self.waiters
+        return not (
+            self.in_flight or self.waiters or any(run.speculative for run in self.runs.values())
+        )
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

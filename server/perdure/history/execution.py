@@ -22,7 +22,7 @@ from perdure.core.errors import (
 )
 from perdure.core.slots import slot_of
 from perdure.core.workflow.state import Run, load_run
-from perdure.core.workflow.step import NeedsStartEvent, Step, StepContext
+from perdure.core.workflow.step import NeedsStartEvent, RunStep, Step, StepContext
 from perdure.history.committer import CommitLost, Committer, is_committed
 from perdure.history.dispatch import Dispatcher, FusedStart
 from perdure.history.entries import EntryCache, WorkflowEntry, WorkflowKey
@@ -30,6 +30,7 @@ from perdure.history.ids import StepIdentifiers
 from perdure.history.message_queue import MessageQueue
 from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDirectory
 from perdure.history.shards import ShardSet, SlotRange
+from perdure.history.speculative import SpeculativeTasks
 from perdure.history.timers import TimerQueue
 from perdure.persistence.ports import Outcome, Result, StoredRun, StoreError, WorkflowStore
 from perdure.rpc.clients import StaleTask
@@ -64,7 +65,9 @@ class Executor:
         ids: StepIdentifiers,
         settings: HistorySettings,
         observer: CommitObserver,
+        speculative: SpeculativeTasks,
     ) -> None:
+        self._speculative = speculative
         self._store = store
         self._shards = shards
         self._committer = committer
@@ -268,6 +271,7 @@ class Executor:
             commit = step.finish()
             self._dispatcher.capture(starts)
             after(result)
+            self._speculative.watch(step)
         except NeedsStartEvent:
             assert not any(change.touched for change in step.runs.values()), "changed, then needed"
             raise
@@ -280,10 +284,38 @@ class Executor:
             self.cache.drop(entry)
             raise
         if commit is None:
+            self._take_effect_unwritten(entry, step, starts)
             await self._settle(entry)
         else:
             await self._commit(entry, step, commit, starts)
         return result
+
+    def _take_effect_unwritten(
+        self, entry: WorkflowEntry, step: Step, starts: list[FusedStart]
+    ) -> None:
+        """Has what a step changed in memory only take effect once all it rests on is durable."""
+        changes = step.runs.values()
+        offers = [task for change in changes for task in change.offers.values()]
+        wakes = any(change.wakes for change in changes)
+        if not (starts or offers or wakes):
+            return
+
+        def rests_on(ended: asyncio.Future[Outcome] | None) -> None:
+            # Runs whether or not the caller still waits.
+            if entry.dropped or (ended is not None and _is_lost(ended)):
+                self._dispatcher.release(starts)
+                return
+            self._dispatcher.deliver(starts)
+            if offers:
+                self._dispatcher.offer(offers)
+            if wakes:
+                entry.wake()
+
+        last = entry.last_commit
+        if last is None or last.done():
+            rests_on(last)
+        else:
+            last.add_done_callback(rests_on)
 
     async def _settle(self, entry: WorkflowEntry) -> None:
         # The answer rests on commits in flight; had they failed, it might be another.
@@ -313,7 +345,7 @@ class Executor:
             entry.in_flight -= 1
             if self._in_flight.get(entry.key) is ended:
                 del self._in_flight[entry.key]
-            if ended.cancelled() or ended.exception() or not is_committed(ended.result()):
+            if _is_lost(ended):
                 self._dispatcher.release(starts)
                 self.cache.drop(entry)
                 return
@@ -435,6 +467,15 @@ class Executor:
         batches = await self._store.read_history(key, 1, 2, 1)
         assert batches, "every run has a first event"
         return history.History.FromString(batches[0].blob).events[0]
+
+
+def beyond(change: RunStep) -> RunStep:
+    """Returns a collector for what goes on in memory when a run's step has been finished."""
+    return RunStep(change.run, change.context, change.now, change.run.version)
+
+
+def _is_lost(ended: asyncio.Future[Outcome]) -> bool:
+    return bool(ended.cancelled() or ended.exception() or not is_committed(ended.result()))
 
 
 class TryAgain(Exception):

@@ -48,7 +48,7 @@ class Workflows:
             started=result.started,
             status=result.status,
         )
-        _link_to_start(response.link, namespace, request.workflow_id, result)
+        link_to_start(response.link, namespace, request.workflow_id, result)
         return response
 
     async def signal_with_start(
@@ -117,9 +117,10 @@ class Workflows:
         return wf.TerminateWorkflowExecutionResponse()
 
 
-def _link_to_start(
+def link_to_start(
     link: common.Link, namespace: Namespace, workflow_id: str, result: StartResult
 ) -> None:
+    """Fills in a link to the event that a run begins with."""
     event = link.workflow_event
     event.namespace = namespace.name
     event.workflow_id = workflow_id

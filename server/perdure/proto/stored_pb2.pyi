@@ -518,6 +518,37 @@ class ExternalInfo(_message.Message):
 Global___ExternalInfo: _TypeAlias = ExternalInfo  # noqa: Y015
 
 @_typing.final
+class UpdateInfo(_message.Message):
+    """An update that a run has accepted, or that an event of it holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATE_ID_FIELD_NUMBER: _builtins.int
+    ADMITTED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    ACCEPTED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    COMPLETED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    update_id: _builtins.str
+    admitted_event_id: _builtins.int
+    """Of the event that holds the request of an update that a reset has carried over."""
+    accepted_event_id: _builtins.int
+    completed_event_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        update_id: _builtins.str = ...,
+        admitted_event_id: _builtins.int = ...,
+        accepted_event_id: _builtins.int = ...,
+        completed_event_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_event_id", b"accepted_event_id", "admitted_event_id", b"admitted_event_id", "completed_event_id", b"completed_event_id", "update_id", b"update_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateInfo: _TypeAlias = UpdateInfo  # noqa: Y015
+
+@_typing.final
 class Message(_message.Message):
     """What a workflow tells another one."""
 

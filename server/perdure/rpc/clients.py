@@ -311,6 +311,27 @@ class HistoryClient(HistoryTasks, HistoryMessages, Protocol):
         """Has a worker answer a query."""
         ...
 
+    async def update_workflow_execution(
+        self, namespace: Namespace, request: wf.UpdateWorkflowExecutionRequest, timeout: float
+    ) -> wf.UpdateWorkflowExecutionResponse:
+        """Updates a run, and waits up to `timeout` seconds for the stage that is asked for."""
+        ...
+
+    async def poll_workflow_execution_update(
+        self, namespace: Namespace, request: wf.PollWorkflowExecutionUpdateRequest, timeout: float
+    ) -> wf.PollWorkflowExecutionUpdateResponse:
+        """Waits up to `timeout` seconds for an update to reach a stage."""
+        ...
+
+    async def execute_multi_operation(
+        self, namespace: Namespace, request: wf.ExecuteMultiOperationRequest, timeout: float
+    ) -> wf.ExecuteMultiOperationResponse:
+        """Updates a workflow, which is started if need be; waits up to `timeout` seconds.
+
+        The request has exactly two operations: a start and an update of one workflow id.
+        """
+        ...
+
     async def respond_workflow_task_completed(
         self, namespace: Namespace, request: wf.RespondWorkflowTaskCompletedRequest
     ) -> Encoded:

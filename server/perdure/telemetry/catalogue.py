@@ -100,6 +100,34 @@ CACHE_MISS = counter("cache_miss", _CACHE_USE, "Look-ups that found nothing in m
 CACHE_SIZE = gauge("cache_size", _CACHE, "Memory that the cache may take, about.", Unit.BYTES)
 CACHE_USAGE = gauge("cache_usage", _CACHE, "Memory that the cache takes, about.", Unit.BYTES)
 
+WORKFLOW_UPDATE_WAIT_STAGE_ACCEPTED = counter(
+    "workflow_update_wait_stage_accepted", _RPC, "Requests that wait for an update's acceptance."
+)
+WORKFLOW_UPDATE_WAIT_STAGE_COMPLETED = counter(
+    "workflow_update_wait_stage_completed", _RPC, "Requests that wait for an update's outcome."
+)
+REQUEST_WORKFLOW_UPDATE_MESSAGE = counter(
+    "request_workflow_update_message", _OPERATION, "Updates taken in; repeated requests are not."
+)
+WORKFLOW_UPDATE_REGISTRY_SIZE = histogram(
+    "workflow_update_registry_size",
+    _OPERATION,
+    "Size of a run's updates in flight, when another one comes.",
+    Unit.BYTES,
+)
+WORKFLOW_UPDATE_SENT_TO_WORKER = counter(
+    "workflow_update_sent_to_worker", _OPERATION, "Updates sent with a workflow task."
+)
+ACCEPT_WORKFLOW_UPDATE_MESSAGE = counter(
+    "accept_workflow_update_message", _OPERATION, "Updates that workers accepted."
+)
+REJECT_WORKFLOW_UPDATE_MESSAGE = counter(
+    "reject_workflow_update_message", _OPERATION, "Updates that workers rejected."
+)
+RESPOND_WORKFLOW_UPDATE_MESSAGE = counter(
+    "respond_workflow_update_message", _OPERATION, "Updates that workers completed."
+)
+
 MEMBERSHIP_CHANGED_COUNT = counter(
     "membership_changed_count", _OPERATION, "Times that nodes came, went or changed."
 )

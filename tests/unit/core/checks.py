@@ -19,13 +19,14 @@ from perdure.core.workflow.describe import describe
 from perdure.core.workflow.state import Deadline, Run, is_justified
 from perdure.core.workflow.transient import unwritten_events
 from perdure.core.workflow_task import tasks as workflow_tasks
-from perdure.core.workflow_task.state import WorkflowTaskStatus, is_started, is_transient
+from perdure.core.workflow_task.state import WorkflowTaskStatus, is_started
 from perdure.core.workflow_task.state import status as task_status
+from perdure.core.workflow_task.transitions import is_held_back
 from perdure.proto import stored_pb2 as stored
 from unit.core.driver import Driver, contents
 from unit.core.folding import fold
 
-KEPT_AFTER_CLOSE = {ItemKind.ATTRIBUTES, ItemKind.SIGNAL_REQUEST}
+KEPT_AFTER_CLOSE = {ItemKind.ATTRIBUTES, ItemKind.SIGNAL_REQUEST, ItemKind.UPDATE}
 FROM_OUTSIDE = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
@@ -142,6 +143,8 @@ def _is_of_a_command(event: HistoryEvent) -> bool:
     assert attributes is not None
     if event.event_type in FROM_OUTSIDE:
         return False
+    if "_update_" in attributes and "admitted" not in attributes:
+        return True
     fields = getattr(event, attributes).DESCRIPTOR.fields_by_name
     return "workflow_task_completed_event_id" in fields
 
@@ -181,11 +184,16 @@ def history_alone_says_the_same(driver: Driver, run: Run) -> None:
     assert told.cancelled_activities & told.activities.keys() == {
         event_id for event_id, info in run.activities.items() if info.cancel_requested
     }
+    assert told.updates == {
+        update_id: update.accepted_event_id
+        for update_id, update in run.updates.items()
+        if update.accepted_event_id
+    }
     assert told.external_signals == set(run.external_signals)
     assert told.external_cancels == set(run.external_cancels)
     assert told.timers == {timer.started_event_id: key for key, timer in run.timers.items()}
     task = state.workflow_task
-    if not state.HasField("workflow_task") or is_transient(task):
+    if not state.HasField("workflow_task") or is_held_back(run):
         assert written.workflow_task is None
     else:
         assert written.workflow_task == (task.scheduled_event_id, task.started_event_id)
@@ -196,8 +204,8 @@ def workflow_task_is_where_it_says(driver: Driver, run: Run) -> None:
     if not state.HasField("workflow_task"):
         return
     assert task.attempt == state.workflow_task_attempt
-    assert not state.first_workflow_task_due
-    if is_started(state) and is_transient(task):
+    assert run.speculative or not state.first_workflow_task_due
+    if is_started(state) and is_held_back(run):
         assert task.scheduled_event_id == state.next_event_id
         assert task.started_event_id == state.next_event_id + 1
 
@@ -220,7 +228,7 @@ def tasks_are_what_the_state_wants(driver: Driver) -> None:
         run = driver.run(run_id)
         if not run.is_running:
             continue
-        if task_status(run.state) is WorkflowTaskStatus.SCHEDULED:
+        if task_status(run.state) is WorkflowTaskStatus.SCHEDULED and not run.speculative:
             row = workflow_tasks.dispatch_task(run, run.state.workflow_task)
             wanted[row.key] = row
         for info in run.activities.values():

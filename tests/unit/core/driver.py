@@ -153,6 +153,8 @@ class Driver:
         commit = step.finish()
         if commit is None:
             assert self._snapshot() == before, "changed without a commit"
+            for run_id, change in step.runs.items():
+                self.runs[run_id] = change.run
             return result
         self.rows.apply(commit)
         self.commits.append(commit)
@@ -486,11 +488,26 @@ def activity_token(run: Run, info: stored.ActivityInfo) -> stored.TaskToken:
 
 
 def contents(run: Run) -> dict[str, Any]:
-    """Returns all that a run says, in a form that is compared by value."""
+    """Returns all that a run says for good, in a form that is compared by value.
+
+    Nothing is ever written of a speculative workflow task, of which worker has the run in its cache
+    since one, and of updates that are not accepted.
+    """
+    state = stored.RunState()
+    state.CopyFrom(run.state)
+    if run.speculative:
+        state.ClearField("workflow_task")
+    state.sticky_task_queue, state.sticky_timeout = "", 0
     return {
         "version": run.version,
         "start": run.start.SerializeToString(deterministic=True),
-        "state": run.state.SerializeToString(deterministic=True),
+        "state": state.SerializeToString(deterministic=True),
+        "updates": {
+            update_id: update.accepted_event_id or update.admitted_event_id
+            for update_id, update in run.updates.items()
+            if update.accepted_event_id or update.admitted_event_id
+        },
+        "completed updates": dict(run.completed_updates),
         "memo": run.attributes.memo.SerializeToString(deterministic=True),
         "search": run.attributes.search_attributes.SerializeToString(deterministic=True),
         "activities": {

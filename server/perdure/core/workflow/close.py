@@ -21,6 +21,7 @@ from perdure.core.commit import ItemKey, ItemKind
 from perdure.core.external.transitions import forget_all
 from perdure.core.protobuf import capped_ns, set_duration
 from perdure.core.transition import transition
+from perdure.core.update.transitions import close_with_run
 from perdure.core.workflow.status import RunStatus, status_of
 from perdure.core.workflow.step import RunStep
 from perdure.core.workflow_task.transitions import discard
@@ -42,6 +43,7 @@ def _close(step: RunStep, status: enums.WorkflowExecutionStatus.ValueType, event
         del run.timers[timer_id]
         step.delete_item(ItemKey(ItemKind.TIMER, timer_id))
     forget_all(step)
+    close_with_run(step)
     run.deadlines.clear()
     step.visibility_changed = True
 

@@ -14,6 +14,8 @@ from perdure.core.activity import transitions as activity
 from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.external import transitions as external
 from perdure.core.timer import transitions as timer
+from perdure.core.update import outcomes as updates
+from perdure.core.update.messages import Inbox
 from perdure.core.visibility.attributes import add_types
 from perdure.core.workflow import close
 from perdure.core.workflow.next_run import begin_continued, begin_retry, retry_decision, start_event
@@ -42,6 +44,7 @@ class _Application:
     change: RunStep
     identity: str
     completed_event_id: int
+    inbox: Inbox
     applied: Applied = field(default_factory=Applied)
 
 
@@ -64,16 +67,29 @@ def apply(
     batch: Sequence[commands.Command],
     identity: str,
     completed_event_id: int,
+    *,
+    inbox: Inbox,
 ) -> Applied:
-    """Applies commands in order; nothing follows one that closes the run."""
-    application = _Application(step, change, identity, completed_event_id)
+    """Applies commands in order, with the messages that they name; the others come last.
+
+    Nothing follows a command that closes the run but refusals of updates.
+    """
+    application = _Application(step, change, identity, completed_event_id, inbox)
     for command in batch:
         closing = command.command_type in CLOSING
         if closing:
+            # The updates that no message speaks of end with the run.
+            for message in inbox.take_rest():
+                updates.answer(change, message, closing=True)
             change.flush_buffer()
+        written = len(change.batch.events)
         _APPLY[command.command_type](application, command)
+        if command.event_group_markers and len(change.batch.events) > written:
+            change.batch.events[written].event_group_markers.extend(command.event_group_markers)
         if closing:
             break
+    for message in inbox.take_rest():
+        updates.answer(change, message)
     return application.applied
 
 
@@ -245,6 +261,13 @@ def _modify_properties(application: _Application, command: commands.Command) -> 
     change.put_attributes()
 
 
+def _take_message(application: _Application, command: commands.Command) -> None:
+    message_id = command.protocol_message_command_attributes.message_id
+    message = application.inbox.take(message_id)
+    assert message is not None, "messages are checked before they are applied"
+    updates.answer(application.change, message)
+
+
 _APPLY: dict[int, Callable[[_Application, commands.Command], None]] = {
     types.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: _schedule_activity,
     types.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: _cancel_activity,
@@ -259,4 +282,5 @@ _APPLY: dict[int, Callable[[_Application, commands.Command], None]] = {
     types.COMMAND_TYPE_RECORD_MARKER: _record_marker,
     types.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: _upsert_search_attributes,
     types.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: _modify_properties,
+    types.COMMAND_TYPE_PROTOCOL_MESSAGE: _take_message,
 }

@@ -11,6 +11,7 @@ from perdure.core.workflow.signals import after_external_event
 from perdure.core.workflow.state import Deadline, DeadlineKind
 from perdure.core.workflow.step import RunStep, Step
 from perdure.core.workflow_task import transitions
+from perdure.core.workflow_task.events import make_durable
 from perdure.core.workflow_task.state import is_started
 
 
@@ -24,6 +25,9 @@ def fire_due(step: Step, change: RunStep) -> None:
     expires = run.start.run_expiration_time
     if expires and expires <= change.now and run.start.HasField("retry_policy") and run.is_running:
         start_event(run)
+    # Whatever comes of it, a step by a timer row is written: so is a speculative task, and first,
+    # so that its own deadline is among those that are looked at.
+    make_durable(change)
     while (deadline := run.pop_due(change.now)) is not None:
         _fire(step, change, deadline)
 
@@ -38,7 +42,7 @@ def _fire(step: Step, change: RunStep, deadline: Deadline) -> None:
             change.state.first_workflow_task_due = 0
             transitions.schedule_if_needed(change)
         case DeadlineKind.WORKFLOW_TASK:
-            _workflow_task_expires(change)
+            expire_workflow_task(change)
         case DeadlineKind.ACTIVITY:
             time_passed(change, change.run.activities[deadline.event_id])
         case DeadlineKind.TIMER:
@@ -46,7 +50,8 @@ def _fire(step: Step, change: RunStep, deadline: Deadline) -> None:
             after_external_event(change)
 
 
-def _workflow_task_expires(change: RunStep) -> None:
+def expire_workflow_task(change: RunStep) -> None:
+    """Ends a workflow task that nobody has started or completed in time; another one follows."""
     if is_started(change.state):
         transitions.time_out(change)
     else:

@@ -35,6 +35,12 @@ class WorkflowSettings:
         min_run_interval: Least time between the starts of two runs of one chain.
         search_attributes: How many a run may have, and how large.
         write_partitions: Over how many partitions of a queue that is not sticky tasks spread.
+        max_in_flight_updates: Updates of one run that have not ended; 0 for no limit.
+        max_in_flight_update_bytes: How large they may be together; 0 for no limit.
+        max_total_updates: Updates that one run may have; 0 for no limit.
+        suggest_continue_as_new_updates: The part of these from which a new run is suggested.
+        discardable_events: Events that a worker may be shown again because a speculative workflow
+            task that brought them is discarded.
         activity_failure_limit: Size to which a pending activity's last failure is cut, in bytes.
     """
 
@@ -59,4 +65,9 @@ class WorkflowSettings:
     min_run_interval: int = seconds(1)
     search_attributes: SearchAttributeLimits = field(default_factory=SearchAttributeLimits)
     write_partitions: int = 1
+    max_in_flight_updates: int = 10
+    max_in_flight_update_bytes: int = 20 * MEBIBYTE
+    max_total_updates: int = 2000
+    suggest_continue_as_new_updates: float = 0.9
+    discardable_events: int = 10
     activity_failure_limit: int = 4 * KIBIBYTE

@@ -20,6 +20,7 @@ from perdure.core.activity import state as activity_state
 from perdure.core.commit import HistoryBatch, ItemKey, ItemKind, RunKey
 from perdure.core.slots import slot_of
 from perdure.core.timer import state as timer_state
+from perdure.core.update import state as update_state
 from perdure.core.workflow_task import state as workflow_task_state
 from perdure.proto import stored_pb2 as stored
 
@@ -60,7 +61,12 @@ def timer_deadline(timer: stored.TimerInfo) -> Deadline:
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One run, as the newest step left it (its commit may still be in flight)."""
+    """One run, as the newest step left it (its commit may still be in flight).
+
+    Updates that are not accepted, and a workflow task that is `speculative`, are only here: no row
+    says anything of them. `completed_updates` names the events that say how updates ended.
+    `close_attempted` says that the worker wanted to close the run and had not seen all events.
+    """
 
     key: RunKey
     slot: int
@@ -80,6 +86,10 @@ class Run:
     tail_bytes: int = 0
     start_event: history.HistoryEvent | None = None
     parsed_batch: history.History | None = None
+    updates: dict[str, update_state.Update] = field(default_factory=dict)
+    completed_updates: dict[str, int] = field(default_factory=dict)
+    speculative: bool = False
+    close_attempted: bool = False
 
     @property
     def is_running(self) -> bool:
@@ -188,6 +198,12 @@ def _restore_order(run: Run) -> None:
     run.external_signals = dict(sorted(run.external_signals.items()))
     run.external_cancels = dict(sorted(run.external_cancels.items()))
     run.timers = dict(sorted(run.timers.items(), key=lambda item: item[1].started_event_id))
+    run.updates = dict(
+        sorted(
+            run.updates.items(),
+            key=lambda item: item[1].admitted_event_id or item[1].accepted_event_id,
+        )
+    )
 
 
 def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
@@ -205,8 +221,17 @@ def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
             run.external_cancels[int(item.key)] = stored.ExternalInfo.FromString(blob)
         case ItemKind.SIGNAL_REQUEST:
             run.signal_requests.add(item.key)
+        case ItemKind.UPDATE:
+            _load_update(run, stored.UpdateInfo.FromString(blob))
         case ItemKind.BUFFERED_EVENT:
             run.buffered[int(item.key)] = history.HistoryEvent.FromString(blob)
+
+
+def _load_update(run: Run, info: stored.UpdateInfo) -> None:
+    if info.completed_event_id:
+        run.completed_updates[info.update_id] = info.completed_event_id
+    else:
+        run.updates[info.update_id] = update_state.from_row(info)
 
 
 def _add_run_deadlines(run: Run) -> None:

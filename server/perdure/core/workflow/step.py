@@ -34,6 +34,7 @@ from perdure.core.workflow.buffer import activity_close_attributes, reordered
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run
 from perdure.core.workflow.visibility import visibility_row
+from perdure.core.workflow_task.events import make_durable
 from perdure.core.workflow_task.state import is_started
 from perdure.proto import stored_pb2 as stored
 
@@ -107,7 +108,11 @@ class NeedsStartEvent(Exception):
 
 @dataclass(slots=True, eq=False)
 class RunStep:
-    """What a step changes in one run."""
+    """What a step changes in one run.
+
+    Of a speculative workflow task nothing is written: `offers` holds what of it goes to matching,
+    `watched` says that it has another deadline, and `wakes` that updates have changed in memory.
+    """
 
     run: Run
     context: StepContext
@@ -126,6 +131,9 @@ class RunStep:
     touched: bool = False
     holds_external: bool = False
     transitions: int = 1
+    offers: dict[DispatchKey, DispatchTask] = field(default_factory=dict)
+    watched: bool = False
+    wakes: bool = False
 
     @property
     def state(self) -> stored.RunState:
@@ -136,6 +144,8 @@ class RunStep:
 
     def event(self, event_type: events.EventType.ValueType) -> history.HistoryEvent:
         """Appends an event that belongs to a workflow task, and returns it to be filled in."""
+        if self.run.speculative:
+            make_durable(self)
         state = self.run.state
         event = self.batch.events.add()
         event.event_id = state.next_event_id
@@ -158,6 +168,8 @@ class RunStep:
         Returns:
             Whether it was appended (so that a workflow task may be needed for it).
         """
+        if self.run.speculative:
+            make_durable(self)
         if not is_started(self.run.state) and not self.holds_external:
             fill(self.event(event_type))
             return True
@@ -251,6 +263,10 @@ class RunStep:
             self.tasks_deleted.append(key)
         self.touched = True
 
+    def offer(self, task: DispatchTask) -> None:
+        """Hands a task to matching that has no row."""
+        self.offers[task.key] = task
+
     def add_message(self, row: MessageRow) -> None:
         """Writes a message to another workflow."""
         self.messages_added[row.key] = row
@@ -266,6 +282,8 @@ class RunStep:
         """Adds what changed to a commit, and makes the run's in-memory version the new one."""
         run = self.run
         state = run.state
+        if run.speculative:
+            make_durable(self)
         state.state_transition_count += self.transitions
         # Also when no event was written: what is buffered or held back has this time.
         state.last_event_time = self.now

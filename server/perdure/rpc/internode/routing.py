@@ -203,6 +203,14 @@ def _slot_finder(method: WireMethod) -> Callable[..., int]:
     fields = _request_fields(method.rpc)
     if "task_token" in fields:
         return _slot_of_token
+    if method.name == "poll_workflow_execution_update":
+        return lambda namespace, request, *_: slot_of(
+            namespace.id, request.update_ref.workflow_execution.workflow_id
+        )
+    if method.name == "execute_multi_operation":
+        return lambda namespace, request, *_: slot_of(
+            namespace.id, request.operations[0].start_workflow.workflow_id
+        )
     if "workflow_id" in fields:
         return lambda namespace, request, *_: slot_of(namespace.id, request.workflow_id)
     if "workflow_execution" in fields:
@@ -258,6 +266,10 @@ REPEATABLE: Final[dict[str, Callable[..., bool]]] = {
     "signal_with_start_workflow_execution": _with_request_id,
     "signal_workflow_execution": _with_request_id,
     "request_cancel_workflow_execution": _with_request_id,
+    # A run tells updates apart by their id, which the frontend sees to, as to a start's request id.
+    "update_workflow_execution": _always,
+    "poll_workflow_execution_update": _always,
+    "execute_multi_operation": _always,
     # The receiver tells messages apart by their id.
     "deliver_message": _always,
     # The poll's request id does the same for a start, and names the start that is undone.
