@@ -14,12 +14,8 @@ from perdure.core.commit import SearchValue, VisibilityRow
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.protobuf import set_duration, set_timestamp, timestamp_ns
 from perdure.core.visibility import catalogue
-from perdure.core.visibility.parser import (
-    STATUS_NAMES,
-    ParsedQuery,
-    outside_divisions,
-    parse_query,
-)
+from perdure.core.visibility.checking import STATUS_NAMES
+from perdure.core.visibility.parser import ParsedQuery, outside_divisions, parse_query
 from perdure.core.visibility.query import (
     And,
     Attribute,
