@@ -1,5 +1,7 @@
 """Listing and counting workflows."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -89,18 +91,16 @@ class Listings:
     async def count(
         self, request: wf.CountWorkflowExecutionsRequest, _context: RequestContext
     ) -> wf.CountWorkflowExecutionsResponse:
-        """Counts the runs that a query matches, by status if it asks for that."""
+        """Counts the runs that a query matches, in groups if it asks for that."""
         namespace = await self._namespaces.enter(request.namespace)
         query = await self._parse(namespace, request.query)
         if query.group_by is None:
             count = await self._visibility.count_workflows(namespace.id, query.visible)
             return wf.CountWorkflowExecutionsResponse(count=count)
-        by_status = await self._visibility.count_workflows_by_status(namespace.id, query.visible)
-        response = wf.CountWorkflowExecutionsResponse(count=sum(by_status.values()))
-        for status, count in sorted(by_status.items()):
-            group = response.groups.add(count=count)
-            group.group_values.append(_keyword(STATUS_NAMES[status]))
-        return response
+        counts = await self._visibility.count_workflows_by(
+            namespace.id, query.visible, query.group_by
+        )
+        return _grouped(query.group_by, counts)
 
     async def list_open(
         self, request: wf.ListOpenWorkflowExecutionsRequest, _context: RequestContext
@@ -160,6 +160,21 @@ class Listings:
         rows = await self._visibility.list_workflows(namespace.id, where, _cursor(token), limit + 1)
         infos = [_info(row) for row in rows[:limit]]
         return infos, _token(rows[limit - 1]) if len(rows) > limit else b""
+
+
+def _grouped(
+    attribute: Attribute, counts: Mapping[SearchValue | None, int]
+) -> wf.CountWorkflowExecutionsResponse:
+    response = wf.CountWorkflowExecutionsResponse(count=sum(counts.values()))
+    groups: Counter[str] = Counter()
+    for value, count in sorted(counts.items(), key=lambda each: (each[0] is not None, each[0])):
+        # Those without the attribute are counted with those whose value is empty.
+        name = STATUS_NAMES[value] if attribute == catalogue.STATUS else value or ""
+        groups[name] += count
+    for name, count in groups.items():
+        group = response.groups.add(count=count)
+        group.group_values.append(_keyword(name))
+    return response
 
 
 def _cursor(token: bytes) -> VisibilityCursor | None:
@@ -240,7 +255,7 @@ def _equals(attribute: Attribute, value: SearchValue) -> Comparison:
 
 
 def _keyword(text: str) -> Payload:
-    payload = Payload(data=f'"{text}"'.encode())
+    payload = Payload(data=json.dumps(text, ensure_ascii=False).encode())
     payload.metadata["encoding"] = b"json/plain"
     payload.metadata["type"] = b"Keyword"
     return payload

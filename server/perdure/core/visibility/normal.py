@@ -48,6 +48,11 @@ def normalised(where: VisibilityFilter, max_alternations: int) -> VisibilityFilt
     return normal
 
 
+def contrary(where: Comparison) -> Comparison:
+    """Returns the comparison that holds where this one does not, and is unknown with it."""
+    return Comparison(where.attribute, _CONTRARY[where.operator], where.operands)
+
+
 def _normal(where: VisibilityFilter, *, negated: bool) -> VisibilityFilter:
     match where:
         case Not(operand):
@@ -59,8 +64,8 @@ def _normal(where: VisibilityFilter, *, negated: bool) -> VisibilityFilter:
                 part = _normal(operand, negated=negated)
                 parts += part.operands if isinstance(part, kind) else (part,)
             return kind(tuple(parts))
-        case Comparison(attribute, operator, values) if negated:
-            return Comparison(attribute, _CONTRARY[operator], values)
+        case Comparison() if negated:
+            return contrary(where)
         case Everything():
             assert not negated, "nothing negates the absence of a filter"
             return where
