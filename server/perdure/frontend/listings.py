@@ -149,7 +149,8 @@ class Listings:
         raise InvalidArgumentError("Cluster is not configured for visibility archival.")
 
     async def _parse(self, namespace: Namespace, query: str) -> ParsedQuery:
-        return parse_query(query, await self._search_attributes.types(namespace.id))
+        types = await self._search_attributes.types(namespace.id)
+        return parse_query(query, types, self._settings.queries)
 
     async def _page(
         self, namespace: Namespace, where: VisibilityFilter, size: int, token: bytes
