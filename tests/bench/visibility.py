@@ -119,8 +119,11 @@ SHAPES: Final[Sequence[Shape]] = (
         lambda s, f: f"Color = '{s.word(f)}' AND ExecutionStatus = 'Completed'",
     ),
     Shape(
-        "type AND StartTime",
-        lambda s, f: f"WorkflowType = '{s.word(f)}' AND StartTime < '{_time(s.share_of_time(0.5))}'",
+        "type in 1 % of the time",
+        lambda s, f: (
+            f"WorkflowType = '{s.word(f)}' AND StartTime"
+            f" BETWEEN '{_time(s.share_of_time(0.3))}' AND '{_time(s.share_of_time(0.31))}'"
+        ),
     ),
     Shape(
         "TaskQueue =",

@@ -86,6 +86,10 @@ class Paths(ABC):
     def value(self, clause: WhereClause, where: Comparison) -> str | None:
         """Returns a condition on the entries of an attribute; None when there is none."""
 
+    @abstractmethod
+    def is_set(self, attribute: Attribute) -> str:
+        """Returns the condition that all entries of an attribute meet."""
+
     def to(self, namespace_id: str, where: Comparison) -> Path | None:
         """Returns the path to the runs of a condition; None when no index helps."""
         if where.attribute.column is None:
@@ -95,7 +99,7 @@ class Paths(ABC):
     def to_all(self, namespace_id: str, attribute: Attribute) -> Path:
         """Returns the path to the runs that have set a scalar attribute."""
         clause = type(self).clause()
-        source = self._entries(clause, namespace_id, attribute)
+        source = f"{self._entries(clause, namespace_id, attribute)} AND {self.is_set(attribute)}"
         where = Comparison(attribute, Operator.IS_NOT_NULL)
         return Path(where, Sql(source, tuple(clause.parameters)), of_entries=True)
 

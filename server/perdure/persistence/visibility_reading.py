@@ -37,13 +37,14 @@ from perdure.core.visibility.query import (
 from perdure.core.commit import VisibilityRow
 from perdure.persistence.ports import VisibilityCursor
 from perdure.persistence.visibility_paths import INDEXES, LISTING, ORDERED, Path, Paths
+from perdure.persistence.visibility_ranges import HALF, TIMES, outside, share
 from perdure.persistence.visibility_rows import cursor_columns, from_columns
 from perdure.persistence.visibility_sql import Sql, compose, is_counted
 
 WALKED: Final = 10_000
 """Runs that a listing looks at before it takes a path."""
 
-MOST_LISTED: Final = 200_000
+MOST_LISTED: Final = 100_000
 """Runs from which on a path is no better than walking on."""
 
 MOST_COUNTED: Final = 200_000
@@ -234,12 +235,37 @@ class Reader:
             return whole - held
         if condition.operator is Operator.IS_NOT_NULL and condition.attribute.column is None:
             return (yield from self._count_set(namespace_id, condition.attribute))
+        rest = outside(condition)
+        if rest and (yield from self._holds_most(namespace_id, condition)):
+            return (yield from self._count_outside(namespace_id, condition, rest))
         path = self._paths.to(namespace_id, condition)
         if path is None or not path.exact:
             return None
         name = "count_distinct_entries" if path.repeats else "count_source"
         rows = yield self._statement(name, {"source": path.source})
         return int(rows[0][0])
+
+    def _holds_most(self, namespace_id: str, condition: Comparison) -> Steps[bool]:
+        column, having = TIMES[condition.attribute.column or ""]
+        namespace = self._bound(namespace_id)
+        pieces = {"namespace": namespace, "column": Sql(column), "having": having}
+        ((first, last),) = yield self._statement("find_times", pieces)
+        return first is not None and share(condition, first, last) > HALF
+
+    def _count_outside(
+        self, namespace_id: str, condition: Comparison, rest: Sequence[Comparison]
+    ) -> Steps[int]:
+        counts = yield from self._from_counters(namespace_id, (), None)
+        others = list(rest)
+        if condition.attribute.column == "close_time":
+            others.append(Comparison(condition.attribute, Operator.IS_NULL))
+        left = counts.get(None, 0)
+        for other in others:
+            path = self._paths.to(namespace_id, other)
+            assert path is not None, other
+            rows = yield self._statement("count_source", {"source": path.source})
+            left -= rows[0][0]
+        return left
 
     def _count_having(self, namespace_id: str, condition: Comparison) -> Steps[int]:
         attribute = condition.attribute

@@ -80,6 +80,11 @@ SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit
     set_config('enable_bitmapscan', 'off', false),
     set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
 
+-- name: configure_reads
+-- Makes reads go by indexes alone: plans that last must not be made for how little there was once.
+SELECT set_config('enable_bitmapscan', 'off', false), set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false)
+
 -- name: create_store
 -- Names a new store.
 INSERT INTO perdure_store (id, cluster_id, incarnation) VALUES (1, %s, %s) ON CONFLICT DO NOTHING
@@ -579,6 +584,12 @@ WHERE /*filter*/ /*grouping*/
 -- Number of runs by a filter of what counters have.
 SELECT /*group*/, COALESCE(SUM(count), 0)::bigint FROM visibility_counts
 WHERE namespace_id = /*namespace*/ AND /*filter*/ /*grouping*/
+
+-- name: find_times
+-- The first and the last of a namespace's times.
+SELECT
+    (SELECT MIN(/*column*/) FROM visibility WHERE namespace_id = /*namespace*/ AND /*having*/),
+    (SELECT MAX(/*column*/) FROM visibility WHERE namespace_id = /*namespace*/ AND /*having*/)
 
 -- name: find_division
 -- Whether any run of a namespace belongs to a division.

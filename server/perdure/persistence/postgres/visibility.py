@@ -56,6 +56,10 @@ class PostgresPaths(Paths):
             return condition(where, "number", partial(_numeric, clause))
         return condition(where, "word", clause.bind)
 
+    def is_set(self, attribute: Attribute) -> str:
+        """Returns the condition that all entries of an attribute meet; indexes go by it."""
+        return f"{'number' if attribute.value_type in _CASTS else 'word'} IS NOT NULL"
+
 
 READER = Reader(STATEMENTS, PostgresPaths())
 

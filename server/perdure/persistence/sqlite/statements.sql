@@ -364,6 +364,12 @@ WHERE /*filter*/ /*grouping*/
 SELECT /*group*/, COALESCE(SUM(count), 0) FROM visibility_counts
 WHERE namespace_id = /*namespace*/ AND /*filter*/ /*grouping*/
 
+-- name: find_times
+-- The first and the last of a namespace's times.
+SELECT
+    (SELECT MIN(/*column*/) FROM visibility WHERE namespace_id = /*namespace*/ AND /*having*/),
+    (SELECT MAX(/*column*/) FROM visibility WHERE namespace_id = /*namespace*/ AND /*having*/)
+
 -- name: find_division
 -- Whether any run of a namespace belongs to a division.
 SELECT 1 FROM visibility_counts

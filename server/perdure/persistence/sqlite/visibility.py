@@ -50,6 +50,10 @@ class SqlitePaths(Paths):
         """Returns a condition on the entries of an attribute."""
         return condition(where, "value", clause.bind)
 
+    def is_set(self, attribute: Attribute) -> str:
+        """Returns the condition that all entries of an attribute meet."""
+        return "TRUE"
+
 
 READER = Reader(STATEMENTS, SqlitePaths())
 
