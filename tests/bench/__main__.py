@@ -120,12 +120,22 @@ def main(
         msg = "--gate and --profile exclude each other: a profiler slows what it watches"
         raise click.UsageError(msg)
     if is_backlog:
-        measured = partial(backlog.run, rows or backlog.ROWS)
-        _measure_rows(measured, BACKLOG_SECTION, output=output, page=page, gate=gate)
+        _measure_rows(
+            partial(backlog.run, rows or backlog.ROWS),
+            BACKLOG_SECTION,
+            output=output,
+            page=page,
+            gate=gate,
+        )
         return
     if is_visibility:
-        measured = partial(visibility.run, max(rows or visibility.ROWS, visibility.MIN_ROWS))
-        _measure_rows(measured, VISIBILITY_SECTION, output=output, page=page, gate=gate)
+        _measure_rows(
+            partial(visibility.run, max(rows or visibility.ROWS, visibility.MIN_ROWS)),
+            VISIBILITY_SECTION,
+            output=output,
+            page=page,
+            gate=gate,
+        )
         return
     comparison = SERVERS if store is None else STORES
     targets = targets or comparison.targets

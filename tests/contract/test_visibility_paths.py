@@ -3,6 +3,8 @@
 import pytest
 
 from contract.rows import NAMESPACE, commit_all, transition, visible
+from perdure.core.commit import VisibilityRow
+from perdure.core.visibility import catalogue
 from perdure.core.visibility.query import (
     And,
     Attribute,
@@ -12,7 +14,6 @@ from perdure.core.visibility.query import (
     ValueType,
     VisibilityFilter,
 )
-from perdure.core.visibility import catalogue
 from perdure.core.visibility.values import words
 from perdure.persistence import visibility_reading
 from perdure.persistence.memory.evaluation import matches, value_of
@@ -34,7 +35,7 @@ ORDINARY = Comparison(catalogue.NAMESPACE_DIVISION, O.IS_NULL)
 ROWS = 40
 
 
-def _row(number: int):  # noqa: ANN202
+def _row(number: int) -> VisibilityRow:
     is_open = number % 5 == 0
     row = visible(
         f"run-{number:02d}",
@@ -151,26 +152,25 @@ def _described(where: VisibilityFilter) -> str:
     return type(where).__name__
 
 
-def _order(row) -> tuple[int, int, str]:  # noqa: ANN001
+def _order(row: VisibilityRow) -> tuple[int, int, str]:
     return (row.close_time or 1 << 63, row.start_time, row.run_id)
 
 
-@pytest.mark.parametrize("where", FILTERS, ids=_described)
-@pytest.mark.parametrize("ordinary", [True, False], ids=["outside divisions", "all"])
-@pytest.mark.parametrize(
-    ("walked", "most"), [(10_000, 10_000), (1, 10_000), (1, 1)], ids=["walk", "path", "walk on"]
-)
-async def test_every_way_leads_to_the_same_runs(
-    filled: Store,
-    where: VisibilityFilter,
-    ordinary: bool,
-    walked: int,
-    most: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture(params=[(10_000, 10_000), (1, 10_000), (1, 1)], ids=["walk", "path", "walk on"])
+def _ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds by which listings walk, or go by a path, or walk on after all."""
+    walked, most = request.param
     monkeypatch.setattr(visibility_reading, "WALKED", walked)
     monkeypatch.setattr(visibility_reading, "MOST_LISTED", most)
     monkeypatch.setattr(visibility_reading, "MOST_COUNTED", most)
+
+
+@pytest.mark.usefixtures("_ways")
+@pytest.mark.parametrize("where", FILTERS, ids=_described)
+@pytest.mark.parametrize("ordinary", [True, False], ids=["outside divisions", "all"])
+async def test_every_way_leads_to_the_same_runs(
+    filled: Store, where: VisibilityFilter, ordinary: bool
+) -> None:
     if ordinary:
         where = And((*(where.operands if isinstance(where, And) else (where,)), ORDINARY))
     matching = [row for row in sorted(RUNS, key=_order, reverse=True) if matches(where, row)]

@@ -167,12 +167,13 @@ def _grouped(
     attribute: Attribute, counts: Mapping[SearchValue | None, int]
 ) -> wf.CountWorkflowExecutionsResponse:
     response = wf.CountWorkflowExecutionsResponse(count=sum(counts.values()))
-    groups: Counter[str] = Counter()
-    for value, count in sorted(counts.items(), key=lambda each: (each[0] is not None, each[0])):
+    groups: Counter[int | str] = Counter()
+    for value, count in counts.items():
         # Those without the attribute are counted with those whose value is empty.
-        name = STATUS_NAMES[value] if attribute == catalogue.STATUS else value or ""
-        groups[name] += count
-    for name, count in groups.items():
+        assert value is None or isinstance(value, int | str), value
+        groups[value or ""] += count
+    for value, count in sorted(groups.items()):
+        name = STATUS_NAMES[int(value)] if attribute == catalogue.STATUS else str(value)
         group = response.groups.add(count=count)
         group.group_values.append(_keyword(name))
     return response

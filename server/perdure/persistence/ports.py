@@ -250,8 +250,9 @@ class VisibilityStore(Protocol):
     """List and Count.
 
     Rules that hold here: a search value counts only with its attribute's own type, so that of a
-    Double must be a Python float, whole numbers too, and that of a Text the set of its words. `!=` and NOT IN on a Text or KeywordList also
-    match runs that do not have the attribute; of the other types, a missing one is only IS NULL.
+    Double must be a Python float, whole numbers too, and that of a Text the set of its words. `!=`
+    and NOT IN on a Text or KeywordList also match runs that do not have the attribute; of the other
+    types, a missing one is only IS NULL.
     """
 
     async def list_workflows(

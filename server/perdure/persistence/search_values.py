@@ -1,10 +1,10 @@
 """Search attributes in the form that SQL stores keep and compare: one JSON object per run.
 
 Rules that hold here: every member's name starts with its value's type (`s:` text, `i:` integer,
-`f:` floating point, `b:` boolean, `t:` nanoseconds, `l:` list, `w:` words), so that a comparison never meets a
-value of another type: a type that does not match the attribute's is a missing attribute, on every
-store. Of a Text its words are kept (`w:`), since nothing else of it is compared. Empty lists are
-missing attributes, as on the real server.
+`f:` floating point, `b:` boolean, `t:` nanoseconds, `l:` list, `w:` words), so that a comparison
+never meets a value of another type: a type that does not match the attribute's is a missing
+attribute, on every store. Of a Text its words are kept, since nothing else of it is compared. Empty
+lists are missing attributes, as on the real server.
 """
 
 import json

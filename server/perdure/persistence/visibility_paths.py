@@ -76,7 +76,11 @@ class Path:
 class Paths(ABC):
     """Finds paths in one database's dialect."""
 
-    clause: ClassVar[Callable[[], WhereClause]]
+    placeholder: ClassVar[str]
+
+    @abstractmethod
+    def clause(self, *, of_counts: bool = False) -> WhereClause:
+        """Returns an empty clause, for the table of runs or for that of counters."""
 
     @abstractmethod
     def runs(self, index: str) -> str:
@@ -98,14 +102,14 @@ class Paths(ABC):
 
     def to_all(self, namespace_id: str, attribute: Attribute) -> Path:
         """Returns the path to the runs that have set a scalar attribute."""
-        clause = type(self).clause()
+        clause = self.clause()
         source = f"{self._entries(clause, namespace_id, attribute)} AND {self.is_set(attribute)}"
         where = Comparison(attribute, Operator.IS_NOT_NULL)
         return Path(where, Sql(source, tuple(clause.parameters)), of_entries=True)
 
     def _to_column(self, namespace_id: str, where: Comparison) -> Path | None:
         column = where.attribute.column or ""
-        clause = type(self).clause()
+        clause = self.clause()
         if column == "run_id":
             if where.operator not in {Operator.EQUAL, Operator.IN}:
                 return None
@@ -132,7 +136,7 @@ class Paths(ABC):
             repeats = len(where.operands) > 1
         cut = _cut(where)
         exact = cut == where
-        clause = type(self).clause()
+        clause = self.clause()
         source = self._entries(clause, namespace_id, where.attribute)
         text = self.value(clause, cut)
         if text is None:
@@ -141,9 +145,9 @@ class Paths(ABC):
         return Path(given, sql, of_entries=True, repeats=repeats, exact=exact)
 
     def _entries(self, clause: WhereClause, namespace_id: str, attribute: Attribute) -> str:
-        member = member_name(attribute.name, TAGS[attribute.value_type])
         namespace = clause.bind(namespace_id)
-        return f"visibility_values WHERE namespace_id = {namespace} AND member = {clause.bind(member)}"
+        member = clause.bind(member_name(attribute.name, TAGS[attribute.value_type]))
+        return f"visibility_values WHERE namespace_id = {namespace} AND member = {member}"
 
 
 def condition(where: Comparison, column: str, bind: Callable[[Any], str]) -> str | None:
@@ -188,7 +192,7 @@ def _closing(where: Comparison, bind: Callable[[Any], str]) -> str | None:
 
 
 def _cut(where: Comparison) -> Comparison:
-    """Returns a condition on what entries keep of texts, which holds wherever the given one does."""
+    """Returns a condition on what entries keep of texts: it holds wherever the given one does."""
     long = any(isinstance(each, str) and len(each) >= WORD_CHARACTERS for each in where.operands)
     if not long:
         return where

@@ -21,6 +21,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from perdure.core.commit import SearchValue, VisibilityRow
 from perdure.core.visibility.catalogue import NAMESPACE_DIVISION
 from perdure.core.visibility.evaluation import MEMBERSHIP
 from perdure.core.visibility.normal import contrary
@@ -34,7 +35,6 @@ from perdure.core.visibility.query import (
     Or,
     VisibilityFilter,
 )
-from perdure.core.commit import VisibilityRow
 from perdure.persistence.ports import VisibilityCursor
 from perdure.persistence.visibility_paths import INDEXES, LISTING, ORDERED, Path, Paths
 from perdure.persistence.visibility_ranges import HALF, TIMES, outside, share
@@ -53,6 +53,8 @@ MOST_COUNTED: Final = 200_000
 Rows = Sequence[tuple[Any, ...]]
 T = TypeVar("T")
 Steps = Generator[Sql, Rows, T]
+Counts = dict[SearchValue | None, int]
+"""Numbers of runs by an attribute's values; all are under None where there is no attribute."""
 
 _IDS: Final = frozenset({"workflow_id", "run_id"})
 _ORDINARY: Final = Comparison(NAMESPACE_DIVISION, Operator.IS_NULL)
@@ -98,10 +100,20 @@ class Reader:
         rows = yield from (self._walk(listing) if path is None else self._follow(listing, path))
         return [from_columns(row) for row in rows]
 
-    def count_runs(
+    def count_runs(self, namespace_id: str, where: VisibilityFilter) -> Steps[int]:
+        """Counts runs."""
+        counts = yield from self._count(namespace_id, where, None)
+        return counts.get(None, 0)
+
+    def count_groups(
+        self, namespace_id: str, where: VisibilityFilter, group_by: Attribute
+    ) -> Steps[Counts]:
+        """Counts runs by an attribute's values."""
+        return (yield from self._count(namespace_id, where, group_by))
+
+    def _count(
         self, namespace_id: str, where: VisibilityFilter, group_by: Attribute | None
-    ) -> Steps[dict[Any, int]]:
-        """Counts runs by an attribute's values; all under None when there is no attribute."""
+    ) -> Steps[Counts]:
         conditions = _conditions(where)
         self._checked(conditions)
         if all(map(is_counted, (*_attributes(where), *((group_by,) if group_by else ())))):
@@ -185,7 +197,7 @@ class Reader:
         first: Comparison | None,
         last: tuple[Any, ...] | None = None,
     ) -> Sql:
-        clause = type(self._paths).clause()
+        clause = self._paths.clause()
         text = f"namespace_id = {clause.bind(listing.namespace_id)}"
         if first is not None:
             text += f" AND {first.attribute.column} = {clause.bind(first.operands[0])}"
@@ -198,7 +210,7 @@ class Reader:
         return Sql(text, tuple(clause.parameters))
 
     def _after(self, after: VisibilityCursor | None) -> Sql:
-        clause = type(self._paths).clause()
+        clause = self._paths.clause()
         if after is None:
             return Sql(clause.true)
         keys = ", ".join(map(clause.bind, cursor_columns(after)))
@@ -212,7 +224,7 @@ class Reader:
         namespace_id: str,
         conditions: Sequence[VisibilityFilter],
         group_by: Attribute | None,
-    ) -> Steps[dict[Any, int]]:
+    ) -> Steps[Counts]:
         pieces = {
             **self._group(group_by, of_counts=True),
             "namespace": self._bound(namespace_id),
@@ -232,7 +244,7 @@ class Reader:
             if held is None:
                 return None
             whole = yield from self._count_having(namespace_id, condition)
-            return whole - held
+            return None if whole is None else whole - held
         if condition.operator is Operator.IS_NOT_NULL and condition.attribute.column is None:
             return (yield from self._count_set(namespace_id, condition.attribute))
         rest = outside(condition)
@@ -267,7 +279,7 @@ class Reader:
             left -= rows[0][0]
         return left
 
-    def _count_having(self, namespace_id: str, condition: Comparison) -> Steps[int]:
+    def _count_having(self, namespace_id: str, condition: Comparison) -> Steps[int | None]:
         attribute = condition.attribute
         always = attribute.column is not None or attribute.value_type in MEMBERSHIP
         if always or condition.operator is Operator.IS_NULL:
@@ -287,14 +299,13 @@ class Reader:
         namespace_id: str,
         conditions: Sequence[VisibilityFilter],
         group_by: Attribute | None,
-    ) -> Steps[dict[Any, int]]:
+    ) -> Steps[Counts]:
         path = yield from self._rarest(namespace_id, conditions, MOST_COUNTED)
         pieces = self._group(group_by)
         if path is None:
-            pieces["source"] = Sql(
-                f"{self._paths.runs('')} WHERE namespace_id = {type(self._paths).clause.placeholder}",
-                (namespace_id,),
-            )
+            namespace = self._bound(namespace_id)
+            text = f"{self._paths.runs('')} WHERE namespace_id = {namespace.text}"
+            pieces["source"] = Sql(text, namespace.parameters)
             pieces["filter"] = self._filter(conditions)
             rows = yield self._statement("count_runs", pieces)
         else:
@@ -305,7 +316,7 @@ class Reader:
         return {value: int(count) for value, count in rows if count}
 
     def _group(self, group_by: Attribute | None, *, of_counts: bool = False) -> dict[str, Sql]:
-        clause = type(self._paths).clause(of_counts=of_counts)
+        clause = self._paths.clause(of_counts=of_counts)
         if group_by is None:
             return {"group": Sql("NULL"), "grouping": _NOTHING}
         text = clause.scalar(group_by)
@@ -341,18 +352,16 @@ class Reader:
                 best, fewest = path, rows[0][0]
         return best
 
-    def _filter(
-        self, conditions: Sequence[VisibilityFilter], *, of_counts: bool = False
-    ) -> Sql:
+    def _filter(self, conditions: Sequence[VisibilityFilter], *, of_counts: bool = False) -> Sql:
         where = And(tuple(conditions)) if conditions else Everything()
-        return type(self._paths).clause(of_counts=of_counts).sql(where)
+        return self._paths.clause(of_counts=of_counts).sql(where)
 
     def _checked(self, conditions: Sequence[VisibilityFilter]) -> None:
         """Raises ValueError for a condition without meaning, before anything is read."""
         self._filter(conditions)
 
     def _bound(self, value: object) -> Sql:
-        return Sql(type(self._paths).clause.placeholder, (value,))
+        return Sql(self._paths.placeholder, (value,))
 
     def _statement(self, name: str, pieces: Mapping[str, Sql]) -> Sql:
         return compose(self._statements[name], pieces)

@@ -115,7 +115,11 @@ class _Listed:
             await driver.terminate()
 
 
-def _ids(listed: wf.ListWorkflowExecutionsResponse) -> list[str]:
+def _ids(
+    listed: wf.ListWorkflowExecutionsResponse
+    | wf.ListOpenWorkflowExecutionsResponse
+    | wf.ListClosedWorkflowExecutionsResponse,
+) -> list[str]:
     return sorted(item.execution.workflow_id for item in listed.executions)
 
 
@@ -388,7 +392,7 @@ async def visibility_open_and_closed(env: ScenarioEnv) -> Recording:
     still = await listed.start("open", {})
     await listed.seen(1, "ExecutionStatus = 'Completed'")
     await listed.seen(2)
-    ever: dict[str, Any] = {"earliest_time": {"seconds": 1}, "latest_time": {"seconds": 4_000_000_000}}
+    ever: dict[str, Any] = {"earliest_time": {"seconds": 1}, "latest_time": {"seconds": 1 << 32}}
     never: dict[str, Any] = {"earliest_time": {"seconds": 9}, "latest_time": {"seconds": 1}}
     long_ago: dict[str, Any] = {"latest_time": {"seconds": 1}}
     by_id = {"execution_filter": {"workflow_id": done.workflow_id}}
@@ -397,9 +401,7 @@ async def visibility_open_and_closed(env: ScenarioEnv) -> Recording:
         "by id, started ever": {**by_id, "start_time_filter": ever},
         "by id, started long ago": {**by_id, "start_time_filter": long_ago},
         "started the wrong way round": {**by_id, "start_time_filter": never},
-        "by id and run": {
-            "execution_filter": {"workflow_id": done.workflow_id, "run_id": "nope"}
-        },
+        "by id and run": {"execution_filter": {"workflow_id": done.workflow_id, "run_id": "nope"}},
         "by status": {**by_id, "status_filter": {"status": 2}},
         "by the status of open ones": {"status_filter": {"status": 1}},
         "by no status": {"status_filter": {}},
@@ -418,9 +420,9 @@ async def visibility_open_and_closed(env: ScenarioEnv) -> Recording:
         "started the wrong way round": {"start_time_filter": never},
         "by type of nobody": {"type_filter": {"name": env.name("nobody")}},
     }.items():
-        request = build(wf.ListOpenWorkflowExecutionsRequest, namespace=NAMESPACE, **fields)
-        answer = call(env, request, wf.ListOpenWorkflowExecutionsResponse)
-        await record.call(f"open {name}", answer, show=_ids)
+        opened = build(wf.ListOpenWorkflowExecutionsRequest, namespace=NAMESPACE, **fields)
+        found = call(env, opened, wf.ListOpenWorkflowExecutionsResponse)
+        await record.call(f"open {name}", found, show=_ids)
     archived = build(wf.ListArchivedWorkflowExecutionsRequest, namespace=NAMESPACE)
     await record.call("archived", call(env, archived, wf.ListArchivedWorkflowExecutionsResponse))
     await still.terminate()
@@ -444,7 +446,7 @@ async def visibility_of_attributes_set_later(env: ScenarioEnv) -> Recording:
         )
     )
     await listed.seen(1, "ConformanceKeyword = 'later'")
-    await listed.ask(["ConformanceKeyword = 'abc'", "ConformanceKeywordList IS NULL"])
+    await listed.ask(["ConformanceKeyword IN ('abc')", "ConformanceKeywordList IS NULL"])
     await driver.signal("again")
     await driver.step(
         continue_as_new(driver.queue, search_attributes=_attributes({"ConformanceInt": "9"}))

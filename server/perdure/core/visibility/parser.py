@@ -1,8 +1,8 @@
 """From the text of a visibility query to the typed tree that stores understand.
 
-Which attributes a query may name is an argument: `workflows` says it of a namespace's workflows, and
-whatever else is listed (schedules, activities) has an `AttributeSet` of its own. Runs that belong
-to a namespace division are hidden from whoever does not name that attribute.
+Which attributes a query may name is an argument: `workflows` says it of a namespace's workflows,
+and whatever else is listed (schedules, activities) has an `AttributeSet` of its own. Runs that
+belong to a namespace division are hidden from whoever does not name that attribute.
 """
 
 from collections.abc import Mapping

@@ -106,7 +106,7 @@ TIMES.3: /[*\/%]/
 UNKNOWN.1: /(.|\n)/
 """
 _NEVER_ACCEPTED: Final = ("OPEN_STRING", "BAD_NUMBER", "RESERVED", "UNKNOWN")
-"""Terminals that no rule has: what they match is an error where it stands, as on the real server."""
+"""Terminals that no rule has: what they match is an error where it stands."""
 
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
 
@@ -413,7 +413,7 @@ def _quoted_in_error(token: LarkToken) -> str:
         case "OPEN_STRING":
             return str(token)[1:]
         case "UNKNOWN":
-            return "$" if token == "$" else ""
+            return str(token) if token.startswith("$") else ""
         case _:
             return token.lower() if token[:1].isalpha() else ""
 

@@ -210,14 +210,14 @@ class PostgresStore:
 
     async def count_workflows(self, namespace_id: str, where: VisibilityFilter) -> int:
         """Returns the number of runs that match."""
-        steps = READER.count_runs(namespace_id, where, None)
-        return (await self._carry_out("count_workflows", {}, steps)).get(None, 0)
+        steps = READER.count_runs(namespace_id, where)
+        return await self._carry_out("count_workflows", 0, steps)
 
     async def count_workflows_by(
         self, namespace_id: str, where: VisibilityFilter, group_by: Attribute
     ) -> dict[SearchValue | None, int]:
         """Returns the number of runs that match, by an attribute's values."""
-        steps = READER.count_runs(namespace_id, where, group_by)
+        steps = READER.count_groups(namespace_id, where, group_by)
         return await self._carry_out("count_workflows_by", {}, steps)
 
     async def create_namespace(self, row: NamespaceRow) -> bool:

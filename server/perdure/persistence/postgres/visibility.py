@@ -44,7 +44,11 @@ class PostgresWhere(WhereClause):
 class PostgresPaths(Paths):
     """Ways by index. The planner finds the index: the condition on it stands alone."""
 
-    clause = PostgresWhere
+    placeholder = PostgresWhere.placeholder
+
+    def clause(self, *, of_counts: bool = False) -> WhereClause:
+        """Returns an empty clause."""
+        return PostgresWhere(of_counts=of_counts)
 
     def runs(self, index: str) -> str:
         """Returns the table of runs."""

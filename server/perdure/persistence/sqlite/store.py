@@ -212,15 +212,14 @@ class SqliteStore:
 
     async def count_workflows(self, namespace_id: str, where: VisibilityFilter) -> int:
         """Returns the number of runs that match."""
-        steps = visibility.READER.count_runs(namespace_id, where, None)
-        counts = await self._scan("count_workflows", {}, visibility.carry_out, steps)
-        return counts.get(None, 0)
+        steps = visibility.READER.count_runs(namespace_id, where)
+        return await self._scan("count_workflows", 0, visibility.carry_out, steps)
 
     async def count_workflows_by(
         self, namespace_id: str, where: VisibilityFilter, group_by: Attribute
     ) -> dict[SearchValue | None, int]:
         """Returns the number of runs that match, by an attribute's values."""
-        steps = visibility.READER.count_runs(namespace_id, where, group_by)
+        steps = visibility.READER.count_groups(namespace_id, where, group_by)
         return await self._scan("count_workflows_by", {}, visibility.carry_out, steps)
 
     async def create_namespace(self, row: NamespaceRow) -> bool:

@@ -40,7 +40,11 @@ class SqliteWhere(WhereClause):
 class SqlitePaths(Paths):
     """Ways by index, each named: SQLite has no statistics to choose by."""
 
-    clause = SqliteWhere
+    placeholder = SqliteWhere.placeholder
+
+    def clause(self, *, of_counts: bool = False) -> WhereClause:
+        """Returns an empty clause."""
+        return SqliteWhere(of_counts=of_counts)
 
     def runs(self, index: str) -> str:
         """Returns the table of runs, read by an index."""
@@ -58,7 +62,7 @@ class SqlitePaths(Paths):
 READER = Reader(STATEMENTS, SqlitePaths())
 
 
-def carry_out(connection: sqlite3.Connection, steps: Steps[T]) -> T:
+def carry_out(connection: sqlite3.Connection, steps: Steps[T], /) -> T:
     """Runs the statements of a plan and returns what it comes to."""
     try:
         statement = next(steps)
