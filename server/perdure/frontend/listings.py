@@ -228,10 +228,8 @@ def _old_filters(request: _OldRequest) -> list[VisibilityFilter]:
     if request.HasField("start_time_filter"):
         filters += _started_between(request.start_time_filter)
     if request.HasField("execution_filter"):
-        execution = request.execution_filter
-        filters.append(_equals(catalogue.WORKFLOW_ID, execution.workflow_id))
-        if execution.run_id:
-            filters.append(_equals(catalogue.RUN_ID, execution.run_id))
+        # The real server does not look at the run's id either.
+        filters.append(_equals(catalogue.WORKFLOW_ID, request.execution_filter.workflow_id))
     if request.HasField("type_filter"):
         filters.append(_equals(catalogue.WORKFLOW_TYPE, request.type_filter.name))
     return filters

@@ -3,8 +3,10 @@
 Workflows of a scenario have a task queue of their own, by which queries find them alone.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import grpc
 from temporalio.api.operatorservice.v1 import request_response_pb2 as op
@@ -25,7 +27,7 @@ from conformance.scenarios.cli import temporal, temporal_text
 
 _FIRST = {
     "ConformanceKeyword": '"abc"',
-    "ConformanceKeywordList": '["x", "y"]',
+    "ConformanceKeywordList": '["x","y"]',
     "ConformanceText": '"Hello big-World, foo_bar"',
     "ConformanceInt": "5",
     "ConformanceDouble": "1.5",
@@ -41,6 +43,7 @@ _SECOND = {
     "ConformanceBool": "false",
     "ConformanceDatetime": '"2024-01-02T00:00:00.5+01:00"',
 }
+_Answer = TypeVar("_Answer")
 _ORDER = ("=", "!=", "<", "<=", ">", ">=")
 
 
@@ -84,7 +87,7 @@ class _Listed:
         """Waits until so many are visible."""
 
         async def visible() -> bool:
-            return (await self.count(condition)).count == number
+            return (await _patiently(partial(self.count, condition))).count == number
 
         await until(visible, what=f"{number} workflows in visibility")
 
@@ -102,17 +105,32 @@ class _Listed:
         )
         return await call(self._env, request, wf.ListWorkflowExecutionsResponse)
 
-    async def ask(self, conditions: Sequence[str]) -> None:
+    async def ask(self, conditions: Iterable[str]) -> None:
         """Records what each condition finds, and that the count agrees."""
-        for condition in conditions:
-            await self._record.call(condition, self.found(condition), show=_ids)
-            await self._record.call(
-                f"count: {condition}", self.count(condition), show=lambda answer: answer.count
-            )
+        await self.ask_named({condition: condition for condition in conditions})
+
+    async def ask_named(self, conditions: Mapping[str, str]) -> None:
+        """The same of conditions that are called by other names."""
+        for name, condition in conditions.items():
+            found = _patiently(partial(self.found, condition))
+            await self._record.call(name, found, show=_ids)
+            counted = _patiently(partial(self.count, condition))
+            await self._record.call(f"count: {name}", counted, show=lambda answer: answer.count)
 
     async def end(self) -> None:
         for driver in self.drivers:
             await driver.terminate()
+
+
+async def _patiently(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Asks again while the server says that it is asked too often."""
+    while True:
+        try:
+            return await ask()
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise
+        await asyncio.sleep(0.1)
 
 
 def _ids(
@@ -205,21 +223,24 @@ async def visibility_numbers(env: ScenarioEnv) -> Recording:
 @scenario
 async def visibility_datetimes(env: ScenarioEnv) -> Recording:
     """Every operator on a Datetime, and every form of a time that is taken or refused."""
+    # The dev server compares times as texts of different forms, so that none is ever equal to one
+    # that was set; its other stores do not, nor does Perdure. Noon lies between those that are set.
     name = "ConformanceDatetime"
-    first = "'2024-01-01T00:00:00Z'"
+    first = "'2024-01-01T12:00:00Z'"
     return await _asked(
         env,
         [
             *(f"{name} {operator} {first}" for operator in _ORDER),
             f"{name} IN ({first}, '2025-01-01T00:00:00Z')",
             f"{name} NOT IN ({first})",
-            f"{name} BETWEEN {first} AND '2024-01-01T23:00:00.5Z'",
-            f"{name} NOT BETWEEN {first} AND '2024-01-01T12:00:00Z'",
+            f"{name} BETWEEN {first} AND '2024-01-01T23:30:00.5Z'",
+            f"{name} NOT BETWEEN {first} AND '2024-01-01T18:00:00Z'",
             f"{name} IS NULL",
             f"{name} STARTS_WITH '2024'",
-            f"{name} = '2024-01-01T01:00:00+01:00'",
-            f"{name} = '2024-01-01T00:00:00.000000000Z'",
-            f"{name} = 1704067200000000000",
+            f"{name} < '2024-01-01T13:00:00+01:00'",
+            f"{name} > '2024-01-01T13:00:00-10:00'",
+            f"{name} < '2024-01-01T12:00:00.000000000Z'",
+            f"{name} < 1704110400000000000",
             f"{name} > 1.5",
             f"{name} > '2024-01-01'",
             f"{name} > '2024-01-01 00:00:00'",
@@ -248,16 +269,20 @@ async def visibility_system_attributes(env: ScenarioEnv) -> Recording:
     await listed.seen(2, "ExecutionStatus != 'Running'")
     run_id = (await still.describe()).workflow_execution_info.execution.run_id
     workflow_id = still.workflow_id
+    await listed.ask_named(
+        {
+            "workflow id": f"WorkflowId = '{workflow_id}'",
+            "workflow ids": f"WorkflowId IN ('{workflow_id}', 'nope')",
+            "run id": f"RunId = '{run_id}'",
+            "another run id": f"RunId != '{run_id}'",
+            "root": f"RootWorkflowId = '{workflow_id}' AND RootRunId = '{run_id}'",
+        }
+    )
     await listed.ask(
         [
-            f"WorkflowId = '{workflow_id}'",
             "WorkflowId STARTS_WITH 'wf-do'",
-            f"WorkflowId IN ('{workflow_id}', 'nope')",
-            f"RunId = '{run_id}'",
-            f"RunId != '{run_id}'",
             "WorkflowType = 'Other'",
             "WorkflowType != 'Other'",
-            f"RootWorkflowId = '{workflow_id}' AND RootRunId = '{run_id}'",
             "ParentWorkflowId IS NULL",
             "ParentRunId = 'nope'",
             *(
@@ -337,7 +362,8 @@ async def visibility_groups(env: ScenarioEnv) -> Recording:
         ("", "GROUP BY Nope"),
         ("", "GROUP BY"),
     ):
-        await record.call(f"{condition} {group}".strip(), listed.count(condition, group))
+        counted = _patiently(partial(listed.count, condition, group))
+        await record.call(f"{condition} {group}".strip(), counted)
     await listed.drivers[1].terminate()
     await listed.drivers[2].terminate()
     return record
@@ -359,7 +385,7 @@ async def visibility_pages_while_rows_change(env: ScenarioEnv) -> Recording:
     )
     pages = []
     for _ in range(3):
-        page = await call(env, request, wf.ListWorkflowExecutionsResponse)
+        page = await _patiently(partial(call, env, request, wf.ListWorkflowExecutionsResponse))
         pages.append(_ids(page))
         request.next_page_token = page.next_page_token
         # The ones just listed close, which moves them behind those that are still to come.
@@ -372,10 +398,10 @@ async def visibility_pages_while_rows_change(env: ScenarioEnv) -> Recording:
     scan = build(
         wf.ScanWorkflowExecutionsRequest, namespace=NAMESPACE, query=listed.mine(""), page_size=3
     )
-    first = await call(env, scan, wf.ScanWorkflowExecutionsResponse)
+    first = await _patiently(partial(call, env, scan, wf.ScanWorkflowExecutionsResponse))
     record.note("scanned", len(first.executions))
     scan.next_page_token = first.next_page_token
-    second = await call(env, scan, wf.ScanWorkflowExecutionsResponse)
+    second = await _patiently(partial(call, env, scan, wf.ScanWorkflowExecutionsResponse))
     record.note("scanned then", [len(second.executions), bool(second.next_page_token)])
     for driver in listed.drivers[:3]:
         await driver.terminate()
@@ -395,6 +421,7 @@ async def visibility_open_and_closed(env: ScenarioEnv) -> Recording:
     ever: dict[str, Any] = {"earliest_time": {"seconds": 1}, "latest_time": {"seconds": 1 << 32}}
     never: dict[str, Any] = {"earliest_time": {"seconds": 9}, "latest_time": {"seconds": 1}}
     long_ago: dict[str, Any] = {"latest_time": {"seconds": 1}}
+    began = (await done.describe()).workflow_execution_info.start_time
     by_id = {"execution_filter": {"workflow_id": done.workflow_id}}
     filters: dict[str, dict[str, Any]] = {
         "by id": by_id,
@@ -402,7 +429,10 @@ async def visibility_open_and_closed(env: ScenarioEnv) -> Recording:
         "by id, started long ago": {**by_id, "start_time_filter": long_ago},
         "started the wrong way round": {**by_id, "start_time_filter": never},
         "by id and run": {"execution_filter": {"workflow_id": done.workflow_id, "run_id": "nope"}},
-        "by status": {**by_id, "status_filter": {"status": 2}},
+        "by status, started since": {
+            "start_time_filter": {"earliest_time": began},
+            "status_filter": {"status": 2},
+        },
         "by the status of open ones": {"status_filter": {"status": 1}},
         "by no status": {"status_filter": {}},
         "by type of nobody": {"type_filter": {"name": env.name("nobody")}},
@@ -410,7 +440,7 @@ async def visibility_open_and_closed(env: ScenarioEnv) -> Recording:
     }
     for name, fields in filters.items():
         request = build(wf.ListClosedWorkflowExecutionsRequest, namespace=NAMESPACE, **fields)
-        answer = call(env, request, wf.ListClosedWorkflowExecutionsResponse)
+        answer = _patiently(partial(call, env, request, wf.ListClosedWorkflowExecutionsResponse))
         await record.call(f"closed {name}", answer, show=_ids)
     still_by_id = {"execution_filter": {"workflow_id": still.workflow_id}}
     for name, fields in {
@@ -421,7 +451,7 @@ async def visibility_open_and_closed(env: ScenarioEnv) -> Recording:
         "by type of nobody": {"type_filter": {"name": env.name("nobody")}},
     }.items():
         opened = build(wf.ListOpenWorkflowExecutionsRequest, namespace=NAMESPACE, **fields)
-        found = call(env, opened, wf.ListOpenWorkflowExecutionsResponse)
+        found = _patiently(partial(call, env, opened, wf.ListOpenWorkflowExecutionsResponse))
         await record.call(f"open {name}", found, show=_ids)
     archived = build(wf.ListArchivedWorkflowExecutionsRequest, namespace=NAMESPACE)
     await record.call("archived", call(env, archived, wf.ListArchivedWorkflowExecutionsResponse))
@@ -473,7 +503,7 @@ async def visibility_queries_too_large(env: ScenarioEnv) -> Recording:
         "no end": "(" * 150,
     }.items():
         request = build(wf.CountWorkflowExecutionsRequest, namespace=NAMESPACE, query=query)
-        answer = call(env, request, wf.CountWorkflowExecutionsResponse)
+        answer = _patiently(partial(call, env, request, wf.CountWorkflowExecutionsResponse))
         await record.call(name, answer, show=lambda _: "OK")
     return record
 
