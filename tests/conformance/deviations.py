@@ -81,6 +81,7 @@ _BUILD_IDS = (
     " worker versioning"
 )
 _EXACT_INTERVAL = "the retry interval itself; the real server measures it by two clock readings"
+_MANY_ATTRIBUTES = "a namespace may have as many search attributes of each type as it likes"
 _CAPABILITIES = "only capabilities that are here are announced"
 _ATTACH = "attaching a request to an open run is refused: not here yet"
 _EAGER = "eager workflow start is not announced and not accepted: not here yet"
@@ -115,11 +116,8 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("namespace_of_the_system", "**/namespace_info/capabilities/*", _CAPABILITIES),
     ("namespace_of_the_system", "**/namespace_info/limits/*", _CAPABILITIES),
     ("namespace_of_the_system", "**/namespace_info/supports_schedules", _CAPABILITIES),
-    (
-        "namespace_divisions",
-        "by division/**",
-        "runs are counted by status only, not by the division of the namespace",
-    ),
+    ("search_attribute_limits", "a fourth", _MANY_ATTRIBUTES),
+    ("search_attribute_limits", "listed/BoolD", _MANY_ATTRIBUTES),
     ("system_info", "capabilities/*", _CAPABILITIES),
     ("cli_workflow", "describe closed/pendingWorkflowTask", _CLOSED_TASK),
     ("run_timeout", "describe/pending_workflow_task", _CLOSED_TASK),

@@ -15,6 +15,7 @@ from perdure.config.convert import (
 )
 from perdure.config.groups import Key, Shared, declare_group
 from perdure.core.visibility.attributes import SearchAttributeLimits
+from perdure.core.visibility.limits import QueryLimits
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.frontend.quotas.limits import QuotaSettings
 from perdure.frontend.settings import FrontendSettings
@@ -45,6 +46,32 @@ SEARCH_ATTRIBUTES = declare_group(
             _COUNT,
             "bytes",
             "Largest search attributes of a run, all together.",
+        ),
+    },
+)
+QUERIES = declare_group(
+    QueryLimits(),
+    {
+        "max_bytes": Key(
+            "frontend.visibilityQueryMaxSize", _COUNT, "bytes", "Longest visibility query."
+        ),
+        "max_tokens": Key(
+            "frontend.visibilityQueryMaxTokens",
+            _COUNT,
+            "tokens",
+            "Most words, values and operators of a visibility query.",
+        ),
+        "max_nesting": Key(
+            "frontend.visibilityQueryMaxNesting",
+            _COUNT,
+            "levels",
+            "So many parentheses and NOTs within each other are too many in a visibility query.",
+        ),
+        "max_alternations": Key(
+            "frontend.visibilityQueryMaxAlternations",
+            _COUNT,
+            "levels",
+            "Most ANDs and ORs within each other, in turn, of a visibility query.",
         ),
     },
 )
@@ -257,18 +284,7 @@ FRONTEND = declare_group(
         "max_links": Key("frontend.maxlinksPerRequest", _COUNT, "links", "Most on one request."),
         "max_link_bytes": Key("frontend.linkMaxSize", _COUNT, "bytes", "Largest link."),
         "search_attributes": SEARCH_ATTRIBUTES,
-        "max_custom_attributes": Key(
-            "limit.customSearchAttributes",
-            _COUNT,
-            "attributes",
-            "Most search attributes of one type that a namespace may add, Keyword apart.",
-        ),
-        "max_custom_keyword_attributes": Key(
-            "limit.customKeywordSearchAttributes",
-            _COUNT,
-            "attributes",
-            "Most search attributes of type Keyword that a namespace may add.",
-        ),
+        "queries": QUERIES,
         "default_workflow_task_seconds": Key(
             "history.defaultWorkflowTaskTimeout", seconds, "s", "Where a start asks for none."
         ),

@@ -148,7 +148,7 @@ class HistoryBatch:
     blob: bytes
 
 
-SearchValue = str | int | float | bool | datetime | list[str]
+SearchValue = str | int | float | bool | datetime | list[str] | frozenset[str]
 """A decoded search attribute: Text and Keyword, Int, Double, Bool, Datetime (UTC), KeywordList."""
 
 

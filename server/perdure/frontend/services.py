@@ -51,9 +51,7 @@ class Frontend:
     ) -> None:
         gate = NamespaceGate(registry=namespaces, max_bytes=settings.max_id_bytes)
         tokens = TokenGate(namespaces=gate)
-        attributes = SearchAttributes(
-            namespaces=namespaces, registry=search_attributes, settings=settings
-        )
+        attributes = SearchAttributes(namespaces=namespaces, registry=search_attributes)
         self._long_polls = LongPolls()
         families: tuple[_Family, ...] = (
             *self._starting(gate, search_attributes, history, ids, settings),

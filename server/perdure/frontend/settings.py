@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from perdure.core.visibility.attributes import SearchAttributeLimits
+from perdure.core.visibility.limits import QueryLimits
 
 _MEBIBYTE: Final = 1 << 20
 
@@ -22,8 +23,7 @@ class FrontendSettings:
         max_links: On one request.
         max_link_bytes: Of one link.
         search_attributes: How many, and how large.
-        max_custom_attributes: Search attributes of one type in a namespace; Keyword apart.
-        max_custom_keyword_attributes: Search attributes of type Keyword in a namespace.
+        queries: How large a visibility query may be.
         default_workflow_task_seconds: A workflow task's timeout where none is asked for.
         max_workflow_task_seconds: The longest timeout of a workflow task.
         min_retention_seconds: The least that a namespace keeps closed workflows for.
@@ -47,8 +47,7 @@ class FrontendSettings:
     max_links: int = 10
     max_link_bytes: int = 4_000
     search_attributes: SearchAttributeLimits = field(default_factory=SearchAttributeLimits)
-    max_custom_attributes: int = 3
-    max_custom_keyword_attributes: int = 10
+    queries: QueryLimits = field(default_factory=QueryLimits)
     default_workflow_task_seconds: float = 10.0
     max_workflow_task_seconds: float = 120.0
     min_retention_seconds: int = 3_600

@@ -22,21 +22,30 @@ _UNLIKE = {
 
 
 async def temporal(env: ScenarioEnv, *arguments: str) -> Any:
-    """Runs the CLI against the server and returns what it printed, or its error."""
+    """Runs the CLI against the server and returns what it printed as JSON, or its error."""
+    code, output, errors = await _run(env, *arguments, "--output=json")
+    if code:
+        return {"exit": code, "error": errors}
+    return _alike(json.loads(output)) if output else "OK"
+
+
+async def temporal_text(env: ScenarioEnv, *arguments: str) -> str:
+    """Runs the CLI against the server and returns what it printed for people, or its error."""
+    code, output, errors = await _run(env, *arguments, "--color=never")
+    return f"exit {code}: {errors}" if code else output
+
+
+async def _run(env: ScenarioEnv, *arguments: str) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
         *oracle_command(),
         *arguments,
         f"--address={env.address}",
-        "--output=json",
         "--disable-config-file",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     output, errors = await process.communicate()
-    if process.returncode:
-        return {"exit": process.returncode, "error": errors.decode().strip()}
-    text = output.decode().strip()
-    return _alike(json.loads(text)) if text else "OK"
+    return process.returncode, output.decode().strip(), errors.decode().strip()
 
 
 @scenario

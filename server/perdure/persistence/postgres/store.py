@@ -13,11 +13,12 @@ from perdure.core.commit import (
     MessageRow,
     ReceiptKey,
     RunKey,
+    SearchValue,
     TaskQueueKey,
     TimerRow,
     VisibilityRow,
 )
-from perdure.core.visibility.query import VisibilityFilter
+from perdure.core.visibility.query import Attribute, VisibilityFilter
 from perdure.persistence.admission import EVENT_ID_BITS, refusal, storable
 from perdure.persistence.coalescing import COMMITTED
 from perdure.persistence.observation import Meter, StoreObserver, StoreStatistics
@@ -40,9 +41,9 @@ from perdure.persistence.postgres.connecting import Address, parse
 from perdure.persistence.postgres.membership import Membership
 from perdure.persistence.postgres.readers import Parameters, Readers, Rows
 from perdure.persistence.postgres.statements import STATEMENTS
-from perdure.persistence.postgres.visibility import filtered
+from perdure.persistence.postgres.visibility import READER
 from perdure.persistence.settling import settled
-from perdure.persistence.visibility_rows import cursor_columns, from_columns
+from perdure.persistence.visibility_reading import Steps
 from perdure.runtime.clock import stopwatch
 from perdure.runtime.ports import Ids
 
@@ -204,25 +205,20 @@ class PostgresStore:
         self, namespace_id: str, where: VisibilityFilter, after: VisibilityCursor | None, limit: int
     ) -> list[VisibilityRow]:
         """Returns runs: open ones first, then by close time, then start time, newest first."""
-        first = () if after is None else cursor_columns(after)
-        name = "list_all_workflows" if after is None else "list_workflows"
-        sql, operands = filtered(name, where)
-        rows = await self._query("list_workflows", sql, (namespace_id, *first, *operands, limit))
-        return [from_columns(row) for row in rows]
+        steps = READER.list_runs(namespace_id, where, after, limit)
+        return await self._carry_out("list_workflows", [], steps)
 
     async def count_workflows(self, namespace_id: str, where: VisibilityFilter) -> int:
         """Returns the number of runs that match."""
-        sql, operands = filtered("count_workflows", where)
-        rows = await self._query("count_workflows", sql, (namespace_id, *operands))
-        return int(rows[0][0]) if rows else 0
+        steps = READER.count_runs(namespace_id, where)
+        return await self._carry_out("count_workflows", 0, steps)
 
-    async def count_workflows_by_status(
-        self, namespace_id: str, where: VisibilityFilter
-    ) -> dict[int, int]:
-        """Returns the number of runs that match, by execution status (GROUP BY)."""
-        sql, operands = filtered("count_workflows_by_status", where)
-        rows = await self._query("count_workflows_by_status", sql, (namespace_id, *operands))
-        return dict(rows)
+    async def count_workflows_by(
+        self, namespace_id: str, where: VisibilityFilter, group_by: Attribute
+    ) -> dict[SearchValue | None, int]:
+        """Returns the number of runs that match, by an attribute's values."""
+        steps = READER.count_groups(namespace_id, where, group_by)
+        return await self._carry_out("count_workflows_by", {}, steps)
 
     async def create_namespace(self, row: NamespaceRow) -> bool:
         """Creates a namespace; False when its name or id is taken."""
@@ -324,6 +320,22 @@ class PostgresStore:
         if not _sendable(parameters):
             return []
         return await self._measured(operation, self._readers.read(sql, parameters))
+
+    async def _carry_out(self, operation: str, nothing: T, steps: Steps[T]) -> T:
+        """Runs the statements of a plan; `nothing` is what comes of values that no row has."""
+        return await self._measured(operation, self._steps(nothing, steps))
+
+    async def _steps(self, nothing: T, steps: Steps[T]) -> T:
+        try:
+            statement = next(steps)
+            while True:
+                if not _sendable(statement.parameters):
+                    return nothing
+                rows = await self._readers.read(statement.text, statement.parameters)
+                statement = steps.send(rows)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
     async def _change(self, operation: str, parameters: Sequence[Any]) -> int:
         work = self._readers.change(STATEMENTS[operation], parameters)
