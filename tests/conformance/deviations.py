@@ -36,10 +36,6 @@ _UNAVAILABLE_RPCS = {
     "batch operations": """
         DescribeBatchOperation ListBatchOperations StartBatchOperation StopBatchOperation
     """,
-    "operator commands on activities": """
-        PauseActivity PauseActivityExecution ResetActivity ResetActivityExecution UnpauseActivity
-        UnpauseActivityExecution UpdateActivityExecutionOptions UpdateActivityOptions
-    """,
     "activities without a workflow": """
         CountActivityExecutions DeleteActivityExecution DescribeActivityExecution
         ListActivityExecutions PollActivityExecution RequestCancelActivityExecution
@@ -84,6 +80,8 @@ _BUILD_IDS = (
     " worker versioning"
 )
 _EXACT_INTERVAL = "the retry interval itself; the real server measures it by two clock readings"
+_TOLD_TIMEOUTS = "a worker is told the timeouts that hold now, by which it paces its heartbeats"
+_EXPIRATION = "an activity's expiration follows a changed schedule-to-close timeout"
 _CAPABILITIES = "only capabilities that are here are announced"
 _ATTACH = "attaching a request to an open run is refused: not here yet"
 _EAGER = "eager workflow start is not announced and not accepted: not here yet"
@@ -107,6 +105,12 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("*", "**/state_transition_count", _TRANSITIONS),
     ("start_and_complete", f"describe closed/{_DESCRIBED}", _BUILD_IDS),
     ("activity_next_retry_delay", "*/0/current_retry_interval", _EXACT_INTERVAL),
+    ("activity_options_take_effect", "*/heartbeat_timeout", _TOLD_TIMEOUTS),
+    ("activity_options_updated", "*/1/expiration_time", _EXPIRATION),
+    ("activity_pause_in_backoff", "*/0/current_retry_interval", _EXACT_INTERVAL),
+    ("activity_reset_paused", "*/0/current_retry_interval", _EXACT_INTERVAL),
+    ("activity_reset_restores_options", "*/0/expiration_time", _EXPIRATION),
+    ("activity_reset_waiting", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("activity_retries", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("activity_retry_default_policy", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("cli_operator", "describe/namespaceInfo/capabilities/*", _CAPABILITIES),

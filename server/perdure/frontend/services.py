@@ -6,6 +6,7 @@ from typing import Protocol
 from google.protobuf.descriptor import ServiceDescriptor
 
 from perdure.frontend.activities_by_id import ActivitiesById
+from perdure.frontend.activity_operations import ActivityOperations
 from perdure.frontend.activity_tasks import ActivityTasks
 from perdure.frontend.gates import NamespaceGate, TokenGate
 from perdure.frontend.listings import Listings
@@ -84,6 +85,7 @@ class Frontend:
                 for family in (WorkflowTasks, ActivityTasks)
             ),
             ActivitiesById(namespaces=gate, history=history, settings=settings),
+            ActivityOperations(namespaces=gate, history=history, ids=ids, settings=settings),
             Listings(
                 namespaces=gate,
                 search_attributes=search_attributes,

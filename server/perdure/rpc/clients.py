@@ -371,6 +371,30 @@ class HistoryClient(HistoryTasks, HistoryMessages, Protocol):
         """Records a heartbeat, by the activity's id."""
         ...
 
+    async def pause_activity(
+        self, namespace: Namespace, request: wf.PauseActivityRequest
+    ) -> wf.PauseActivityResponse:
+        """Pauses activities."""
+        ...
+
+    async def unpause_activity(
+        self, namespace: Namespace, request: wf.UnpauseActivityRequest
+    ) -> wf.UnpauseActivityResponse:
+        """Ends the pause of activities."""
+        ...
+
+    async def reset_activity(
+        self, namespace: Namespace, request: wf.ResetActivityRequest
+    ) -> wf.ResetActivityResponse:
+        """Counts attempts of activities anew."""
+        ...
+
+    async def update_activity_options(
+        self, namespace: Namespace, request: wf.UpdateActivityOptionsRequest
+    ) -> wf.UpdateActivityOptionsResponse:
+        """Changes options of activities."""
+        ...
+
     async def reset_sticky_task_queue(
         self, namespace: Namespace, request: wf.ResetStickyTaskQueueRequest
     ) -> wf.ResetStickyTaskQueueResponse:
