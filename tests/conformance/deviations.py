@@ -48,9 +48,7 @@ _UNAVAILABLE_RPCS = {
         SetWorkerDeploymentRampingVersion UpdateWorkerDeploymentVersionComputeConfig
         UpdateWorkerDeploymentVersionMetadata ValidateWorkerDeploymentVersionComputeConfig
     """,
-    "worker heartbeats and task queue configuration": """
-        CountWorkers DescribeWorker ListWorkers RecordWorkerHeartbeat UpdateTaskQueueConfig
-    """,
+    "task queue configuration": "UpdateTaskQueueConfig",
     "Nexus": """
         CountNexusOperationExecutions DeleteNexusOperationExecution DescribeNexusOperationExecution
         ListNexusOperationExecutions PollNexusOperationExecution PollNexusTaskQueue

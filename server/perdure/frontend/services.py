@@ -19,6 +19,7 @@ from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.starts import Starts
 from perdure.frontend.system import ClusterInfo, System
 from perdure.frontend.task_queues import TaskQueues
+from perdure.frontend.workers import Workers
 from perdure.frontend.workflow_tasks import WorkflowTasks
 from perdure.frontend.workflows import Workflows
 from perdure.persistence.ports import VisibilityStore
@@ -95,6 +96,7 @@ class Frontend:
             TaskQueues(
                 namespaces=gate, matching=matching, settings=settings, host_name=cluster.host_name
             ),
+            Workers(namespaces=gate, matching=matching),
             Namespaces(registry=namespaces, settings=settings),
             System(cluster=cluster),
             Retired(namespaces=gate),

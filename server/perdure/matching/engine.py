@@ -24,6 +24,7 @@ from perdure.matching.reader import QueueRows
 from perdure.matching.reservation import PollerReservation
 from perdure.matching.settings import MatchingSettings
 from perdure.matching.waiting import ForwardedTask
+from perdure.matching.workers import Workers
 from perdure.persistence.ports import StoreError
 from perdure.rpc.clients import (
     Encoded,
@@ -52,6 +53,7 @@ class MatchingEngine:
         "_rows",
         "_settings",
         "_tasks",
+        "_workers",
     )
 
     def __init__(
@@ -94,6 +96,9 @@ class MatchingEngine:
             settings=settings, clock=clock, ids=ids, tasks=self._tasks, incarnation=incarnation
         )
         self._queries = Queries(poller_window=settings.query_poller)
+        self._workers = Workers(
+            seconds=settings.worker_memory, capacity=settings.remembered_workers
+        )
         self._departed = DepartedWorkers(settings.departed_memory, settings.departed_workers)
 
     def attach_cluster(self, cluster: QueueTasks) -> None:
@@ -247,6 +252,30 @@ class MatchingEngine:
         for partition in self._partitions.named(namespace_id, task_queue):
             ended += partition.end_polls(polled_by_worker)
         return ended
+
+    async def record_worker_heartbeat(
+        self, namespace: Namespace, request: wf.RecordWorkerHeartbeatRequest
+    ) -> wf.RecordWorkerHeartbeatResponse:
+        """Takes heartbeats of workers of a namespace."""
+        return self._workers.record(namespace.id, request)
+
+    async def list_workers(
+        self, namespace: Namespace, request: wf.ListWorkersRequest
+    ) -> wf.ListWorkersResponse:
+        """Returns a page of the workers of a namespace."""
+        return self._workers.list(namespace.id, request)
+
+    async def describe_worker(
+        self, namespace: Namespace, request: wf.DescribeWorkerRequest
+    ) -> wf.DescribeWorkerResponse:
+        """Returns what a worker said last; NotFoundError when it is not known."""
+        return self._workers.describe(namespace.id, request)
+
+    async def count_workers(
+        self, namespace: Namespace, request: wf.CountWorkersRequest
+    ) -> wf.CountWorkersResponse:
+        """Returns how many workers of a namespace there are."""
+        return self._workers.count(namespace.id, request)
 
     def release_queues(self, moved: Callable[[TaskQueueKey], bool]) -> int:
         """Lets go of queues that another node serves from now on; returns how many.

@@ -817,6 +817,27 @@ class HistoryPageToken(_message.Message):
 Global___HistoryPageToken: _TypeAlias = HistoryPageToken  # noqa: Y015
 
 @_typing.final
+class WorkerPageToken(_message.Message):
+    """Where a listing of workers goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAST_INSTANCE_KEY_FIELD_NUMBER: _builtins.int
+    last_instance_key: _builtins.str
+    def __init__(
+        self,
+        *,
+        last_instance_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_instance_key", b"last_instance_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkerPageToken: _TypeAlias = WorkerPageToken  # noqa: Y015
+
+@_typing.final
 class VisibilityPageToken(_message.Message):
     """Where a visibility listing goes on."""
 
