@@ -48,7 +48,6 @@ _UNAVAILABLE_RPCS = {
         SetWorkerDeploymentRampingVersion UpdateWorkerDeploymentVersionComputeConfig
         UpdateWorkerDeploymentVersionMetadata ValidateWorkerDeploymentVersionComputeConfig
     """,
-    "task queue configuration": "UpdateTaskQueueConfig",
     "Nexus": """
         CountNexusOperationExecutions DeleteNexusOperationExecution DescribeNexusOperationExecution
         ListNexusOperationExecutions PollNexusOperationExecution PollNexusTaskQueue
@@ -80,6 +79,8 @@ _BUILD_IDS = (
 _EXACT_INTERVAL = "the retry interval itself; the real server measures it by two clock readings"
 _TOLD_TIMEOUTS = "a worker is told the timeouts that hold now, by which it paces its heartbeats"
 _EXPIRATION = "an activity's expiration follows a changed schedule-to-close timeout"
+_FAIRNESS = "rate limits and weights of fairness keys are refused: not here yet"
+_SYSTEM_RATE = "there is no system-wide rate limit of task queues to report"
 _CAPABILITIES = "only capabilities that are here are announced"
 _ATTACH = "attaching a request to an open run is refused: not here yet"
 _EAGER = "eager workflow start is not announced and not accepted: not here yet"
@@ -134,12 +135,10 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("invalid_start", "bad cron/*", _CRON),
     ("invalid_start", "eager with cron", _CRON),
     ("invalid_start", "eager with delay", _CRON),
+    ("task_queue_fairness", "**", _FAIRNESS),
+    ("task_queue_rate_limit", "described workflows/1", _SYSTEM_RATE),
     ("timer_of_zero", "history/*", _UNSET_TIMER),
-    (
-        "describe_task_queue",
-        "nobody/effective_rate_limit",
-        "there is no system-wide rate limit of task queues to report",
-    ),
+    ("describe_task_queue", "nobody/effective_rate_limit", _SYSTEM_RATE),
     (
         "broken_bytes",
         "text that is not UTF-8/message",

@@ -28,6 +28,7 @@ from perdure.rpc.handler import Handler
 from perdure.rpc.methods import OPERATOR_SERVICE, WORKFLOW_SERVICE, path_of
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.search_attributes import SearchAttributeRegistry
+from perdure.rpc.task_queue_configs import TaskQueueConfigs
 from perdure.runtime.ports import Ids
 
 
@@ -46,6 +47,7 @@ class Frontend:
         visibility: VisibilityStore,
         namespaces: NamespaceRegistry,
         search_attributes: SearchAttributeRegistry,
+        task_queue_configs: TaskQueueConfigs,
         ids: Ids,
         settings: FrontendSettings,
         cluster: ClusterInfo,
@@ -94,7 +96,11 @@ class Frontend:
                 settings=settings,
             ),
             TaskQueues(
-                namespaces=gate, matching=matching, settings=settings, host_name=cluster.host_name
+                namespaces=gate,
+                matching=matching,
+                configs=task_queue_configs,
+                settings=settings,
+                host_name=cluster.host_name,
             ),
             Workers(namespaces=gate, matching=matching),
             Namespaces(registry=namespaces, settings=settings),

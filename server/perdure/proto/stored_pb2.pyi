@@ -18,6 +18,7 @@ from temporalio.api.common.v1 import message_pb2 as _message_pb2
 from temporalio.api.enums.v1 import workflow_pb2 as _workflow_pb2
 from temporalio.api.failure.v1 import message_pb2 as _message_pb2_2
 from temporalio.api.sdk.v1 import user_metadata_pb2 as _user_metadata_pb2
+from temporalio.api.taskqueue.v1 import message_pb2 as _message_pb2_4
 from temporalio.api.workflow.v1 import message_pb2 as _message_pb2_1
 import builtins as _builtins
 import sys
@@ -815,6 +816,49 @@ class HistoryPageToken(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HistoryPageToken: _TypeAlias = HistoryPageToken  # noqa: Y015
+
+@_typing.final
+class TaskQueueConfigs(_message.Message):
+    """What operators have configured of a namespace's task queues, by "TYPE/NAME"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ConfigsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _message_pb2_4.TaskQueueConfig: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _message_pb2_4.TaskQueueConfig | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONFIGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def configs(self) -> _containers.MessageMap[_builtins.str, _message_pb2_4.TaskQueueConfig]: ...
+    def __init__(
+        self,
+        *,
+        configs: _abc.Mapping[_builtins.str, _message_pb2_4.TaskQueueConfig] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configs", b"configs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskQueueConfigs: _TypeAlias = TaskQueueConfigs  # noqa: Y015
 
 @_typing.final
 class WorkerPageToken(_message.Message):
