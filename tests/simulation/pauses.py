@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
@@ -22,37 +24,41 @@ async def pause_now_and_then(
     A request that is late may pause something after its end was asked for: the next end is for
     that as well.
     """
+    history, namespace = frontend.history, frontend.namespace
     execution = common.WorkflowExecution(workflow_id=workflow_id)
-    names = {"namespace": frontend.namespace.name, "execution": execution, "identity": "operator"}
     while True:
         await asyncio.sleep(generator.expovariate(1 / 6))
         pause = wf.PauseActivityRequest(
-            **names, type=ACTIVITY_TYPE, request_id=f"{generator.getrandbits(64):016x}"
+            namespace=namespace.name,
+            execution=execution,
+            identity="operator",
+            type=ACTIVITY_TYPE,
+            request_id=f"{generator.getrandbits(64):016x}",
         )
-        try:
-            await frontend.insist(
-                lambda pause=pause: frontend.history.pause_activity(frontend.namespace, pause)  # type: ignore[misc]
-            )
-        except ServiceError as error:
-            _judge(frontend, workflow_id, "pause", error)
+        once = partial(history.pause_activity, namespace, pause)
+        await _insist(frontend, workflow_id, "pause", once)
         await asyncio.sleep(generator.uniform(0.05, 3.0))
-        unpause = wf.UnpauseActivityRequest(**names, unpause_all=True)
+        unpause = wf.UnpauseActivityRequest(
+            namespace=namespace.name,
+            execution=execution,
+            identity="operator",
+            unpause_all=True,
+        )
         unpause.jitter.FromMilliseconds(generator.choice((0, 0, 500)))
-        try:
-            await frontend.insist(
-                lambda unpause=unpause: frontend.history.unpause_activity(  # type: ignore[misc]
-                    frontend.namespace, unpause
-                )
-            )
-        except ServiceError as error:
-            _judge(frontend, workflow_id, "unpause", error)
+        again = partial(history.unpause_activity, namespace, unpause)
+        await _insist(frontend, workflow_id, "unpause", again)
+
+
+async def _insist(
+    frontend: Frontend, workflow_id: str, what: str, call: Callable[[], Awaitable[object]]
+) -> None:
+    try:
+        await frontend.insist(call)
+    except ServiceError as error:
+        text = f"{what} refused: {error.code.name} {error.message}"
+        if error.code in REFUSALS:
+            frontend.trace.note(workflow_id, text)
         else:
-            frontend.trace.note(workflow_id, "activities go on")
-
-
-def _judge(frontend: Frontend, workflow_id: str, what: str, error: ServiceError) -> None:
-    text = f"{what} refused: {error.code.name} {error.message}"
-    if error.code in REFUSALS:
-        frontend.trace.note(workflow_id, text)
+            frontend.trace.violation(f"{workflow_id}: {text}")
     else:
-        frontend.trace.violation(f"{workflow_id}: {text}")
+        frontend.trace.note(workflow_id, f"{what} acknowledged")

@@ -63,7 +63,7 @@ class TaskQueues:
     ) -> None:
         task_type = request.task_queue_type or TASK_QUEUE_TYPE_WORKFLOW
         config = await self._configs.config(namespace.id, task_type, request.task_queue.name)
-        if request.report_config:
+        if request.report_config and config.ByteSize():
             response.config.CopyFrom(config)
         if config.queue_rate_limit.HasField("rate_limit"):
             rate = config.queue_rate_limit.rate_limit.requests_per_second

@@ -70,19 +70,19 @@ class OperatorLimits:
             self._tasks.spawn("follow-rate-limits", self._follow())
 
     async def _follow(self) -> None:
-        while not self._closing.is_set() and (
-            limited := [each for each in self._partitions if _is_limitable(each)]
-        ):
+        while not self._closing.is_set() and (limitable := self._limitable()):
             # While the store does not answer, what was known holds.
             with suppress(StoreError):
-                await self._rates.refresh({each.queue.namespace_id for each in limited})
-            for partition in self._partitions:
-                if _is_limitable(partition):
-                    self._set(partition)
+                await self._rates.refresh({each.queue.namespace_id for each in limitable})
+            for partition in self._limitable():
+                self._set(partition)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._period_seconds):
                     await self._closing.wait()
         self._following = False
+
+    def _limitable(self) -> list[Partition]:
+        return [each for each in self._partitions if _is_limitable(each)]
 
     def _set(self, partition: Partition) -> None:
         rate = self._rates.rate(partition.queue)
