@@ -1,6 +1,6 @@
 """The frontend as a whole: every handler, by what clients call."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -108,11 +108,8 @@ class Frontend:
             Retired(namespaces=gate),
             attributes,
         )
-        workflow_service: dict[str, Handler] = {}
-        for family in families:
-            workflow_service.update(family.handlers())
         self._handlers = {
-            **_by_path(WORKFLOW_SERVICE, workflow_service),
+            **_of_workflow_service(families),
             **_by_path(OPERATOR_SERVICE, attributes.operator_handlers()),
         }
 
@@ -123,6 +120,13 @@ class Frontend:
     def end_long_polls(self) -> None:
         """Answers the long polls under way, and later ones at once, as when their time is up."""
         self._long_polls.end()
+
+
+def _of_workflow_service(families: Iterable[_Family]) -> dict[str, Handler]:
+    workflow_service: dict[str, Handler] = {}
+    for family in families:
+        workflow_service.update(family.handlers())
+    return _by_path(WORKFLOW_SERVICE, workflow_service)
 
 
 def _by_path(service: ServiceDescriptor, handlers: Mapping[str, Handler]) -> dict[str, Handler]:

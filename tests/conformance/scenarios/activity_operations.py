@@ -514,6 +514,46 @@ async def activity_reset_restores_options(env: ScenarioEnv) -> Recording:
     return record
 
 
+_BAD_OPTIONS: dict[str, dict[str, Any]] = {
+    "options without mask": {"options": _OPTIONS},
+    "restore with options": {"options": _OPTIONS, "restore_original": True},
+    "restore with mask": {
+        "update_mask": {"paths": ["heartbeat_timeout"]},
+        "restore_original": True,
+    },
+    "mask without options": {"update_mask": {"paths": ["heartbeat_timeout"]}},
+    "mask without queue": {"update_mask": {"paths": ["task_queue.name"]}, "options": {}},
+    "mask without policy": {
+        "update_mask": {"paths": ["retry_policy.maximum_attempts"]},
+        "options": {},
+    },
+    "negative timeout": {
+        "update_mask": {"paths": ["heartbeat_timeout"]},
+        "options": {"heartbeat_timeout": {"seconds": -1}},
+    },
+    "neither timeout": {
+        "update_mask": {"paths": ["schedule_to_close_timeout", "start_to_close_timeout"]},
+        "options": {"heartbeat_timeout": {"seconds": 1}},
+    },
+    "empty queue": {
+        "update_mask": {"paths": ["task_queue.name"]},
+        "options": {"task_queue": {"name": ""}, "heartbeat_timeout": {"seconds": 1}},
+    },
+    "bad coefficient": {
+        "update_mask": {"paths": ["retry_policy.backoff_coefficient"]},
+        "options": {"retry_policy": {"backoff_coefficient": 0.5}},
+    },
+    "negative attempts": {
+        "update_mask": {"paths": ["retry_policy.maximum_attempts"]},
+        "options": {"retry_policy": {"maximum_attempts": -1}},
+    },
+    "bad priority": {
+        "update_mask": {"paths": ["priority.priority_key"]},
+        "options": {"priority": {"priority_key": -1}},
+    },
+}
+
+
 @scenario
 async def activity_operations_refused(env: ScenarioEnv) -> Recording:
     """What is missing or wrong in operations on activities."""
@@ -547,45 +587,7 @@ async def activity_operations_refused(env: ScenarioEnv) -> Recording:
     for name, operation in {"reset": reset, "update": update_options}.items():
         await record.call(f"{name}: all of none", operation(driver, match_all=True))
     await driver.step(schedule_activity("a", driver.queue))
-    refused: dict[str, dict[str, Any]] = {
-        "options without mask": {"options": _OPTIONS},
-        "restore with options": {"options": _OPTIONS, "restore_original": True},
-        "restore with mask": {
-            "update_mask": {"paths": ["heartbeat_timeout"]},
-            "restore_original": True,
-        },
-        "mask without options": {"update_mask": {"paths": ["heartbeat_timeout"]}},
-        "mask without queue": {"update_mask": {"paths": ["task_queue.name"]}, "options": {}},
-        "mask without policy": {
-            "update_mask": {"paths": ["retry_policy.maximum_attempts"]},
-            "options": {},
-        },
-        "negative timeout": {
-            "update_mask": {"paths": ["heartbeat_timeout"]},
-            "options": {"heartbeat_timeout": {"seconds": -1}},
-        },
-        "neither timeout": {
-            "update_mask": {"paths": ["schedule_to_close_timeout", "start_to_close_timeout"]},
-            "options": {"heartbeat_timeout": {"seconds": 1}},
-        },
-        "empty queue": {
-            "update_mask": {"paths": ["task_queue.name"]},
-            "options": {"task_queue": {"name": ""}, "heartbeat_timeout": {"seconds": 1}},
-        },
-        "bad coefficient": {
-            "update_mask": {"paths": ["retry_policy.backoff_coefficient"]},
-            "options": {"retry_policy": {"backoff_coefficient": 0.5}},
-        },
-        "negative attempts": {
-            "update_mask": {"paths": ["retry_policy.maximum_attempts"]},
-            "options": {"retry_policy": {"maximum_attempts": -1}},
-        },
-        "bad priority": {
-            "update_mask": {"paths": ["priority.priority_key"]},
-            "options": {"priority": {"priority_key": -1}},
-        },
-    }
-    for case, fields in refused.items():
+    for case, fields in _BAD_OPTIONS.items():
         await record.call(f"options: {case}", update_options(driver, id="a", **fields))
     record.note("described", await pending(driver))
     negative = {"seconds": -1}

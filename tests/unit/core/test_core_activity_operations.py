@@ -12,6 +12,7 @@ from conformance.commands import schedule_activity
 from conformance.driver import application_failure, payloads
 from perdure.core.activity import operations
 from perdure.core.activity.state import ActivityStatus, deadline, status
+from perdure.core.commit import TaskType
 from perdure.core.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from perdure.core.protobuf import seconds
 from perdure.core.workflow.step import RunStep, Step
@@ -160,3 +161,13 @@ def test_what_is_paused_is_a_search_attribute_until_nothing_is() -> None:
     assert pause_info(driver) == b'["property:activityType=Work"]'
     reset(driver, id="b")
     assert pause_info(driver) is None
+
+
+def test_a_paused_activity_that_is_failed_by_id_stays_paused() -> None:
+    driver = running()
+    pause(driver, id="a")
+    driver.fail_activity("a", application_failure("no"))
+    assert status(activity(driver)) is ActivityStatus.PAUSED
+    assert activity(driver).attempt == 2
+    driver.complete_activity("a")
+    assert not driver.pending(TaskType.ACTIVITY)

@@ -102,9 +102,9 @@ def _ensure_started(change: RunStep, activity: stored.ActivityInfo, identity: st
     """Returns when a worker took the attempt, 0 when none had."""
     taken = activity.started_time
     # Answered by id before any worker took it: the history shows it as started by who answered.
-    if status(activity) in (ActivityStatus.BACKING_OFF, ActivityStatus.PAUSED):
+    if status(activity) is ActivityStatus.BACKING_OFF:
         transitions.retry_comes(activity, change)
-    if status(activity) is ActivityStatus.SCHEDULED:
+    if status(activity) in (ActivityStatus.SCHEDULED, ActivityStatus.PAUSED):
         transitions.start(activity, change, request_id="", identity=identity)
     return taken
 

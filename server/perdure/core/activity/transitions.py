@@ -104,7 +104,7 @@ def dispatch(step: RunStep, activity: stored.ActivityInfo) -> DispatchTask:
     return task
 
 
-@transition(status, sources={SCHEDULED}, target={STARTED})
+@transition(status, sources={SCHEDULED, PAUSED}, target={STARTED})
 def start(
     activity: stored.ActivityInfo,
     step: RunStep,
@@ -112,8 +112,9 @@ def start(
     request_id: str,
     identity: str,
 ) -> None:
-    """Gives the present attempt to a worker."""
-    step.delete_task(dispatch_key(step.run, activity))
+    """Gives the present attempt to a worker; a paused one only to who answers it by id."""
+    if status(activity) is SCHEDULED:
+        step.delete_task(dispatch_key(step.run, activity))
     activity.started_time = step.now
     activity.request_id = request_id
     activity.identity = identity
@@ -197,10 +198,9 @@ def truncated(failure: failures.Failure, limit: int) -> failures.Failure:
     return note
 
 
-@transition(status, sources={BACKING_OFF, PAUSED}, target={SCHEDULED})
+@transition(status, sources={BACKING_OFF}, target={SCHEDULED})
 def retry_comes(activity: stored.ActivityInfo, step: RunStep) -> None:
     """Dispatches the next attempt."""
-    activity.ClearField("pause")
     activity.retry_due = 0
     activity.attempt_scheduled_time = step.now
     dispatch(step, activity)

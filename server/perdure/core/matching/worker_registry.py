@@ -29,7 +29,7 @@ class WorkerRegistry:
         removed: How many have gone, by their own word or by silence, or because there were more.
     """
 
-    __slots__ = ("_capacity", "_entries", "_seconds", "added", "removed")
+    __slots__ = ("_capacity", "_entries", "_instances", "_seconds", "added", "removed")
 
     def __init__(self, *, seconds: float, capacity: int) -> None:
         """Knows of none.
@@ -41,6 +41,7 @@ class WorkerRegistry:
         self._seconds = seconds
         self._capacity = capacity
         self._entries: OrderedDict[WorkerKey, _Entry] = OrderedDict()
+        self._instances: dict[str, set[str]] = {}
         self.added = 0
         self.removed = 0
 
@@ -64,15 +65,16 @@ class WorkerRegistry:
         self.expire(now)
         for heartbeat in heartbeats:
             key = WorkerKey(namespace_id, heartbeat.worker_instance_key)
-            known = self._entries.pop(key, None) is not None
             if heartbeat.status == WORKER_STATUS_SHUTDOWN:
-                self.removed += known
+                self._forget(key)
                 continue
+            if key not in self._entries:
+                self.added += 1
+                self._instances.setdefault(namespace_id, set()).add(key.instance)
             self._entries[key] = _Entry(heartbeat, now)
-            self.added += not known
+            self._entries.move_to_end(key)
         while len(self._entries) > self._capacity:
-            self._entries.popitem(last=False)
-            self.removed += 1
+            self._forget(next(iter(self._entries)))
 
     def expire(self, now: float) -> None:
         """Forgets the workers that have been silent for too long."""
@@ -80,8 +82,16 @@ class WorkerRegistry:
             key, entry = next(iter(self._entries.items()))
             if entry.seen + self._seconds > now:
                 return
-            del self._entries[key]
-            self.removed += 1
+            self._forget(key)
+
+    def _forget(self, key: WorkerKey) -> None:
+        if self._entries.pop(key, None) is None:
+            return
+        self.removed += 1
+        instances = self._instances[key.namespace_id]
+        instances.discard(key.instance)
+        if not instances:
+            del self._instances[key.namespace_id]
 
     def find(self, namespace_id: str, instance: str, now: float) -> WorkerHeartbeat | None:
         """Returns what a worker said last, None when it is not known."""
@@ -90,11 +100,10 @@ class WorkerRegistry:
         return None if entry is None else entry.heartbeat
 
     def of_namespace(self, namespace_id: str, now: float) -> Iterator[WorkerHeartbeat]:
-        """Yields what the workers of a namespace said last."""
+        """Yields what the workers of a namespace said last, in any order."""
         self.expire(now)
-        for key, entry in self._entries.items():
-            if key.namespace_id == namespace_id:
-                yield entry.heartbeat
+        for instance in self._instances.get(namespace_id, ()):
+            yield self._entries[WorkerKey(namespace_id, instance)].heartbeat
 
 
 def first_page(
