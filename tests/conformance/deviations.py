@@ -33,10 +33,6 @@ _UNAVAILABLE_RPCS = {
     "batch operations": """
         DescribeBatchOperation ListBatchOperations StartBatchOperation StopBatchOperation
     """,
-    "operator commands on activities": """
-        PauseActivity PauseActivityExecution ResetActivity ResetActivityExecution UnpauseActivity
-        UnpauseActivityExecution UpdateActivityExecutionOptions UpdateActivityOptions
-    """,
     "activities without a workflow": """
         CountActivityExecutions DeleteActivityExecution DescribeActivityExecution
         ListActivityExecutions PollActivityExecution RequestCancelActivityExecution
@@ -48,9 +44,6 @@ _UNAVAILABLE_RPCS = {
         ListWorkerDeployments SetWorkerDeploymentCurrentVersion SetWorkerDeploymentManager
         SetWorkerDeploymentRampingVersion UpdateWorkerDeploymentVersionComputeConfig
         UpdateWorkerDeploymentVersionMetadata ValidateWorkerDeploymentVersionComputeConfig
-    """,
-    "worker heartbeats and task queue configuration": """
-        CountWorkers DescribeWorker ListWorkers RecordWorkerHeartbeat UpdateTaskQueueConfig
     """,
     "Nexus": """
         CountNexusOperationExecutions DeleteNexusOperationExecution DescribeNexusOperationExecution
@@ -82,6 +75,10 @@ _BUILD_IDS = (
 )
 _EXACT_INTERVAL = "the retry interval itself; the real server measures it by two clock readings"
 _MANY_ATTRIBUTES = "a namespace may have as many search attributes of each type as it likes"
+_TOLD_TIMEOUTS = "a worker is told the timeouts that hold now, by which it paces its heartbeats"
+_EXPIRATION = "an activity's expiration follows a changed schedule-to-close timeout"
+_FAIRNESS = "rate limits and weights of fairness keys are refused: not here yet"
+_SYSTEM_RATE = "there is no system-wide rate limit of task queues to report"
 _CAPABILITIES = "only capabilities that are here are announced"
 _ATTACH = "attaching a request to an open run is refused: not here yet"
 _EAGER = "eager workflow start is not announced and not accepted: not here yet"
@@ -105,6 +102,12 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("*", "**/state_transition_count", _TRANSITIONS),
     ("start_and_complete", f"describe closed/{_DESCRIBED}", _BUILD_IDS),
     ("activity_next_retry_delay", "*/0/current_retry_interval", _EXACT_INTERVAL),
+    ("activity_options_take_effect", "*/heartbeat_timeout", _TOLD_TIMEOUTS),
+    ("activity_options_updated", "*/1/expiration_time", _EXPIRATION),
+    ("activity_pause_in_backoff", "*/0/current_retry_interval", _EXACT_INTERVAL),
+    ("activity_reset_paused", "*/0/current_retry_interval", _EXACT_INTERVAL),
+    ("activity_reset_restores_options", "*/0/expiration_time", _EXPIRATION),
+    ("activity_reset_waiting", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("activity_retries", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("activity_retry_default_policy", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("cli_operator", "describe/namespaceInfo/capabilities/*", _CAPABILITIES),
@@ -126,12 +129,10 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("invalid_signal_with_start", "bad cron/*", _CRON),
     ("invalid_start", "bad cron/*", _CRON),
     ("invalid_start", "eager with cron", _CRON),
+    ("task_queue_fairness", "**", _FAIRNESS),
+    ("task_queue_rate_limit", "described workflows/1", _SYSTEM_RATE),
     ("timer_of_zero", "history/*", _UNSET_TIMER),
-    (
-        "describe_task_queue",
-        "nobody/effective_rate_limit",
-        "there is no system-wide rate limit of task queues to report",
-    ),
+    ("describe_task_queue", "nobody/effective_rate_limit", _SYSTEM_RATE),
     (
         "broken_bytes",
         "text that is not UTF-8/message",

@@ -17,7 +17,7 @@ from perdure.app import settings
 from perdure.app.cluster import ClusterNode
 from perdure.app.directory import Directory, SearchAttributes
 from perdure.app.history_metrics import HistoryMetrics
-from perdure.app.matching_metrics import MatchingMetrics
+from perdure.app.matching_metrics import MatchingMetrics, WorkerMetrics
 from perdure.app.membership_metrics import MembershipMetrics
 from perdure.app.memory_metrics import HintMetrics, HistoryMemoryMetrics
 from perdure.app.message_metrics import MessageMetrics
@@ -45,6 +45,7 @@ from perdure.rpc.clients import HistoryClient, MatchingClient, MatchingNode
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.partitions.client import PartitionedMatching
 from perdure.rpc.server import RpcServer
+from perdure.rpc.task_queue_configs import TaskQueueConfigs
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.ids import SystemIds
 from perdure.runtime.memory import tune_gc
@@ -148,6 +149,7 @@ class _Builder:
         store = self._store
         self._namespaces = NamespaceRegistry(metadata=store, clock=self._clock, ids=self._ids)
         self._search_attributes = SearchAttributes(metadata=store, clock=self._clock)
+        self._task_queue_configs = TaskQueueConfigs(metadata=store, clock=self._clock)
         self._directory = Directory(
             namespaces=self._namespaces, search_attributes=self._search_attributes
         )
@@ -209,8 +211,11 @@ class _Builder:
             incarnation=incarnation,
             on_error=self._task_failed,
             observer=observer,
+            rates=self._task_queue_configs,
         )
+        workers = WorkerMetrics(self._metrics)
         self._samplers.append(lambda: observer.sample(matching.statistics()))
+        self._samplers.append(lambda: workers.sample(matching.workers))
         self._parts.push_async_callback(matching.close)
         self._matching_engine = matching
         return matching
@@ -384,6 +389,7 @@ class _Builder:
             visibility=self._store,
             namespaces=self._namespaces,
             search_attributes=self._search_attributes,
+            task_queue_configs=self._task_queue_configs,
             ids=self._ids,
             settings=settings.FRONTEND.build(self._values),
             cluster=ClusterInfo(

@@ -264,6 +264,18 @@ MATCHING = declare_group(
             "Over how many partitions of a task queue polls spread; not fewer than tasks do.",
         ),
         "write_partitions": Shared(WORKFLOW["write_partitions"]),
+        "worker_memory": Key(
+            "matching.workerRegistryEntryTTL",
+            seconds,
+            "s",
+            "How long a worker is listed after its last heartbeat.",
+        ),
+        "remembered_workers": Key(
+            "matching.workerRegistryMaxEntries",
+            _COUNT,
+            "workers",
+            "Of how many workers the last heartbeat is kept; about 2 kB each.",
+        ),
     },
 )
 FRONTEND = declare_group(

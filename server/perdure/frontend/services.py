@@ -1,11 +1,12 @@
 """The frontend as a whole: every handler, by what clients call."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from google.protobuf.descriptor import ServiceDescriptor
 
 from perdure.frontend.activities_by_id import ActivitiesById
+from perdure.frontend.activity_operations import ActivityOperations
 from perdure.frontend.activity_tasks import ActivityTasks
 from perdure.frontend.gates import NamespaceGate, TokenGate
 from perdure.frontend.listings import Listings
@@ -19,6 +20,7 @@ from perdure.frontend.starts import Starts
 from perdure.frontend.system import ClusterInfo, System
 from perdure.frontend.task_queues import TaskQueues
 from perdure.frontend.updates import Updates
+from perdure.frontend.workers import Workers
 from perdure.frontend.workflow_tasks import WorkflowTasks
 from perdure.frontend.workflows import Workflows
 from perdure.persistence.ports import VisibilityStore
@@ -27,6 +29,7 @@ from perdure.rpc.handler import Handler
 from perdure.rpc.methods import OPERATOR_SERVICE, WORKFLOW_SERVICE, path_of
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.search_attributes import SearchAttributeRegistry
+from perdure.rpc.task_queue_configs import TaskQueueConfigs
 from perdure.runtime.ports import Ids
 
 
@@ -45,6 +48,7 @@ class Frontend:
         visibility: VisibilityStore,
         namespaces: NamespaceRegistry,
         search_attributes: SearchAttributeRegistry,
+        task_queue_configs: TaskQueueConfigs,
         ids: Ids,
         settings: FrontendSettings,
         cluster: ClusterInfo,
@@ -77,6 +81,7 @@ class Frontend:
                 for family in (WorkflowTasks, ActivityTasks)
             ),
             ActivitiesById(namespaces=gate, history=history, settings=settings),
+            ActivityOperations(namespaces=gate, history=history, ids=ids, settings=settings),
             Listings(
                 namespaces=gate,
                 search_attributes=search_attributes,
@@ -84,18 +89,20 @@ class Frontend:
                 settings=settings,
             ),
             TaskQueues(
-                namespaces=gate, matching=matching, settings=settings, host_name=cluster.host_name
+                namespaces=gate,
+                matching=matching,
+                configs=task_queue_configs,
+                settings=settings,
+                host_name=cluster.host_name,
             ),
+            Workers(namespaces=gate, matching=matching),
             Namespaces(registry=namespaces, settings=settings),
             System(cluster=cluster),
             Retired(namespaces=gate),
             attributes,
         )
-        workflow_service: dict[str, Handler] = {}
-        for family in families:
-            workflow_service.update(family.handlers())
         self._handlers = {
-            **_by_path(WORKFLOW_SERVICE, workflow_service),
+            **_of_workflow_service(families),
             **_by_path(OPERATOR_SERVICE, attributes.operator_handlers()),
         }
 
@@ -132,6 +139,13 @@ class Frontend:
     def end_long_polls(self) -> None:
         """Answers the long polls under way, and later ones at once, as when their time is up."""
         self._long_polls.end()
+
+
+def _of_workflow_service(families: Iterable[_Family]) -> dict[str, Handler]:
+    workflow_service: dict[str, Handler] = {}
+    for family in families:
+        workflow_service.update(family.handlers())
+    return _by_path(WORKFLOW_SERVICE, workflow_service)
 
 
 def _by_path(service: ServiceDescriptor, handlers: Mapping[str, Handler]) -> dict[str, Handler]:

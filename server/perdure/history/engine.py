@@ -18,6 +18,7 @@ from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
 from perdure.core.workflow_task.state import deadline
 from perdure.history.activities import Activities
+from perdure.history.activity_operations import ActivityOperations
 from perdure.history.committer import Committer
 from perdure.history.dispatch import Dispatcher
 from perdure.history.entries import EntryCache, WorkflowEntry
@@ -127,6 +128,7 @@ class HistoryEngine:
             speculative=self._speculative,
             observer=self._update_observer,
         )
+        self._activity_operations = ActivityOperations(executor=executor)
         self._activities = Activities(executor=executor, dispatcher=dispatcher, tokens=tokens)
         self._querier = Querier(
             executor=executor,
@@ -476,8 +478,8 @@ class HistoryEngine:
         """Records a heartbeat, by token."""
         target = self._activities.by_token(namespace, request.task_token)
         details = request.details if request.HasField("details") else None
-        canceled = await self._activities.heartbeat(target, details, request.identity)
-        return wf.RecordActivityTaskHeartbeatResponse(cancel_requested=canceled)
+        told = await self._activities.heartbeat(target, details, request.identity)
+        return wf.RecordActivityTaskHeartbeatResponse(**told._asdict())
 
     async def respond_activity_task_completed_by_id(
         self, namespace: Namespace, request: wf.RespondActivityTaskCompletedByIdRequest
@@ -518,5 +520,29 @@ class HistoryEngine:
             namespace, request.workflow_id, request.run_id, request.activity_id
         )
         details = request.details if request.HasField("details") else None
-        canceled = await self._activities.heartbeat(target, details, request.identity)
-        return wf.RecordActivityTaskHeartbeatByIdResponse(cancel_requested=canceled)
+        told = await self._activities.heartbeat(target, details, request.identity)
+        return wf.RecordActivityTaskHeartbeatByIdResponse(**told._asdict())
+
+    async def pause_activity(
+        self, namespace: Namespace, request: wf.PauseActivityRequest
+    ) -> wf.PauseActivityResponse:
+        """Pauses activities."""
+        return await self._activity_operations.pause(namespace, request)
+
+    async def unpause_activity(
+        self, namespace: Namespace, request: wf.UnpauseActivityRequest
+    ) -> wf.UnpauseActivityResponse:
+        """Ends the pause of activities."""
+        return await self._activity_operations.unpause(namespace, request)
+
+    async def reset_activity(
+        self, namespace: Namespace, request: wf.ResetActivityRequest
+    ) -> wf.ResetActivityResponse:
+        """Counts attempts of activities anew."""
+        return await self._activity_operations.reset(namespace, request)
+
+    async def update_activity_options(
+        self, namespace: Namespace, request: wf.UpdateActivityOptionsRequest
+    ) -> wf.UpdateActivityOptionsResponse:
+        """Changes options of activities."""
+        return await self._activity_operations.update_options(namespace, request)

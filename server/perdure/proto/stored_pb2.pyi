@@ -13,10 +13,12 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from temporalio.api.activity.v1 import message_pb2 as _message_pb2_3
 from temporalio.api.common.v1 import message_pb2 as _message_pb2
 from temporalio.api.enums.v1 import workflow_pb2 as _workflow_pb2
 from temporalio.api.failure.v1 import message_pb2 as _message_pb2_2
 from temporalio.api.sdk.v1 import user_metadata_pb2 as _user_metadata_pb2
+from temporalio.api.taskqueue.v1 import message_pb2 as _message_pb2_4
 from temporalio.api.workflow.v1 import message_pb2 as _message_pb2_1
 import builtins as _builtins
 import sys
@@ -369,6 +371,10 @@ class ActivityInfo(_message.Message):
     BUILD_ID_FIELD_NUMBER: _builtins.int
     RETRY_INTERVAL_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    IS_RESET_FIELD_NUMBER: _builtins.int
+    DROPS_HEARTBEAT_FIELD_NUMBER: _builtins.int
+    ORIGINAL_OPTIONS_FIELD_NUMBER: _builtins.int
     scheduled_event_id: _builtins.int
     activity_id: _builtins.str
     activity_type: _builtins.str
@@ -396,6 +402,10 @@ class ActivityInfo(_message.Message):
     retry_interval: _builtins.int
     partition: _builtins.int
     """Of the queue of the present attempt's task: with its id it names the task's row."""
+    is_reset: _builtins.bool
+    """It has been reset while a worker has it, which the worker is told."""
+    drops_heartbeat: _builtins.bool
+    """The next attempt shall not see what this one's heartbeats said."""
     @_builtins.property
     def retry_policy(self) -> _message_pb2.RetryPolicy: ...
     @_builtins.property
@@ -406,6 +416,14 @@ class ActivityInfo(_message.Message):
     def priority(self) -> _message_pb2.Priority: ...
     @_builtins.property
     def user_metadata(self) -> _user_metadata_pb2.UserMetadata: ...
+    @_builtins.property
+    def pause(self) -> Global___ActivityPause:
+        """Who paused it, while it is paused."""
+
+    @_builtins.property
+    def original_options(self) -> _message_pb2_3.ActivityOptions:
+        """What it was scheduled with; absent until an operator changes it."""
+
     def __init__(
         self,
         *,
@@ -439,14 +457,48 @@ class ActivityInfo(_message.Message):
         build_id: _builtins.str = ...,
         retry_interval: _builtins.int = ...,
         partition: _builtins.int = ...,
+        pause: Global___ActivityPause | None = ...,
+        is_reset: _builtins.bool = ...,
+        drops_heartbeat: _builtins.bool = ...,
+        original_options: _message_pb2_3.ActivityOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_details", b"heartbeat_details", "last_failure", b"last_failure", "priority", b"priority", "retry_policy", b"retry_policy", "user_metadata", b"user_metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_details", b"heartbeat_details", "last_failure", b"last_failure", "original_options", b"original_options", "pause", b"pause", "priority", b"priority", "retry_policy", b"retry_policy", "user_metadata", b"user_metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "activity_type", b"activity_type", "attempt", b"attempt", "attempt_scheduled_time", b"attempt_scheduled_time", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "cancel_requested_event_id", b"cancel_requested_event_id", "heartbeat_details", b"heartbeat_details", "heartbeat_timeout", b"heartbeat_timeout", "identity", b"identity", "last_attempt_complete_time", b"last_attempt_complete_time", "last_failure", b"last_failure", "last_heartbeat_time", b"last_heartbeat_time", "last_worker_identity", b"last_worker_identity", "nonce", b"nonce", "partition", b"partition", "priority", b"priority", "request_id", b"request_id", "retry_due", b"retry_due", "retry_interval", b"retry_interval", "retry_policy", b"retry_policy", "schedule_to_close_timeout", b"schedule_to_close_timeout", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_time", b"started_time", "task_id", b"task_id", "task_queue", b"task_queue", "user_metadata", b"user_metadata"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "activity_type", b"activity_type", "attempt", b"attempt", "attempt_scheduled_time", b"attempt_scheduled_time", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "cancel_requested_event_id", b"cancel_requested_event_id", "drops_heartbeat", b"drops_heartbeat", "heartbeat_details", b"heartbeat_details", "heartbeat_timeout", b"heartbeat_timeout", "identity", b"identity", "is_reset", b"is_reset", "last_attempt_complete_time", b"last_attempt_complete_time", "last_failure", b"last_failure", "last_heartbeat_time", b"last_heartbeat_time", "last_worker_identity", b"last_worker_identity", "nonce", b"nonce", "original_options", b"original_options", "partition", b"partition", "pause", b"pause", "priority", b"priority", "request_id", b"request_id", "retry_due", b"retry_due", "retry_interval", b"retry_interval", "retry_policy", b"retry_policy", "schedule_to_close_timeout", b"schedule_to_close_timeout", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_time", b"started_time", "task_id", b"task_id", "task_queue", b"task_queue", "user_metadata", b"user_metadata"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ActivityInfo: _TypeAlias = ActivityInfo  # noqa: Y015
+
+@_typing.final
+class ActivityPause(_message.Message):
+    """An operator's wish that an activity be not tried for now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    time: _builtins.int
+    identity: _builtins.str
+    reason: _builtins.str
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        time: _builtins.int = ...,
+        identity: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "reason", b"reason", "request_id", b"request_id", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivityPause: _TypeAlias = ActivityPause  # noqa: Y015
 
 @_typing.final
 class TimerInfo(_message.Message):
@@ -795,6 +847,70 @@ class HistoryPageToken(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HistoryPageToken: _TypeAlias = HistoryPageToken  # noqa: Y015
+
+@_typing.final
+class TaskQueueConfigs(_message.Message):
+    """What operators have configured of a namespace's task queues, by "TYPE/NAME"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ConfigsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _message_pb2_4.TaskQueueConfig: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _message_pb2_4.TaskQueueConfig | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONFIGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def configs(self) -> _containers.MessageMap[_builtins.str, _message_pb2_4.TaskQueueConfig]: ...
+    def __init__(
+        self,
+        *,
+        configs: _abc.Mapping[_builtins.str, _message_pb2_4.TaskQueueConfig] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configs", b"configs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskQueueConfigs: _TypeAlias = TaskQueueConfigs  # noqa: Y015
+
+@_typing.final
+class WorkerPageToken(_message.Message):
+    """Where a listing of workers goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAST_INSTANCE_KEY_FIELD_NUMBER: _builtins.int
+    last_instance_key: _builtins.str
+    def __init__(
+        self,
+        *,
+        last_instance_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_instance_key", b"last_instance_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkerPageToken: _TypeAlias = WorkerPageToken  # noqa: Y015
 
 @_typing.final
 class VisibilityPageToken(_message.Message):

@@ -166,6 +166,30 @@ class MatchingClient(Protocol):
         """Ends a worker's outstanding polls with an empty response; returns how many."""
         ...
 
+    async def record_worker_heartbeat(
+        self, namespace: Namespace, request: wf.RecordWorkerHeartbeatRequest
+    ) -> wf.RecordWorkerHeartbeatResponse:
+        """Takes heartbeats of workers of a namespace."""
+        ...
+
+    async def list_workers(
+        self, namespace: Namespace, request: wf.ListWorkersRequest
+    ) -> wf.ListWorkersResponse:
+        """Returns a page of the workers of a namespace."""
+        ...
+
+    async def describe_worker(
+        self, namespace: Namespace, request: wf.DescribeWorkerRequest
+    ) -> wf.DescribeWorkerResponse:
+        """Returns what a worker said last; NotFoundError when it is not known."""
+        ...
+
+    async def count_workers(
+        self, namespace: Namespace, request: wf.CountWorkersRequest
+    ) -> wf.CountWorkersResponse:
+        """Returns how many workers of a namespace there are."""
+        ...
+
 
 class MatchingNode(MatchingClient, Protocol):
     """What the cluster asks of the node that serves a partition of a queue.
@@ -390,6 +414,30 @@ class HistoryClient(HistoryTasks, HistoryMessages, Protocol):
         self, namespace: Namespace, request: wf.RecordActivityTaskHeartbeatByIdRequest
     ) -> wf.RecordActivityTaskHeartbeatByIdResponse:
         """Records a heartbeat, by the activity's id."""
+        ...
+
+    async def pause_activity(
+        self, namespace: Namespace, request: wf.PauseActivityRequest
+    ) -> wf.PauseActivityResponse:
+        """Pauses activities."""
+        ...
+
+    async def unpause_activity(
+        self, namespace: Namespace, request: wf.UnpauseActivityRequest
+    ) -> wf.UnpauseActivityResponse:
+        """Ends the pause of activities."""
+        ...
+
+    async def reset_activity(
+        self, namespace: Namespace, request: wf.ResetActivityRequest
+    ) -> wf.ResetActivityResponse:
+        """Counts attempts of activities anew."""
+        ...
+
+    async def update_activity_options(
+        self, namespace: Namespace, request: wf.UpdateActivityOptionsRequest
+    ) -> wf.UpdateActivityOptionsResponse:
+        """Changes options of activities."""
         ...
 
     async def reset_sticky_task_queue(

@@ -178,6 +178,19 @@ ASYNCMATCH_LATENCY = histogram(
     _PARTITION,
     "Time from a task's being scheduled to its start, where the task had waited.",
 )
+WORKER_REGISTRY_WORKERS_ADDED = counter(
+    "worker_registry_workers_added", _SERVICE, "Workers whose first heartbeat has come."
+)
+WORKER_REGISTRY_WORKERS_REMOVED = counter(
+    "worker_registry_workers_removed",
+    _SERVICE,
+    "Workers that said that they have shut down, or were silent too long.",
+)
+WORKER_REGISTRY_CAPACITY_UTILIZATION = gauge(
+    "worker_registry_capacity_utilization",
+    _SERVICE,
+    "Workers that are remembered, as a share of how many may be.",
+)
 LOADED_TASK_QUEUE_COUNT = gauge(
     "loaded_task_queue_count", (*_RPC, "task_type"), "Task queues in memory, sticky ones too."
 )

@@ -380,8 +380,10 @@ class Driver:
         """Ends an activity as cancelled."""
         self._answer(target, lambda c, find: outcomes.cancel(c, find, None, "worker"))
 
-    def heartbeat(self, target: Taken | str, details: Payloads | None = None) -> bool:
-        """Records a heartbeat; returns whether the activity is to be cancelled."""
+    def heartbeat(
+        self, target: Taken | str, details: Payloads | None = None
+    ) -> outcomes.HeartbeatAnswer:
+        """Records a heartbeat; returns what has been done to the activity meanwhile."""
         return self._answer(target, lambda c, find: outcomes.heartbeat(c, find, details, "worker"))
 
     def _answer(self, target: Taken | str, act: Callable[[RunStep, outcomes.Find], T]) -> T:

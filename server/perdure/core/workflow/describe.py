@@ -127,15 +127,29 @@ def _fill_activity(pending: workflow.PendingActivityInfo, activity: stored.Activ
         pending.last_failure.CopyFrom(activity.last_failure)
     if activity.priority.ByteSize():
         pending.priority.CopyFrom(activity.priority)
+    _fill_pause(pending, activity)
     _fill_options(pending, activity)
 
 
 def _activity_state(activity: stored.ActivityInfo) -> enums.PendingActivityState.ValueType:
     if activity.cancel_requested:
         return enums.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+    paused = activity.HasField("pause")
     if status(activity) is ActivityStatus.STARTED:
+        if paused:
+            return enums.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED
         return enums.PENDING_ACTIVITY_STATE_STARTED
+    if paused:
+        return enums.PENDING_ACTIVITY_STATE_PAUSED
     return enums.PENDING_ACTIVITY_STATE_SCHEDULED
+
+
+def _fill_pause(pending: workflow.PendingActivityInfo, activity: stored.ActivityInfo) -> None:
+    if activity.HasField("pause"):
+        pending.paused = True
+        set_timestamp(pending.pause_info.pause_time, activity.pause.time)
+        pending.pause_info.manual.identity = activity.pause.identity
+        pending.pause_info.manual.reason = activity.pause.reason
 
 
 def _fill_options(pending: workflow.PendingActivityInfo, activity: stored.ActivityInfo) -> None:

@@ -270,6 +270,7 @@ REPEATABLE: Final[dict[str, Callable[..., bool]]] = {
     "update_workflow_execution": _always,
     "poll_workflow_execution_update": _always,
     "execute_multi_operation": _always,
+    "pause_activity": _with_request_id,
     # The receiver tells messages apart by their id.
     "deliver_message": _always,
     # The poll's request id does the same for a start, and names the start that is undone.
