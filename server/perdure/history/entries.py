@@ -99,6 +99,7 @@ class WorkflowEntry:
             + 512 * (len(run.activities) + len(run.timers))
             + 256 * len(run.buffered)
             + 64 * len(run.signal_requests)
+            + 512 * len(run.children)
             + 512 * (len(run.external_signals) + len(run.external_cancels))
             for run in self.runs.values()
         )
