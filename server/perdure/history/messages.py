@@ -69,11 +69,12 @@ class Messages:
             return receive(step, run, message).SerializeToString()
 
         key = RunKey(message.namespace_id, target.workflow_id, target.run_id)
-        closing = message.parent_close
-        if message.HasField("parent_close") and not closing.first_run_id:
-            closing.first_run_id = await self._started_child(key, message)
-            if not closing.first_run_id:
+        if message.HasField("parent_close") and not message.parent_close.first_run_id:
+            first_run_id = await self._started_child(key, message)
+            if not first_run_id:
                 return NOT_FOUND
+            message = stored.Message.FromString(message.SerializeToString())
+            message.parent_close.first_run_id = first_run_id
         data = await self._executor.receive(key, receipt_needed(message), act)
         return stored.Receipt.FromString(data)
 

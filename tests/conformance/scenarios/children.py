@@ -1,18 +1,13 @@
-"""Child workflows: how they start, end, and what becomes of them when their parent closes."""
+"""Child workflows: how they start and end, and what their parents see of it."""
 
 from typing import Any
 
 from temporalio.api.command.v1 import Command
-from temporalio.api.workflowservice.v1 import (
-    ListWorkflowExecutionsRequest,
-    ListWorkflowExecutionsResponse,
-)
 
 from conformance.commands import (
     cancel_external,
     cancel_workflow,
     complete_workflow,
-    continue_as_new,
     fail_workflow,
     search_value,
     signal_external,
@@ -20,58 +15,26 @@ from conformance.commands import (
     start_timer,
 )
 from conformance.driver import Driver, application_failure, event_type, payload, payloads, until
+from conformance.families import (
+    NOT_STARTED,
+    STARTED,
+    child_driver,
+    no_children_left,
+    start_family,
+    start_parent,
+    terminate,
+)
 from conformance.recording import Recording
-from conformance.rpc import build, call
 from conformance.scenario import NAMESPACE, ScenarioEnv, scenario
 
-_STARTED = "CHILD_WORKFLOW_EXECUTION_STARTED"
-_NOT_STARTED = "START_CHILD_WORKFLOW_EXECUTION_FAILED"
-_POLICIES = ("TERMINATE", "ABANDON", "REQUEST_CANCEL")
 _MANY = 2000
-
-
-async def _parent(env: ScenarioEnv, name: str = "parent", **fields: Any) -> Driver:
-    parent = Driver(env, workflow=name, queue=f"{name}-queue")
-    await parent.start(**fields)
-    return parent
-
-
-def _child(env: ScenarioEnv, name: str = "child") -> Driver:
-    return Driver(env, workflow=name, queue=f"{name}-queue")
-
-
-async def _family(env: ScenarioEnv, **fields: Any) -> tuple[Driver, Driver]:
-    """Starts a parent and its child; the parent has seen that the child has started."""
-    parent, child = await _parent(env), _child(env)
-    await parent.step(start_child(child.workflow_id, child.queue, **fields))
-    await parent.event(_STARTED)
-    await parent.step()
-    return parent, child
-
-
-async def _terminate(*drivers: Driver) -> None:
-    for driver in drivers:
-        await driver.terminate()
-
-
-async def _gone(parent: Driver) -> None:
-    """Waits until a workflow has no pending child."""
-
-    async def none_left() -> bool:
-        return not (await parent.describe()).pending_children
-
-    await until(none_left, what="no pending child")
-
-
-async def _closed_as(driver: Driver, run_id: str = "") -> str:
-    return event_type(await driver.closed(run_id))
 
 
 @scenario
 async def child_success(env: ScenarioEnv) -> Recording:
     """A child with everything that a command may say; both are described while it runs."""
     record = env.recording()
-    parent, child = await _parent(env), _child(env)
+    parent, child = await start_parent(env), child_driver(env)
     command = start_child(
         child.workflow_id,
         child.queue,
@@ -93,7 +56,7 @@ async def child_success(env: ScenarioEnv) -> Recording:
     )
     command.user_metadata.summary.CopyFrom(payload("summary"))
     await parent.step(command)
-    await parent.event(_STARTED)
+    await parent.event(STARTED)
     record.note("parent described", await parent.describe())
     record.note("child described", await child.describe())
     task = await child.poll()
@@ -111,7 +74,7 @@ async def child_success(env: ScenarioEnv) -> Recording:
 async def child_inherits(env: ScenarioEnv) -> Recording:
     """A command that says nothing: queue, priority and timeouts come from the parent."""
     record = env.recording()
-    parent = await _parent(
+    parent = await start_parent(
         env,
         priority={"priority_key": 1, "fairness_key": "mine"},
         workflow_execution_timeout={"seconds": 1000},
@@ -121,18 +84,18 @@ async def child_inherits(env: ScenarioEnv) -> Recording:
         header={"fields": {"trace": payload("header")}},
         retry_policy={"maximum_attempts": 4},
     )
-    child, other = _child(env), _child(env, "other")
+    child, other = child_driver(env), child_driver(env, "other")
     await parent.step(
         start_child(child.workflow_id),
         start_child(other.workflow_id, other.queue, priority={"fairness_key": "other"}),
     )
-    await parent.event(_STARTED, count=2)
+    await parent.event(STARTED, count=2)
     record.note("parent described", await parent.describe())
     record.note("child described", await child.describe())
     record.events("parent", (await parent.history())[:6])
     record.events("child", (await child.history())[:2])
     record.events("other", (await other.history())[:2])
-    await _terminate(parent)
+    await terminate(parent)
     return record
 
 
@@ -147,8 +110,8 @@ async def child_ends(env: ScenarioEnv) -> Recording:
         "TIMED_OUT": None,
     }
     for name, command in ends.items():
-        parent = await _parent(env, f"parent-{name}")
-        child = _child(env, f"child-{name}")
+        parent = await start_parent(env, f"parent-{name}")
+        child = child_driver(env, f"child-{name}")
         seconds = 1 if name == "TIMED_OUT" else 100
         await parent.step(
             start_child(
@@ -161,59 +124,12 @@ async def child_ends(env: ScenarioEnv) -> Recording:
         if command is not None:
             await child.step(command)
         elif name == "TERMINATED":
-            await parent.event(_STARTED)
+            await parent.event(STARTED)
             await child.terminate(reason="enough", details=payloads("why"))
         await parent.event(f"CHILD_WORKFLOW_EXECUTION_{name}")
         record.events(f"parent of {name}", (await parent.history())[4:])
         record.events(f"end of {name}", (await child.history())[-1:])
-        await _terminate(parent)
-    return record
-
-
-@scenario
-async def child_parent_close_policies(env: ScenarioEnv) -> Recording:
-    """What becomes of children when their parent completes, fails, is terminated or times out."""
-    record = env.recording()
-    for way in ("completes", "fails", "is terminated", "times out", "continues as new"):
-        stem = way.replace(" ", "-")
-        seconds = 2 if way == "times out" else 100
-        parent = await _parent(env, f"parent-{stem}", workflow_run_timeout={"seconds": seconds})
-        children = {policy: _child(env, f"{stem}-{policy}") for policy in _POLICIES}
-        await parent.step(
-            *[
-                start_child(
-                    child.workflow_id,
-                    child.queue,
-                    parent_close_policy=f"PARENT_CLOSE_POLICY_{policy}",
-                )
-                for policy, child in children.items()
-            ]
-        )
-        await parent.event(_STARTED, count=3)
-        for child in children.values():
-            await child.step()
-        if way == "is terminated":
-            await parent.terminate()
-        elif way != "times out":
-            closing = {
-                "completes": complete_workflow(),
-                "fails": fail_workflow(application_failure("no")),
-                "continues as new": continue_as_new(parent.queue),
-            }[way]
-            await parent.step(closing)
-        await children["TERMINATE"].closed()
-        await children["REQUEST_CANCEL"].event("WORKFLOW_EXECUTION_CANCEL_REQUESTED")
-        for policy, child in children.items():
-            record.events(f"{way}: {policy}", (await child.history())[4:])
-        if way == "continues as new":
-            record.note("children of the next run", len((await parent.describe()).pending_children))
-            await children["ABANDON"].step_after_signal(complete_workflow())
-            await parent.round_trips(50)
-            record.events("next run", await parent.history())
-            await _terminate(parent)
-        else:
-            await _terminate(children["ABANDON"])
-        await _terminate(children["REQUEST_CANCEL"])
+        await terminate(parent)
     return record
 
 
@@ -231,13 +147,13 @@ async def child_id_conflicts(env: ScenarioEnv) -> Recording:
     for state in ("running", "completed", "failed"):
         for policy in policies:
             name = f"{state} {policy}"
-            taken = _child(env, f"taken-{state}-{policy}")
+            taken = child_driver(env, f"taken-{state}-{policy}")
             await taken.start()
             if state == "completed":
                 await taken.step(complete_workflow())
             elif state == "failed":
                 await taken.step(fail_workflow(application_failure("no")))
-            parent = await _parent(env, f"parent-{state}-{policy}")
+            parent = await start_parent(env, f"parent-{state}-{policy}")
             await parent.step(
                 start_child(
                     taken.workflow_id,
@@ -249,13 +165,13 @@ async def child_id_conflicts(env: ScenarioEnv) -> Recording:
 
             async def heard(parent: Driver = parent) -> bool:
                 kinds = {event_type(event) for event in await parent.history()}
-                return bool(kinds & {_STARTED, _NOT_STARTED})
+                return bool(kinds & {STARTED, NOT_STARTED})
 
             await until(heard, what="an outcome")
             record.events(name, (await parent.history())[4:])
-            await _terminate(parent)
+            await terminate(parent)
             if state == "running" and policy != "TERMINATE_IF_RUNNING":
-                await _terminate(taken)
+                await terminate(taken)
             else:
                 await taken.closed()
     return record
@@ -265,25 +181,25 @@ async def child_id_conflicts(env: ScenarioEnv) -> Recording:
 async def child_named_twice(env: ScenarioEnv) -> Recording:
     """One task starts two children of one id, and a child that has its parent's id."""
     record = env.recording()
-    parent, child = await _parent(env), _child(env)
+    parent, child = await start_parent(env), child_driver(env)
     await parent.step(
         start_child(child.workflow_id, child.queue, control="first"),
         start_child(child.workflow_id, child.queue, control="second"),
         start_child(parent.workflow_id, child.queue, control="myself"),
     )
-    await parent.event(_STARTED)
-    await parent.event(_NOT_STARTED, count=2)
+    await parent.event(STARTED)
+    await parent.event(NOT_STARTED, count=2)
     await parent.step()
     kinds = [event_type(event) for event in await parent.history()]
     record.note("outcomes", sorted(kinds[7:9]))
-    failed = [event for event in await parent.history() if event_type(event) == _NOT_STARTED]
+    failed = [event for event in await parent.history() if event_type(event) == NOT_STARTED]
     failed.sort(key=lambda event: event.event_id)
     by_control = {
         event.start_child_workflow_execution_failed_event_attributes.control: event
         for event in failed
     }
     record.events("failed", [by_control[key] for key in sorted(by_control)])
-    await _terminate(parent)
+    await terminate(parent)
     return record
 
 
@@ -292,12 +208,12 @@ async def child_other_namespace(env: ScenarioEnv) -> Recording:
     """Children in a namespace that does not exist, and in another one."""
     record = env.recording()
     for name, namespace in (("unknown", "no-such-namespace"), ("another", "temporal-system")):
-        parent, child = await _parent(env, name), _child(env)
+        parent, child = await start_parent(env, name), child_driver(env)
         await record.call(
             name, parent.step(start_child(child.workflow_id, child.queue, namespace=namespace))
         )
         record.events(f"{name}: events", (await parent.history())[3:])
-        await _terminate(parent)
+        await terminate(parent)
     return record
 
 
@@ -354,7 +270,7 @@ async def child_attributes_refused(env: ScenarioEnv) -> Recording:
         closed = (await parent.describe()).workflow_execution_info.HasField("close_time")
         record.note(f"{name}: closed", closed)
         if not closed:
-            await _terminate(parent)
+            await terminate(parent)
     return record
 
 
@@ -362,7 +278,7 @@ async def child_attributes_refused(env: ScenarioEnv) -> Recording:
 async def child_timeouts_settled(env: ScenarioEnv) -> Recording:
     """Timeouts that outlast each other are cut; unknown policies count as unset."""
     record = env.recording()
-    parent = await _parent(env)
+    parent = await start_parent(env)
     cases: dict[str, dict[str, Any]] = {
         "none": {},
         "execution": {"workflow_execution_timeout": {"seconds": 60}},
@@ -373,97 +289,18 @@ async def child_timeouts_settled(env: ScenarioEnv) -> Recording:
         },
         "long task": {"workflow_task_timeout": {"seconds": 500}},
     }
-    names = {name: _child(env, name.replace(" ", "-")) for name in cases}
+    names = {name: child_driver(env, name.replace(" ", "-")) for name in cases}
     await parent.step(
         *[
             start_child(names[name].workflow_id, names[name].queue, **fields)
             for name, fields in cases.items()
         ]
     )
-    await parent.event(_STARTED, count=len(cases))
+    await parent.event(STARTED, count=len(cases))
     record.events("initiated", (await parent.history())[4 : 4 + len(cases)])
     for name, child in names.items():
         record.events(name, (await child.history())[:2])
-    await _terminate(parent)
-    return record
-
-
-@scenario
-async def child_continues_as_new(env: ScenarioEnv) -> Recording:
-    """The parent hears of the last run of a chain, under the first one's name."""
-    record = env.recording()
-    parent, child = await _family(env)
-    await child.step(continue_as_new(child.queue))
-    record.note("child described", await child.describe())
-    task = await child.poll()
-    record.note("parent meanwhile", (await parent.describe()).pending_children[0])
-    await parent.signal("wake")
-    await parent.step(
-        signal_external(child.execution(), child_workflow_only=True, name="from-parent")
-    )
-    await parent.event("EXTERNAL_WORKFLOW_EXECUTION_SIGNALED")
-    await child.complete(task)
-    await child.step(complete_workflow("second"))
-    await parent.event("CHILD_WORKFLOW_EXECUTION_COMPLETED")
-    await parent.step(complete_workflow())
-    record.events("parent", await parent.history())
-    record.events("child", await child.history())
-    return record
-
-
-@scenario
-async def child_retries(env: ScenarioEnv) -> Recording:
-    """Attempts of a child with a retry policy; the parent hears of the last one."""
-    record = env.recording()
-    interval = {"seconds": 0, "nanos": 100_000_000}
-    parent, child = await _family(
-        env, retry_policy={"initial_interval": interval, "maximum_attempts": 2}
-    )
-    failure = application_failure("again")
-    await child.step(fail_workflow(failure))
-    await child.step(fail_workflow(failure))
-    await parent.event("CHILD_WORKFLOW_EXECUTION_FAILED")
-    record.events("parent", await parent.history())
-    record.events("child", await child.history())
-    await _terminate(parent)
-    return record
-
-
-@scenario
-async def child_chain_closed_with_parent(env: ScenarioEnv) -> Recording:
-    """A parent's end reaches the newest run of its child's chain."""
-    record = env.recording()
-    parent, child = await _family(env)
-    await child.step(continue_as_new(child.queue))
-    await parent.terminate()
-    record.note("closed", await _closed_as(child))
-    record.events("child", await child.history())
-    return record
-
-
-@scenario
-async def child_started_while_closing(env: ScenarioEnv) -> Recording:
-    """Children that are started by the task that closes their parent never begin."""
-    record = env.recording()
-    parent = await _parent(env)
-    children = {policy: _child(env, policy) for policy in _POLICIES}
-    await parent.step(
-        *[
-            start_child(
-                child.workflow_id, child.queue, parent_close_policy=f"PARENT_CLOSE_POLICY_{policy}"
-            )
-            for policy, child in children.items()
-        ],
-        complete_workflow(),
-    )
-    other, later = await _parent(env, "other"), _child(env, "later")
-    await other.step(start_child(later.workflow_id, later.queue))
-    await other.event(_STARTED)
-    await parent.round_trips(50)
-    for policy, child in children.items():
-        await record.call(policy, child.describe())
-    record.events("parent", (await parent.history())[3:])
-    await _terminate(other)
+    await terminate(parent)
     return record
 
 
@@ -471,7 +308,7 @@ async def child_started_while_closing(env: ScenarioEnv) -> Recording:
 async def child_signal_and_cancel(env: ScenarioEnv) -> Recording:
     """A parent signals its child and asks it to cancel, as the SDKs do."""
     record = env.recording()
-    parent, child = await _family(env)
+    parent, child = await start_family(env)
     await parent.signal("wake")
     await parent.step(
         signal_external(child.execution(), child_workflow_only=True, control="signal"),
@@ -481,10 +318,10 @@ async def child_signal_and_cancel(env: ScenarioEnv) -> Recording:
     await parent.event("EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED")
     await child.poll()
     record.events("child", await child.history())
-    await _terminate(child)
+    await terminate(child)
     await parent.event("CHILD_WORKFLOW_EXECUTION_TERMINATED")
     record.events("parent", (await parent.history())[8:])
-    await _terminate(parent)
+    await terminate(parent)
     return record
 
 
@@ -492,7 +329,7 @@ async def child_signal_and_cancel(env: ScenarioEnv) -> Recording:
 async def child_canceled_by_its_first_task(env: ScenarioEnv) -> Recording:
     """One task may not start a child and ask it to cancel."""
     record = env.recording()
-    parent, child = await _parent(env), _child(env)
+    parent, child = await start_parent(env), child_driver(env)
     await record.call(
         "refused",
         parent.step(
@@ -501,36 +338,7 @@ async def child_canceled_by_its_first_task(env: ScenarioEnv) -> Recording:
         ),
     )
     record.events("event", (await parent.history())[3:4])
-    await _terminate(parent)
-    return record
-
-
-@scenario
-async def child_grandchild(env: ScenarioEnv) -> Recording:
-    """A grandchild knows its parent and its root, in events, descriptions and listings."""
-    record = env.recording()
-    parent, child = await _family(env)
-    grandchild = _child(env, "grandchild")
-    await child.step(start_child(grandchild.workflow_id, grandchild.queue))
-    await child.event(_STARTED)
-    record.note("grandchild described", await grandchild.describe())
-    record.events("grandchild", await grandchild.history())
-
-    async def listed(query: str, count: int) -> list[str]:
-        async def ask() -> list[str] | None:
-            request = build(ListWorkflowExecutionsRequest, namespace=NAMESPACE, query=query)
-            answer = await call(env, request, ListWorkflowExecutionsResponse)
-            found = sorted(each.execution.workflow_id for each in answer.executions)
-            return found if len(found) >= count else None
-
-        return await until(ask, what=query)
-
-    root, mother = parent.workflow_id, child.workflow_id
-    record.note("under the root", await listed(f"RootWorkflowId = '{root}'", 3))
-    record.note("under the child", await listed(f"ParentWorkflowId = '{mother}'", 1))
-    await _terminate(parent)
-    record.note("child's end", await _closed_as(child))
-    record.note("grandchild's end", await _closed_as(grandchild))
+    await terminate(parent)
     return record
 
 
@@ -538,7 +346,7 @@ async def child_grandchild(env: ScenarioEnv) -> Recording:
 async def child_ends_while_task_started(env: ScenarioEnv) -> Recording:
     """A child's start and end come while the parent's task is started, and wait for its end."""
     record = env.recording()
-    parent, child = await _parent(env), _child(env)
+    parent, child = await start_parent(env), child_driver(env)
     answer = await parent.step(
         start_timer("never", 1000),
         start_child(child.workflow_id, child.queue),
@@ -547,7 +355,7 @@ async def child_ends_while_task_started(env: ScenarioEnv) -> Recording:
     )
     await child.step(complete_workflow("early"))
     await parent.round_trips(50)
-    await _gone(parent)
+    await no_children_left(parent)
     record.note("meanwhile", [event_type(event) for event in await parent.history()])
     await record.call("too early", parent.complete(answer.workflow_task, complete_workflow()))
     await parent.step(complete_workflow())
@@ -559,9 +367,9 @@ async def child_ends_while_task_started(env: ScenarioEnv) -> Recording:
 async def child_limits(env: ScenarioEnv) -> Recording:
     """A run may have so many pending children, and no more."""
     record = env.recording()
-    parent, child = await _parent(env), _child(env)
+    parent, child = await start_parent(env), child_driver(env)
     commands = [start_child(f"{child.workflow_id}-{n}", child.queue) for n in range(_MANY + 1)]
     await record.call("too many", parent.step(*commands))
     record.events("event", (await parent.history())[3:4])
-    await _terminate(parent)
+    await terminate(parent)
     return record
