@@ -12,12 +12,14 @@ POLICIES = ("TERMINATE", "ABANDON", "REQUEST_CANCEL")
 
 
 async def start_parent(env: ScenarioEnv, name: str = "parent", **fields: Any) -> Driver:
+    """Starts a workflow that shall have children."""
     parent = Driver(env, workflow=name, queue=f"{name}-queue")
     await parent.start(**fields)
     return parent
 
 
 def child_driver(env: ScenarioEnv, name: str = "child") -> Driver:
+    """Returns a driver of a child that its parent starts."""
     return Driver(env, workflow=name, queue=f"{name}-queue")
 
 
@@ -31,6 +33,7 @@ async def start_family(env: ScenarioEnv, **fields: Any) -> tuple[Driver, Driver]
 
 
 async def terminate(*drivers: Driver) -> None:
+    """Ends workflows."""
     for driver in drivers:
         await driver.terminate()
 
@@ -45,4 +48,5 @@ async def no_children_left(parent: Driver) -> None:
 
 
 async def closed_as(driver: Driver, run_id: str = "") -> str:
+    """Waits until a run has closed, and returns the type of its last event."""
     return event_type(await driver.closed(run_id))
