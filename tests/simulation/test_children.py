@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import workflow_pb2 as enums
 
 from simulation.children import TERMINATE, check_children
 from simulation.commands import json_payloads
@@ -11,6 +12,7 @@ from simulation.histories_sample import HistoryMaker, workflow_task
 from simulation.invariants import FinalRun
 
 Family = dict[str, FinalRun]
+ABANDON = enums.PARENT_CLOSE_POLICY_ABANDON
 CHILD = WorkflowExecution(workflow_id="child", run_id="c")
 
 
@@ -55,9 +57,14 @@ def _unhear(runs: Family) -> None:
     del runs["p"].events[6]
 
 
+def _wait(runs: Family) -> None:
+    _unhear(runs)
+    runs["p"].events.pop()
+
+
 def _abandon(runs: Family) -> None:
     initiated = runs["p"].events[4].start_child_workflow_execution_initiated_event_attributes
-    initiated.parent_close_policy = 2
+    initiated.parent_close_policy = ABANDON
     _unhear(runs)
     runs["c"] = child("c", end="TERMINATED")
 
@@ -77,7 +84,7 @@ BROKEN: dict[str, tuple[Callable[[Family], object], str]] = {
     "told another result": (_other_result, "another result"),
     "told of another run": (lambda runs: runs.update(c=child("d")), "is told of run c"),
     "waits for ever": (
-        lambda runs: (_unhear(runs), runs["p"].events.pop()),
+        _wait,
         "waits for its end for ever",
     ),
     "terminated though abandoned": (_abandon, "although its parent's policy is another"),

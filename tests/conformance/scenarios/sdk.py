@@ -114,7 +114,7 @@ async def sdk_children(env: ScenarioEnv) -> Recording:
             HasChildren.run, id=driver.workflow_id, task_queue=driver.queue
         )
         record.note("result", result)
-        handle = client.get_workflow_handle_for(Greets.run, f"{driver.workflow_id}-abandoned")
+        handle = client.get_workflow_handle(f"{driver.workflow_id}-abandoned")
         await handle.signal(Greets.name, "orphan")
         record.note("orphan", await handle.result())
     kinds = [event_type(event) for event in await driver.history()]

@@ -246,7 +246,7 @@ def test_a_signal_of_a_child_says_that_it_has_started() -> None:
     family.send(start_child(CHILD, "queue"))
     family.deliver(family.parent, answered=False)
     task = family.child.take_workflow_task()
-    family.child.complete(task, signal_external(family.parent.run().execution()))
+    family.child.complete(task, signal_external(WorkflowExecution(workflow_id=WORKFLOW_ID)))
     family.deliver(family.child)
     assert names(family.parent, 5) == [
         "CHILD_WORKFLOW_EXECUTION_STARTED",

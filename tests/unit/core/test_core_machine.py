@@ -93,19 +93,6 @@ class CoreMachine(RuleBasedStateMachine):
                 self.driver.start(**fields)
 
     @precondition(lambda self: not self.driver.run().is_running)
-    @precondition(lambda self: self.driver.run().children)
-    @rule(
-        data=st.data(),
-        kind=st.sampled_from(["COMPLETED", "FAILED", "CANCELED", "TIMED_OUT", "TERMINATED"]),
-    )
-    def child_ends(self, data: st.DataObject, kind: str) -> None:
-        run = self.driver.run()
-        info = data.draw(st.sampled_from(list(run.children.values())))
-        message = result_of(run, info, kind)
-        assert self.driver.receive(message).outcome == stored.Receipt.OUTCOME_TAKEN
-        assert info.initiated_event_id not in run.children
-        assert self.driver.receive(message).outcome == stored.Receipt.OUTCOME_NOT_FOUND
-
     @rule(number=st.integers(10, 99))
     def start_again(self, number: int) -> None:
         self.driver.start(request_id=f"again-{number}")
@@ -149,6 +136,19 @@ class CoreMachine(RuleBasedStateMachine):
         outcome = stored.Receipt.OUTCOME_TAKEN if taken else stored.Receipt.OUTCOME_NOT_FOUND
         self.driver.answer(row, outcome)
         assert row.key not in self.driver.rows.messages
+
+    @precondition(lambda self: self.driver.run().children)
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["COMPLETED", "FAILED", "CANCELED", "TIMED_OUT", "TERMINATED"]),
+    )
+    def child_ends(self, data: st.DataObject, kind: str) -> None:
+        run = self.driver.run()
+        info = data.draw(st.sampled_from(list(run.children.values())))
+        message = result_of(run, info, kind)
+        assert self.driver.receive(message).outcome == stored.Receipt.OUTCOME_TAKEN
+        assert info.initiated_event_id not in run.children
+        assert self.driver.receive(message).outcome == stored.Receipt.OUTCOME_NOT_FOUND
 
     @rule(number=st.integers(1, 8), cancel=st.booleans(), child=recipes.seldom())
     def take_message_in(self, number: int, cancel: bool, child: bool) -> None:

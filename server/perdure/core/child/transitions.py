@@ -40,9 +40,6 @@ INITIATED, STARTED = ChildStatus.INITIATED, ChildStatus.STARTED
 Initiated = history.StartChildWorkflowExecutionInitiatedEventAttributes
 Outcome = stored.Receipt.Outcome
 
-_COPIED = ("input", "header", "memo", "search_attributes", "priority")
-"""What the event, and the first event of the child, repeat of the command."""
-
 _CAUSES: dict[Outcome.ValueType, causes.StartChildWorkflowExecutionFailedCause.ValueType] = {
     stored.Receipt.OUTCOME_NAMESPACE_NOT_FOUND: (
         causes.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND
@@ -233,7 +230,7 @@ def _fill_initiated(
     initiated.inherit_build_id = attributes.inherit_build_id
     if attributes.HasField("retry_policy"):
         initiated.retry_policy.CopyFrom(retry.with_defaults(attributes.retry_policy))
-    for name in _COPIED:
+    for name in ("input", "header", "memo", "search_attributes", "priority"):
         if attributes.HasField(name):
             getattr(initiated, name).CopyFrom(getattr(attributes, name))
     if initiated.search_attributes.indexed_fields:
@@ -258,10 +255,16 @@ def _start_request(
         cron_schedule=initiated.cron_schedule,
         user_metadata=metadata,
     )
-    for name in (*_COPIED, "retry_policy", "workflow_execution_timeout"):
+    for name in (
+        "input",
+        "header",
+        "memo",
+        "search_attributes",
+        "retry_policy",
+        "workflow_execution_timeout",
+    ):
         if initiated.HasField(name):
             getattr(request, name).CopyFrom(getattr(initiated, name))
-    request.ClearField("priority")
     priority = common.Priority()
     priority.CopyFrom(step.run.start.priority)
     # What the command leaves at zero is the parent's.

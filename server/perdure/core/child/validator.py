@@ -144,6 +144,8 @@ def _value_problem(attributes: Attributes, context: StepContext) -> str | None:
         return f"invalid WorkflowRetryPolicy on {_NAME}: {found}. {where}"
     if attributes.cron_schedule:
         return "CronSchedule is not served by this release."
+    if attributes.HasField("versioning_override"):
+        return "VersioningOverride is not served by this release."
     return None
 
 
