@@ -169,6 +169,7 @@ class _Builder:
             membership=MembershipMetrics(self._metrics, roles=roles),
             serving=InternodeMetrics(self._metrics, self._clock, roles),
             calling=ClientMetrics(self._metrics, self._clock, roles),
+            settings=settings.INTERNODE.build(self._values),
         )
         self._parts.push_async_callback(cluster.leave)
         matching = self._make_matching(incarnation) if "matching" in roles else None

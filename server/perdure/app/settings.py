@@ -11,6 +11,7 @@ from perdure.core.workflow.settings import WorkflowSettings
 from perdure.frontend.settings import FrontendSettings
 from perdure.history.ports import HistorySettings
 from perdure.matching.settings import MatchingSettings
+from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.transport import TransportSettings
 
 _COUNT = at_least(1)
@@ -315,6 +316,47 @@ TRANSPORT = declare_group(
             seconds,
             "s",
             "How long calls of an old connection may go on.",
+        ),
+    },
+)
+INTERNODE = declare_group(
+    InternodeSettings(),
+    {
+        "call": Key(
+            "internode.callTimeout", seconds, "s", "How long another node may take to answer."
+        ),
+        "wait_margin": Key(
+            "internode.waitMargin",
+            seconds,
+            "s",
+            "How much longer than it says a call of another node may take that waits.",
+        ),
+        "connect": Key(
+            "internode.connectTimeout", seconds, "s", "How long a connection may take to be made."
+        ),
+        "routing": Key(
+            "internode.routingTimeout",
+            seconds,
+            "s",
+            "How long the owner of a workflow or queue is looked for.",
+        ),
+        "keepalive": Key(
+            "internode.keepAliveTime", seconds, "s", "Silence after which a connection is pinged."
+        ),
+        "keepalive_timeout": Key(
+            "internode.keepAliveTimeout", seconds, "s", "How long a ping waits for its answer."
+        ),
+        "hints_per_node": Key(
+            "internode.hintsPerNode", _COUNT, "hints", "Most hints of tasks that wait for one node."
+        ),
+        "hints_per_batch": Key(
+            "internode.hintsPerBatch", _COUNT, "hints", "Most hints of tasks in one message."
+        ),
+        "shards_moving": Key(
+            "history.acquireShardConcurrency",
+            _COUNT,
+            "shards",
+            "Most shards that are without an owner because a node gives them away.",
         ),
     },
 )
