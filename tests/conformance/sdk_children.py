@@ -20,11 +20,13 @@ class Greets:
 
     @workflow.run
     async def run(self, how: str) -> str:
-        """Ends as it is told: "greet", "fail", "again" (as a new run), or by being cancelled."""
+        """Ends as it is told: "greet", "fail", "at once", "again" (as a new run); or cancelled."""
         if how == "fail":
             raise ApplicationError("no greeting", type="Rude", non_retryable=True)
         if how == "again":
-            workflow.continue_as_new("greet")
+            workflow.continue_as_new("at once")
+        if how == "at once":
+            return "Hello again!"
         await workflow.wait_condition(lambda: bool(self._name))
         return f"Hello, {self._name}!"
 
@@ -43,10 +45,12 @@ class HasChildren:
         """Returns what it sees."""
         prefix = workflow.info().workflow_id
         seen: list[str] = []
-        for how in ("greet", "again"):
-            child = await workflow.start_child_workflow(Greets.run, how, id=f"{prefix}-{how}")
-            await child.signal(Greets.name, how)
-            seen.append(await child)
+        child = await workflow.start_child_workflow(Greets.run, "greet", id=f"{prefix}-greet")
+        await child.signal(Greets.name, "child")
+        seen.append(await child)
+        seen.append(
+            await workflow.execute_child_workflow(Greets.run, "again", id=f"{prefix}-again")
+        )
         try:
             await workflow.execute_child_workflow(Greets.run, "fail", id=f"{prefix}-fail")
         except ChildWorkflowError as error:
