@@ -305,10 +305,12 @@ async def child_signal_and_cancel(env: ScenarioEnv) -> Recording:
     parent, child = await start_family(env)
     await parent.signal("wake")
     await parent.step(
-        signal_external(child.execution(), child_workflow_only=True, control="signal"),
-        cancel_external(child.execution(), child_workflow_only=True, control="cancel"),
+        signal_external(child.execution(), child_workflow_only=True, control="signal")
     )
-    await child.event("WORKFLOW_EXECUTION_CANCEL_REQUESTED")
+    await parent.event("EXTERNAL_WORKFLOW_EXECUTION_SIGNALED")
+    await parent.step(
+        cancel_external(child.execution(), child_workflow_only=True, control="cancel")
+    )
     await parent.event("EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED")
     await child.poll()
     record.events("child", await child.history())
