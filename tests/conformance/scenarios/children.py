@@ -352,6 +352,7 @@ async def child_ends_while_task_started(env: ScenarioEnv) -> Recording:
     await child.step(complete_workflow("early"))
     await parent.round_trips(50)
     await no_children_left(parent)
+    await parent.signal("later")
     record.note("meanwhile", [event_type(event) for event in await parent.history()])
     await record.call("too early", parent.complete(answer.workflow_task, complete_workflow()))
     await parent.step(complete_workflow())
