@@ -91,6 +91,10 @@ _UNSET_TIMER = "a timer without a duration fires at once, where on the real serv
 _DESCRIBED = "workflow_execution_info/search_attributes/indexed_fields"
 _NAMED: tuple[tuple[str, str, str], ...] = (
     ("activity_success", f"describe completed/{_DESCRIBED}", _BUILD_IDS),
+    ("child_inherits", f"parent described/{_DESCRIBED}", _BUILD_IDS),
+    ("child_success", f"*/{_DESCRIBED}", _BUILD_IDS),
+    ("child_attributes_refused", "cron/message", _CRON),
+    ("child_attributes_refused", "cron: event/0/failure/message", _CRON),
     ("continue_as_new_carries", f"first described/{_DESCRIBED}/BuildIds", _BUILD_IDS),
     ("continue_as_new_carries", f"second described/{_DESCRIBED}", _BUILD_IDS),
     ("continue_as_new_overrides", f"described/{_DESCRIBED}/BuildIds", _BUILD_IDS),

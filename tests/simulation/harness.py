@@ -18,7 +18,7 @@ from perdure.persistence.ports import NamespaceRow
 from perdure.rpc.clients import Namespace
 from perdure.runtime.deterministic import SeededIds
 from perdure.runtime.tasks import TaskSet
-from simulation import histories, invariants, storage
+from simulation import children, histories, invariants, storage
 from simulation.activity_worker import ActivityWorker, Task
 from simulation.client import Client
 from simulation.faults import FaultPlan, random_plan
@@ -186,12 +186,20 @@ class Simulation:
             elif (error := task.exception()) is not None:
                 self._trace.violation(f"the {task.get_name()} failed: {error!r}")
         await self._visitors.close(drain_seconds=PATIENCE_SECONDS)
+        await self._await_rest()
         await self._nemesis.stop()
         if pending:
             async for line in storage.describe_open_runs(self._store, NAMESPACE.id):
                 self._trace.note("store", line)
         else:
             await self._check({plan.workflow_id: plan.expectation for plan in plans})
+
+    async def _await_rest(self) -> None:
+        """Waits for children that nobody watches, and for what is told of their ends."""
+        for _ in range(round(PATIENCE_SECONDS)):
+            if await storage.is_at_rest(self._store, NAMESPACE.id):
+                return
+            await asyncio.sleep(1.0)
 
     async def _settle(self) -> None:
         """Waits for the cluster to come to rest."""
@@ -212,6 +220,7 @@ class Simulation:
         self._report(invariants.check_promises(self._ledger, runs))
         self._report(invariants.check_ends(expectations, runs))
         self._report(invariants.check_chains(runs))
+        self._report(children.check_children(runs))
         async for problem in storage.check_store(self._store, NAMESPACE.id, runs):
             self._trace.violation(problem)
         self._report(self._fleet.left_over(await self._store.read_cluster()))

@@ -89,6 +89,12 @@ WORKFLOW = declare_group(
             "activities",
             "Most pending activities of a run.",
         ),
+        "max_pending_children": Key(
+            "limit.numPendingChildExecutions.error",
+            _COUNT,
+            "children",
+            "Most pending children of a run.",
+        ),
         "max_pending_signals": Key(
             "limit.numPendingSignals.error",
             _COUNT,
@@ -105,7 +111,7 @@ WORKFLOW = declare_group(
             "system.enableCrossNamespaceCommands",
             boolean,
             "",
-            "Whether workflows may signal and cancel those of other namespaces.",
+            "Whether workflows may start, signal and cancel those of other namespaces.",
         ),
         "max_signals": Key(
             "history.maximumSignalsPerExecution",
@@ -145,6 +151,9 @@ WORKFLOW = declare_group(
             _COUNT,
             "attempts",
             "Failures after which a workflow task is tried ever more rarely.",
+        ),
+        "default_workflow_task_timeout": Key(
+            "history.defaultWorkflowTaskTimeout", nanoseconds, "ns", "Where a start asks for none."
         ),
         "max_workflow_task_timeout": Key(
             "system.maxWorkflowTaskTimeout",
@@ -297,8 +306,8 @@ FRONTEND = declare_group(
         "max_link_bytes": Key("frontend.linkMaxSize", _COUNT, "bytes", "Largest link."),
         "search_attributes": SEARCH_ATTRIBUTES,
         "queries": QUERIES,
-        "default_workflow_task_seconds": Key(
-            "history.defaultWorkflowTaskTimeout", seconds, "s", "Where a start asks for none."
+        "default_workflow_task_seconds": Shared(
+            WORKFLOW["default_workflow_task_timeout"], lambda duration: duration / 1e9
         ),
         "max_workflow_task_seconds": Shared(
             WORKFLOW["max_workflow_task_timeout"], lambda duration: duration / 1e9

@@ -23,6 +23,7 @@ class ItemKind(IntEnum):
     BUFFERED_EVENT = 5
     EXTERNAL_SIGNAL = 6
     EXTERNAL_CANCEL = 7
+    CHILD = 8
     UPDATE = 9
 
 

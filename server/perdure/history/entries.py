@@ -99,6 +99,7 @@ class WorkflowEntry:
             + 512 * (len(run.activities) + len(run.timers))
             + 256 * len(run.buffered)
             + 64 * len(run.signal_requests)
+            + 512 * len(run.children)
             + 512 * (len(run.external_signals) + len(run.external_cancels))
             + sum(512 + update.size_bytes for update in run.updates.values())
             + 128 * len(run.completed_updates)

@@ -137,13 +137,13 @@ class Executor:
         return await self._retrying(once)
 
     async def receive(
-        self, key: RunKey, receipt: ReceiptKey, action: Callable[[Step, Run | None], bytes]
+        self, key: RunKey, receipt: ReceiptKey | None, action: Callable[[Step, Run | None], bytes]
     ) -> bytes:
         """Steps a workflow id that a message has come to, unless it has come before.
 
         Args:
             key: Who it is for; an empty run id names the current run. There may be no such run.
-            receipt: What the step's receipt is called.
+            receipt: What the step's receipt is called; None when it keeps none.
             action: The step, which adds the receipt; it returns the receipt's data.
 
         Returns:
@@ -153,7 +153,7 @@ class Executor:
         async def once(_: StartEvents) -> bytes:
             # Of two that come at once both find none here: the store takes one receipt only, and
             # the other one is then found.
-            data = await self._store.load_receipt(receipt)
+            data = await self._store.load_receipt(receipt) if receipt else None
             if data is not None:
                 return data
             entry, run = await self._find_any(key)

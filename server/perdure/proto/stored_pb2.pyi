@@ -17,9 +17,11 @@ from temporalio.api.activity.v1 import message_pb2 as _message_pb2_3
 from temporalio.api.common.v1 import message_pb2 as _message_pb2
 from temporalio.api.enums.v1 import workflow_pb2 as _workflow_pb2
 from temporalio.api.failure.v1 import message_pb2 as _message_pb2_2
+from temporalio.api.history.v1 import message_pb2 as _message_pb2_4
 from temporalio.api.sdk.v1 import user_metadata_pb2 as _user_metadata_pb2
-from temporalio.api.taskqueue.v1 import message_pb2 as _message_pb2_4
+from temporalio.api.taskqueue.v1 import message_pb2 as _message_pb2_5
 from temporalio.api.workflow.v1 import message_pb2 as _message_pb2_1
+from temporalio.api.workflowservice.v1 import request_response_pb2 as _request_response_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -62,6 +64,9 @@ class RunStart(_message.Message):
     COMPLETION_CALLBACKS_FIELD_NUMBER: _builtins.int
     VERSIONING_OVERRIDE_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
+    PARENT_NAMESPACE_ID_FIELD_NUMBER: _builtins.int
+    PARENT_NAMESPACE_FIELD_NUMBER: _builtins.int
+    PARENT_INITIATED_EVENT_ID_FIELD_NUMBER: _builtins.int
     workflow_type: _builtins.str
     task_queue: _builtins.str
     execution_timeout: _builtins.int
@@ -79,6 +84,10 @@ class RunStart(_message.Message):
     run_expiration_time: _builtins.int
     first_workflow_task_backoff: _builtins.int
     identity: _builtins.str
+    parent_namespace_id: _builtins.str
+    """Of a child: its parent's namespace, and the event of the parent's run that started it."""
+    parent_namespace: _builtins.str
+    parent_initiated_event_id: _builtins.int
     @_builtins.property
     def retry_policy(self) -> _message_pb2.RetryPolicy: ...
     @_builtins.property
@@ -123,10 +132,13 @@ class RunStart(_message.Message):
         completion_callbacks: _abc.Iterable[_message_pb2.Callback] | None = ...,
         versioning_override: _message_pb2_1.VersioningOverride | None = ...,
         identity: _builtins.str = ...,
+        parent_namespace_id: _builtins.str = ...,
+        parent_namespace: _builtins.str = ...,
+        parent_initiated_event_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "execution_timeout", b"execution_timeout", "parent", b"parent", "priority", b"priority", "retry_policy", b"retry_policy", "root", b"root", "run_timeout", b"run_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "parent", b"parent", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__execution_timeout: _TypeAlias = _typing.Literal["execution_timeout"]  # noqa: Y015
     _WhichOneofArgType__execution_timeout: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout"]  # noqa: Y015
@@ -601,6 +613,66 @@ class UpdateInfo(_message.Message):
 Global___UpdateInfo: _TypeAlias = UpdateInfo  # noqa: Y015
 
 @_typing.final
+class ChildInfo(_message.Message):
+    """A child whose end its parent does not know yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INITIATED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    DUE_FIELD_NUMBER: _builtins.int
+    NAMESPACE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+    WORKFLOW_TYPE_FIELD_NUMBER: _builtins.int
+    PARENT_CLOSE_POLICY_FIELD_NUMBER: _builtins.int
+    STARTED_RUN_ID_FIELD_NUMBER: _builtins.int
+    STARTED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    HEADER_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    initiated_event_id: _builtins.int
+    message_id: _builtins.str
+    """With the run's slot these are the key of the row of the message that starts it."""
+    due: _builtins.int
+    namespace_id: _builtins.str
+    namespace: _builtins.str
+    workflow_id: _builtins.str
+    workflow_type: _builtins.str
+    parent_close_policy: _workflow_pb2.ParentClosePolicy.ValueType
+    started_run_id: _builtins.str
+    """The first run of the child, once it is known to have started."""
+    started_event_id: _builtins.int
+    """0 while the event waits for a started workflow task to end."""
+    control: _builtins.str
+    @_builtins.property
+    def header(self) -> _message_pb2.Header:
+        """Until then: what the event that says so repeats of the command."""
+
+    def __init__(
+        self,
+        *,
+        initiated_event_id: _builtins.int = ...,
+        message_id: _builtins.str = ...,
+        due: _builtins.int = ...,
+        namespace_id: _builtins.str = ...,
+        namespace: _builtins.str = ...,
+        workflow_id: _builtins.str = ...,
+        workflow_type: _builtins.str = ...,
+        parent_close_policy: _workflow_pb2.ParentClosePolicy.ValueType = ...,
+        started_run_id: _builtins.str = ...,
+        started_event_id: _builtins.int = ...,
+        header: _message_pb2.Header | None = ...,
+        control: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "due", b"due", "header", b"header", "initiated_event_id", b"initiated_event_id", "message_id", b"message_id", "namespace", b"namespace", "namespace_id", b"namespace_id", "parent_close_policy", b"parent_close_policy", "started_event_id", b"started_event_id", "started_run_id", b"started_run_id", "workflow_id", b"workflow_id", "workflow_type", b"workflow_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChildInfo: _TypeAlias = ChildInfo  # noqa: Y015
+
+@_typing.final
 class Message(_message.Message):
     """What a workflow tells another one."""
 
@@ -648,6 +720,105 @@ class Message(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ChildStart(_message.Message):
+        """To a child, from its parent: start."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REQUEST_FIELD_NUMBER: _builtins.int
+        ROOT_FIELD_NUMBER: _builtins.int
+        PARENT_NAMESPACE_FIELD_NUMBER: _builtins.int
+        parent_namespace: _builtins.str
+        @_builtins.property
+        def request(self) -> _request_response_pb2.StartWorkflowExecutionRequest: ...
+        @_builtins.property
+        def root(self) -> _message_pb2.WorkflowExecution: ...
+        def __init__(
+            self,
+            *,
+            request: _request_response_pb2.StartWorkflowExecutionRequest | None = ...,
+            root: _message_pb2.WorkflowExecution | None = ...,
+            parent_namespace: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "root", b"root"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["parent_namespace", b"parent_namespace", "request", b"request", "root", b"root"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ChildResult(_message.Message):
+        """To a parent, from the last run of its child: how it has ended."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        CLOSE_EVENT_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def close_event(self) -> _message_pb2_4.HistoryEvent: ...
+        def __init__(
+            self,
+            *,
+            close_event: _message_pb2_4.HistoryEvent | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["close_event", b"close_event"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["close_event", b"close_event"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ParentClose(_message.Message):
+        """To a child, from its parent: the parent has closed."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        POLICY_FIELD_NUMBER: _builtins.int
+        FIRST_RUN_ID_FIELD_NUMBER: _builtins.int
+        START_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+        policy: _workflow_pb2.ParentClosePolicy.ValueType
+        first_run_id: _builtins.str
+        """The child's first run; empty when the parent has closed before it heard of one."""
+        start_message_id: _builtins.str
+        """The message that was to start it."""
+        def __init__(
+            self,
+            *,
+            policy: _workflow_pb2.ParentClosePolicy.ValueType = ...,
+            first_run_id: _builtins.str = ...,
+            start_message_id: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["first_run_id", b"first_run_id", "policy", b"policy", "start_message_id", b"start_message_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Child(_message.Message):
+        """Whose child the sender is: whoever hears from a child knows that it has started."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        PARENT_RUN_ID_FIELD_NUMBER: _builtins.int
+        INITIATED_EVENT_ID_FIELD_NUMBER: _builtins.int
+        FIRST_RUN_ID_FIELD_NUMBER: _builtins.int
+        parent_run_id: _builtins.str
+        initiated_event_id: _builtins.int
+        first_run_id: _builtins.str
+        def __init__(
+            self,
+            *,
+            parent_run_id: _builtins.str = ...,
+            initiated_event_id: _builtins.int = ...,
+            first_run_id: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["first_run_id", b"first_run_id", "initiated_event_id", b"initiated_event_id", "parent_run_id", b"parent_run_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     NAMESPACE_ID_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
@@ -657,6 +828,10 @@ class Message(_message.Message):
     CHILD_WORKFLOW_ONLY_FIELD_NUMBER: _builtins.int
     SIGNAL_FIELD_NUMBER: _builtins.int
     CANCEL_REQUEST_FIELD_NUMBER: _builtins.int
+    CHILD_START_FIELD_NUMBER: _builtins.int
+    CHILD_RESULT_FIELD_NUMBER: _builtins.int
+    PARENT_CLOSE_FIELD_NUMBER: _builtins.int
+    CHILD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The receiver tells repeated deliveries apart by it."""
     namespace_id: _builtins.str
@@ -674,6 +849,14 @@ class Message(_message.Message):
     def signal(self) -> Global___Message.Signal: ...
     @_builtins.property
     def cancel_request(self) -> Global___Message.CancelRequest: ...
+    @_builtins.property
+    def child_start(self) -> Global___Message.ChildStart: ...
+    @_builtins.property
+    def child_result(self) -> Global___Message.ChildResult: ...
+    @_builtins.property
+    def parent_close(self) -> Global___Message.ParentClose: ...
+    @_builtins.property
+    def child(self) -> Global___Message.Child: ...
     def __init__(
         self,
         *,
@@ -686,12 +869,16 @@ class Message(_message.Message):
         child_workflow_only: _builtins.bool = ...,
         signal: Global___Message.Signal | None = ...,
         cancel_request: Global___Message.CancelRequest | None = ...,
+        child_start: Global___Message.ChildStart | None = ...,
+        child_result: Global___Message.ChildResult | None = ...,
+        parent_close: Global___Message.ParentClose | None = ...,
+        child: Global___Message.Child | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "payload", b"payload", "sender", b"sender", "signal", b"signal", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "parent_close", b"parent_close", "payload", b"payload", "sender", b"sender", "signal", b"signal", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child_workflow_only", b"child_workflow_only", "id", b"id", "initiated_event_id", b"initiated_event_id", "namespace_id", b"namespace_id", "payload", b"payload", "sender", b"sender", "sender_namespace_id", b"sender_namespace_id", "signal", b"signal", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "child_workflow_only", b"child_workflow_only", "id", b"id", "initiated_event_id", b"initiated_event_id", "namespace_id", b"namespace_id", "parent_close", b"parent_close", "payload", b"payload", "sender", b"sender", "sender_namespace_id", b"sender_namespace_id", "signal", b"signal", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["signal", "cancel_request"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["signal", "cancel_request", "child_start", "child_result", "parent_close"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -716,6 +903,8 @@ class Receipt(_message.Message):
         OUTCOME_NAMESPACE_NOT_FOUND: Receipt._Outcome.ValueType  # 3
         OUTCOME_SIGNAL_LIMIT: Receipt._Outcome.ValueType  # 4
         """The receiver has had as many signals as one may."""
+        OUTCOME_ALREADY_EXISTS: Receipt._Outcome.ValueType  # 20
+        """The id of the child that was to start is in use."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
     OUTCOME_UNSPECIFIED: Receipt.Outcome.ValueType  # 0
@@ -725,17 +914,23 @@ class Receipt(_message.Message):
     OUTCOME_NAMESPACE_NOT_FOUND: Receipt.Outcome.ValueType  # 3
     OUTCOME_SIGNAL_LIMIT: Receipt.Outcome.ValueType  # 4
     """The receiver has had as many signals as one may."""
+    OUTCOME_ALREADY_EXISTS: Receipt.Outcome.ValueType  # 20
+    """The id of the child that was to start is in use."""
 
     OUTCOME_FIELD_NUMBER: _builtins.int
+    STARTED_RUN_ID_FIELD_NUMBER: _builtins.int
     outcome: Global___Receipt.Outcome.ValueType
+    started_run_id: _builtins.str
+    """The first run of the child that has started."""
     def __init__(
         self,
         *,
         outcome: Global___Receipt.Outcome.ValueType = ...,
+        started_run_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "started_run_id", b"started_run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -862,12 +1057,12 @@ class TaskQueueConfigs(_message.Message):
         VALUE_FIELD_NUMBER: _builtins.int
         key: _builtins.str
         @_builtins.property
-        def value(self) -> _message_pb2_4.TaskQueueConfig: ...
+        def value(self) -> _message_pb2_5.TaskQueueConfig: ...
         def __init__(
             self,
             *,
             key: _builtins.str = ...,
-            value: _message_pb2_4.TaskQueueConfig | None = ...,
+            value: _message_pb2_5.TaskQueueConfig | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -877,11 +1072,11 @@ class TaskQueueConfigs(_message.Message):
 
     CONFIGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def configs(self) -> _containers.MessageMap[_builtins.str, _message_pb2_4.TaskQueueConfig]: ...
+    def configs(self) -> _containers.MessageMap[_builtins.str, _message_pb2_5.TaskQueueConfig]: ...
     def __init__(
         self,
         *,
-        configs: _abc.Mapping[_builtins.str, _message_pb2_4.TaskQueueConfig] | None = ...,
+        configs: _abc.Mapping[_builtins.str, _message_pb2_5.TaskQueueConfig] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

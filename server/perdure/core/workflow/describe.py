@@ -25,6 +25,8 @@ def describe(run: Run) -> wf.DescribeWorkflowExecutionResponse:
     if run.is_running:
         for activity in run.activities.values():
             _fill_activity(response.pending_activities.add(), activity)
+        for child in run.children.values():
+            _fill_child(response.pending_children.add(), child)
         if run.state.HasField("workflow_task"):
             _fill_task(response.pending_workflow_task, run)
     return response
@@ -62,6 +64,9 @@ def _fill_info(info: workflow.WorkflowExecutionInfo, run: Run) -> None:
     info.task_queue = start.task_queue
     info.root_execution.CopyFrom(start.root if start.HasField("root") else run.execution())
     info.first_run_id = start.first_run_id
+    if start.HasField("parent"):
+        info.parent_execution.CopyFrom(start.parent)
+        info.parent_namespace_id = start.parent_namespace_id
     if state.build_id:
         info.most_recent_worker_version_stamp.build_id = state.build_id
     if start.HasField("priority"):
@@ -96,6 +101,14 @@ def _fill_task(pending: workflow.PendingWorkflowTaskInfo, run: Run) -> None:
     set_timestamp(pending.original_scheduled_time, task.original_scheduled_time)
     set_timestamp(pending.started_time, task.started_time)
     pending.attempt = task.attempt
+
+
+def _fill_child(pending: workflow.PendingChildExecutionInfo, child: stored.ChildInfo) -> None:
+    pending.workflow_id = child.workflow_id
+    pending.run_id = child.started_run_id
+    pending.workflow_type_name = child.workflow_type
+    pending.initiated_id = child.initiated_event_id
+    pending.parent_close_policy = child.parent_close_policy
 
 
 def _fill_activity(pending: workflow.PendingActivityInfo, activity: stored.ActivityInfo) -> None:

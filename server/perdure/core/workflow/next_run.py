@@ -11,6 +11,7 @@ from temporalio.api.failure.v1 import message_pb2 as failures
 from temporalio.api.history.v1 import message_pb2 as history
 
 from perdure.core import retry
+from perdure.core.child.state import carry_parent
 from perdure.core.protobuf import capped_ns, set_duration, set_limit, set_timestamp
 from perdure.core.workflow.close import continued_timeouts
 from perdure.core.workflow.start import NewRun, begin
@@ -129,6 +130,7 @@ def _begin(
             attributes.workflow_execution_expiration_time, old.start.execution_expiration_time
         )
     _carry_reset_points(change, attributes)
+    carry_parent(old.start, attributes)
     new = NewRun(
         run_id,
         attributes,

@@ -12,6 +12,7 @@ from temporalio.api.sdk.v1 import user_metadata_pb2 as user_metadata
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core import retry
+from perdure.core.child.state import keep_parent
 from perdure.core.commit import RunKey
 from perdure.core.errors import WorkflowExecutionAlreadyStartedError
 from perdure.core.protobuf import duration_ns, set_duration, set_limit, set_timestamp, timestamp_ns
@@ -124,6 +125,7 @@ def _run_start(new: NewRun, now: int) -> stored.RunStart:
         start.run_timeout = run_timeout
     if attributes.HasField("root_workflow_execution"):
         start.root.CopyFrom(attributes.root_workflow_execution)
+    keep_parent(attributes, start)
     if new.metadata is not None:
         start.user_metadata.CopyFrom(new.metadata)
     return start
@@ -134,6 +136,7 @@ def start_workflow(
     namespace_id: str,
     request: wf.StartWorkflowExecutionRequest,
     before_first_task: Callable[[RunStep], None] | None = None,
+    adopt: Callable[[history.WorkflowExecutionStartedEventAttributes], None] | None = None,
 ) -> StartResult:
     """Starts a workflow, or answers for the run that its workflow id has already.
 
@@ -142,6 +145,7 @@ def start_workflow(
         namespace_id: The namespace's id.
         request: What to start.
         before_first_task: Adds events to a new run before its first workflow task is scheduled.
+        adopt: Says of a new run whose child it is.
 
     Raises:
         WorkflowExecutionAlreadyStartedError: The conflict or reuse policy refuses a new run.
@@ -152,6 +156,8 @@ def start_workflow(
         if answered is not None:
             return answered
     new = from_request(step, request)
+    if adopt is not None:
+        adopt(new.attributes)
     if existing is not None and existing.is_running:
         _terminate_existing(step, existing, new.run_id)
     change = begin(step, RunKey(namespace_id, request.workflow_id, new.run_id), new)

@@ -1,10 +1,10 @@
 """A run in memory: what its rows say, and what can be derived from them.
 
 Theory of operation. A run's stored half is protobuf: `start` (immutable), `state` (rewritten by
-every step), `attributes`, and one row per pending activity, timer, signal or cancel request to
-another workflow, buffered event and remembered signal request. This module loads them into a `Run`
-and keeps what is derived beside them: the heap of deadlines and the newest history batches. Only
-transitions change a run, through a `RunStep`, which remembers what to write.
+every step), `attributes`, and one row per pending activity, timer, child, signal or cancel request
+to another workflow, buffered event and remembered signal request. This module loads them into a
+`Run` and keeps what is derived beside them: the heap of deadlines and the newest history batches.
+Only transitions change a run, through a `RunStep`, which remembers what to write.
 """
 
 import heapq
@@ -79,6 +79,7 @@ class Run:
     timers: dict[str, stored.TimerInfo] = field(default_factory=dict)
     external_signals: dict[int, stored.ExternalInfo] = field(default_factory=dict)
     external_cancels: dict[int, stored.ExternalInfo] = field(default_factory=dict)
+    children: dict[int, stored.ChildInfo] = field(default_factory=dict)
     signal_requests: set[str] = field(default_factory=set)
     buffered: dict[int, history.HistoryEvent] = field(default_factory=dict)
     deadlines: list[Deadline] = field(default_factory=list)
@@ -197,6 +198,7 @@ def _restore_order(run: Run) -> None:
     run.activity_ids = {info.activity_id: event_id for event_id, info in run.activities.items()}
     run.external_signals = dict(sorted(run.external_signals.items()))
     run.external_cancels = dict(sorted(run.external_cancels.items()))
+    run.children = dict(sorted(run.children.items()))
     run.timers = dict(sorted(run.timers.items(), key=lambda item: item[1].started_event_id))
     run.updates = dict(
         sorted(
@@ -219,6 +221,8 @@ def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
             run.external_signals[int(item.key)] = stored.ExternalInfo.FromString(blob)
         case ItemKind.EXTERNAL_CANCEL:
             run.external_cancels[int(item.key)] = stored.ExternalInfo.FromString(blob)
+        case ItemKind.CHILD:
+            run.children[int(item.key)] = stored.ChildInfo.FromString(blob)
         case ItemKind.SIGNAL_REQUEST:
             run.signal_requests.add(item.key)
         case ItemKind.UPDATE:

@@ -30,7 +30,11 @@ from perdure.core.commit import (
 )
 from perdure.core.protobuf import set_timestamp
 from perdure.core.visibility.query import ValueType
-from perdure.core.workflow.buffer import activity_close_attributes, reordered
+from perdure.core.workflow.buffer import (
+    activity_close_attributes,
+    child_close_attributes,
+    reordered,
+)
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run
 from perdure.core.workflow.visibility import visibility_row
@@ -210,10 +214,22 @@ class RunStep:
             event_id = run.state.next_event_id
             event.event_id = event_id
             _link_started(event, started)
+            self._link_child(event)
             self.batch.events.append(event)
             run.state.next_event_id += 1
         self.touched = True
         return True
+
+    def _link_child(self, event: history.HistoryEvent) -> None:
+        # Whether a child has started is known before the event that says so has an id.
+        if event.event_type != events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+            return
+        attributes = event.child_workflow_execution_started_event_attributes
+        info = self.run.children.get(attributes.initiated_event_id)
+        if info is not None:
+            info.started_event_id = event.event_id
+            item = ItemKey(ItemKind.CHILD, str(info.initiated_event_id))
+            self.put_item(item, info.SerializeToString())
 
     # Rows
 
@@ -424,10 +440,18 @@ class Step:
 
 
 def _link_started(event: history.HistoryEvent, started: dict[int, int]) -> None:
-    # An activity that closed while a workflow task was started has both its events in the buffer:
-    # the started event gets its id only now.
+    # What began and closed while a workflow task was started has both its events in the buffer: the
+    # started event gets its id only now.
     if event.event_type == events.EVENT_TYPE_ACTIVITY_TASK_STARTED:
         started[event.activity_task_started_event_attributes.scheduled_event_id] = event.event_id
+        return
+    if event.event_type == events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+        begun = event.child_workflow_execution_started_event_attributes
+        started[begun.initiated_event_id] = event.event_id
+        return
+    child = child_close_attributes(event)
+    if child is not None and not child.started_event_id:
+        child.started_event_id = started.get(child.initiated_event_id, 0)
         return
     attributes = activity_close_attributes(event)
     if attributes is not None and not attributes.started_event_id:
