@@ -23,6 +23,8 @@ class ItemKind(IntEnum):
     BUFFERED_EVENT = 5
     EXTERNAL_SIGNAL = 6
     EXTERNAL_CANCEL = 7
+    SCHEDULE = 12
+    SCHEDULE_STATE = 13
 
 
 class TaskType(IntEnum):

@@ -13,6 +13,8 @@ from perdure.frontend.long_polls import LongPolls
 from perdure.frontend.namespaces import Namespaces
 from perdure.frontend.queries import Queries
 from perdure.frontend.retired import Retired
+from perdure.frontend.schedule_listings import ScheduleListings
+from perdure.frontend.schedules import Schedules
 from perdure.frontend.search_attributes import SearchAttributes
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.starts import Starts
@@ -60,6 +62,19 @@ class Frontend:
                 search_attributes=search_attributes,
                 history=history,
                 ids=ids,
+                settings=settings,
+            ),
+            Schedules(
+                namespaces=gate,
+                search_attributes=search_attributes,
+                history=history,
+                ids=ids,
+                settings=settings,
+            ),
+            ScheduleListings(
+                namespaces=gate,
+                search_attributes=search_attributes,
+                visibility=visibility,
                 settings=settings,
             ),
             Workflows(

@@ -2,6 +2,7 @@
 
 from perdure.core.commit import MessageRow
 from perdure.core.external.transitions import resolve
+from perdure.core.schedule import answers as schedule
 from perdure.core.workflow.signals import after_external_event
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
@@ -21,7 +22,9 @@ def settle(
         receipt: What the receiver has answered.
     """
     change = step.edit(run)
-    if resolve(change, message.id, message.initiated_event_id, receipt.outcome):
+    if run.schedule is not None and run.is_running:
+        schedule.settle(change, row, receipt)
+    elif resolve(change, message.id, message.initiated_event_id, receipt.outcome):
         after_external_event(change)
     else:
         step.drop_message(row)

@@ -10,6 +10,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 from perdure.core.commit import ReceiptKey, ReceiptRow
 from perdure.core.errors import UnimplementedError
 from perdure.core.protobuf import seconds
+from perdure.core.schedule import receiving as schedule
 from perdure.core.slots import slot_of
 from perdure.core.workflow import signals
 from perdure.core.workflow.state import Run
@@ -44,7 +45,10 @@ def receive(step: Step, run: Run | None, message: stored.Message) -> stored.Rece
     Raises:
         UnimplementedError: What the message says is of a later release.
     """
-    receipt = stored.Receipt(outcome=_take(step, run, message))
+    if message.WhichOneof("payload") in schedule.KINDS:
+        receipt = schedule.take(step, run, message)
+    else:
+        receipt = stored.Receipt(outcome=_take(step, run, message))
     step.add_receipt(
         ReceiptRow(
             key=receipt_key(message),

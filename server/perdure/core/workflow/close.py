@@ -20,6 +20,7 @@ from perdure.core.activity.tasks import dispatch_key as activity_key
 from perdure.core.commit import ItemKey, ItemKind
 from perdure.core.external.transitions import forget_all
 from perdure.core.protobuf import capped_ns, set_duration
+from perdure.core.schedule.reports import report_close
 from perdure.core.transition import transition
 from perdure.core.workflow.status import RunStatus, status_of
 from perdure.core.workflow.step import RunStep
@@ -43,6 +44,7 @@ def _close(step: RunStep, status: enums.WorkflowExecutionStatus.ValueType, event
         step.delete_item(ItemKey(ItemKind.TIMER, timer_id))
     forget_all(step)
     run.deadlines.clear()
+    report_close(step, step.batch.events[-1])
     step.visibility_changed = True
 
 

@@ -18,6 +18,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 
 from perdure.core.activity import state as activity_state
 from perdure.core.commit import HistoryBatch, ItemKey, ItemKind, RunKey
+from perdure.core.schedule.state import ScheduleRows, load_rows
 from perdure.core.slots import slot_of
 from perdure.core.timer import state as timer_state
 from perdure.core.workflow_task import state as workflow_task_state
@@ -36,6 +37,7 @@ class DeadlineKind:
     WORKFLOW_TASK = 4
     ACTIVITY = 5
     TIMER = 6
+    SCHEDULE = 12
 
 
 class Deadline(NamedTuple):
@@ -75,6 +77,7 @@ class Run:
     external_cancels: dict[int, stored.ExternalInfo] = field(default_factory=dict)
     signal_requests: set[str] = field(default_factory=set)
     buffered: dict[int, history.HistoryEvent] = field(default_factory=dict)
+    schedule: ScheduleRows | None = None
     deadlines: list[Deadline] = field(default_factory=list)
     tail: list[HistoryBatch] = field(default_factory=list)
     tail_bytes: int = 0
@@ -139,6 +142,8 @@ def is_justified(run: Run, deadline: Deadline) -> bool:
     if kind == DeadlineKind.TIMER:
         timer = run.timers.get(deadline.timer_id)
         return timer is not None and timer_deadline(timer) == deadline
+    if kind == DeadlineKind.SCHEDULE:
+        return run.schedule is not None and run.schedule.state.wake_time == due
     if kind == DeadlineKind.FIRST_WORKFLOW_TASK:
         return run.state.first_workflow_task_due == due
     if kind == DeadlineKind.RUN:
@@ -175,6 +180,7 @@ def load_run(
     )
     for item, blob in items.items():
         _load_item(run, item, blob)
+    run.schedule = load_rows(items)
     _restore_order(run)
     _restore_deadlines(run)
     return run
@@ -227,3 +233,5 @@ def _restore_deadlines(run: Run) -> None:
             run.add_deadline(Deadline(due, DeadlineKind.ACTIVITY, event_id))
     for timer in run.timers.values():
         run.add_deadline(timer_deadline(timer))
+    if run.schedule is not None and (due := run.schedule.state.wake_time):
+        run.add_deadline(Deadline(due, DeadlineKind.SCHEDULE))

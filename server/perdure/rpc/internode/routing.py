@@ -18,6 +18,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import DispatchTask, TaskQueueKey
 from perdure.core.errors import UnavailableError
+from perdure.core.schedule.state import workflow_id as schedule_workflow_id
 from perdure.core.slots import slot_of
 from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import HistoryClient, Namespace, NotOwnerError
@@ -203,6 +204,10 @@ def _slot_finder(method: WireMethod) -> Callable[..., int]:
     fields = _request_fields(method.rpc)
     if "task_token" in fields:
         return _slot_of_token
+    if "schedule_id" in fields:
+        return lambda namespace, request, *_: slot_of(
+            namespace.id, schedule_workflow_id(request.schedule_id)
+        )
     if "workflow_id" in fields:
         return lambda namespace, request, *_: slot_of(namespace.id, request.workflow_id)
     if "workflow_execution" in fields:
@@ -253,11 +258,16 @@ REPEATABLE: Final[dict[str, Callable[..., bool]]] = {
     "get_workflow_execution_history": _always,
     "get_workflow_execution_history_reverse": _always,
     "query_workflow": _always,
+    "describe_schedule": _always,
+    "list_schedule_matching_times": _always,
     # History tells repeated requests apart by their request id.
     "start_workflow_execution": _with_request_id,
     "signal_with_start_workflow_execution": _with_request_id,
     "signal_workflow_execution": _with_request_id,
     "request_cancel_workflow_execution": _with_request_id,
+    "create_schedule": _with_request_id,
+    "update_schedule": _with_request_id,
+    "patch_schedule": _with_request_id,
     # The receiver tells messages apart by their id.
     "deliver_message": _always,
     # The poll's request id does the same for a start, and names the start that is undone.
