@@ -170,6 +170,7 @@ class Namespaces:
         """Adds what this server can do and how much it takes, which is not stored."""
         info: NamespaceInfo = described.namespace_info
         info.capabilities.SetInParent()
+        info.supports_schedules = True
         info.limits.blob_size_limit_error = self._settings.max_blob_bytes
         info.limits.memo_size_limit_error = self._settings.max_memo_bytes
         return described

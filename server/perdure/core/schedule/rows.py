@@ -8,7 +8,7 @@ from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.schedule.v1 import message_pb2 as schedule
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
-from perdure.core.protobuf import NANOSECONDS_PER_SECOND, set_duration, set_timestamp
+from perdure.core.protobuf import set_duration, set_timestamp
 from perdure.core.schedule.state import (
     DEFAULT_OVERLAP,
     DEFINITION,
@@ -132,11 +132,11 @@ def _fill_info(info: schedule.ScheduleInfo, run: Run, rows: ScheduleRows) -> Non
 def matching_times(
     run: Run, rows: ScheduleRows, start: int, end: int, most: int
 ) -> list[Timestamp]:
-    """Returns the times of a schedule in a range, jitter included."""
+    """Returns the times of a schedule after `start`, up to and with `end`."""
     seed = f"{run.key.namespace_id}\0{run.key.workflow_id}"
     spec = compiled(rows.definition.spec)
     found = []
-    for due in islice(spec.between(seed, start - NANOSECONDS_PER_SECOND // 1000, end), most):
+    for due in islice(spec.between(seed, start, end), most):
         found.append(Timestamp())
         set_timestamp(found[-1], due.actual)
     return found
