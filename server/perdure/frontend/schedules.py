@@ -70,14 +70,14 @@ class Schedules:
         """Creates a schedule."""
         namespace = await self._namespaces.enter(request.namespace)
         limit = self._settings.max_id_bytes
+        if not request.request_id:
+            raise InvalidArgumentError("RequestId is not set on request.")
         _check_id(request.schedule_id)
         check_workflow_id(workflow_id(request.schedule_id), limit)
         check_length("RequestId", request.request_id, limit)
         await self._check_attributes(namespace, request)
         check_memo(request.memo, self._settings.max_memo_bytes)
         await self._check_schedule(namespace, request.schedule)
-        if not request.request_id:
-            request.request_id = self._ids.request_id()
         return await self._history.create_schedule(namespace, request)
 
     async def describe(
@@ -93,10 +93,10 @@ class Schedules:
     ) -> wf.UpdateScheduleResponse:
         """Replaces a schedule's definition."""
         namespace = await self._namespaces.enter(request.namespace)
-        _check_id(request.schedule_id)
-        check_length("RequestId", request.request_id, self._settings.max_id_bytes)
         if not request.schedule.action.HasField("start_workflow"):
             raise InvalidArgumentError("Only StartWorkflow action is supported for schedules")
+        _check_id(request.schedule_id)
+        check_length("RequestId", request.request_id, self._settings.max_id_bytes)
         await self._check_attributes(namespace, request)
         await self._check_schedule(namespace, request.schedule)
         if not request.request_id:
@@ -108,10 +108,10 @@ class Schedules:
     ) -> wf.PatchScheduleResponse:
         """Triggers, backfills, pauses or unpauses a schedule."""
         namespace = await self._namespaces.enter(request.namespace)
-        _check_id(request.schedule_id)
-        check_length("RequestId", request.request_id, self._settings.max_id_bytes)
         if not request.HasField("patch"):
             raise InvalidArgumentError("Patch is not set on request.")
+        _check_id(request.schedule_id)
+        check_length("RequestId", request.request_id, self._settings.max_id_bytes)
         if not request.request_id:
             request.request_id = self._ids.request_id()
         return await self._history.patch_schedule(namespace, request)
@@ -185,6 +185,6 @@ class Schedules:
 
 def _check_id(schedule_id: str) -> None:
     if not schedule_id:
-        raise InvalidArgumentError("Can't load workflow execution. WorkflowId not set.")
+        raise InvalidArgumentError("Can't load workflow execution.  WorkflowId not set.")
     if "\0" in schedule_id:
         raise NotFoundError(f"workflow not found for ID: {workflow_id(schedule_id)}")

@@ -1,6 +1,6 @@
 """Schedules: specs, life cycle, overlap policies, backfills, listing, and what is refused."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -198,14 +198,14 @@ async def schedule_matching_times(env: ScenarioEnv) -> Recording:
             record.note(f"{cron} in {name}", _seconds(found))
         await schedule.delete()
     schedule = Schedule(env, "bounds")
-    spec = {
+    bounded: dict[str, Any] = {
         "interval": [{"interval": {"seconds": 10}, "phase": {"seconds": 3}}],
         "calendar": [{"second": "7", "minute": "*", "hour": "*"}],
         "exclude_calendar": [{"second": "23", "minute": "*", "hour": "*"}],
         "start_time": {"seconds": 1_700_000_003},
         "end_time": {"seconds": 1_700_000_163},
     }
-    await schedule.create(spec=spec, state={"paused": True})
+    await schedule.create(spec=bounded, state={"paused": True})
     record.note("all", _seconds(await schedule.matching(1_600_000_000, 1_800_000_000)))
     record.note("a part", _seconds(await schedule.matching(1_700_000_033, 1_700_000_053)))
     record.note("none", _seconds(await schedule.matching(1_800_000_000, 1_600_000_000)))
@@ -246,7 +246,10 @@ async def schedule_life(env: ScenarioEnv) -> Recording:
         "state": {"limited_actions": True, "remaining_actions": 3},
     }
     await record.call("update", schedule.update("new", request=token, **definition))
-    changed = await schedule.until(lambda seen: not seen.schedule.state.paused, what="updated")
+    changed = await schedule.until(
+        lambda seen: not (seen.schedule.state.paused or seen.HasField("search_attributes")),
+        what="updated",
+    )
     record.note("updated", changed)
     await record.call("delete", schedule.delete())
     await record.call("describe, deleted", schedule.describe())
@@ -283,17 +286,19 @@ async def schedule_triggers(env: ScenarioEnv) -> Recording:
     return record
 
 
-async def _overlap(env: ScenarioEnv, policy: str, *, settled: Callable[[Described], bool]) -> Any:
+async def _overlap(
+    env: ScenarioEnv, policy: str, conditions: Sequence[Callable[[Described], bool]]
+) -> Any:
     schedule = Schedule(env, policy.lower().replace("_", "-"))
     await schedule.create(
         policies={"overlap_policy": _policy(policy)},
         request={"initial_patch": {"trigger_immediately": {"scheduled_time": {"seconds": 1}}}},
     )
     await schedule.until(lambda seen: len(seen.info.recent_actions) == 1, what="the first action")
-    for number in (2, 3):
+    for number, condition in enumerate(conditions, 2):
         trigger = {"scheduled_time": {"seconds": number}}
         await schedule.patch(str(number), trigger_immediately=trigger)
-    described = await schedule.until(settled, what=policy)
+        described = await schedule.until(condition, what=policy)
     first = described.info.recent_actions[0].start_workflow_result
     events = await _history(env, first.workflow_id, first.run_id)
     await schedule.delete()
@@ -314,14 +319,26 @@ async def _history(env: ScenarioEnv, workflow_id: str, run_id: str) -> list[Hist
 async def schedule_overlaps(env: ScenarioEnv) -> Recording:
     """What each overlap policy does when two more actions come while the first one runs."""
     record = env.recording()
-    conditions: dict[str, Callable[[Described], bool]] = {
-        "SKIP": lambda seen: seen.info.overlap_skipped == 2,
-        "BUFFER_ONE": lambda seen: seen.info.overlap_skipped == 1,
-        "BUFFER_ALL": lambda seen: seen.info.buffer_size == 2,
-        "ALLOW_ALL": lambda seen: seen.info.action_count == 3,
+    conditions: dict[str, tuple[Callable[[Described], bool], ...]] = {
+        "SKIP": (
+            lambda seen: seen.info.overlap_skipped == 1,
+            lambda seen: seen.info.overlap_skipped == 2,
+        ),
+        "BUFFER_ONE": (
+            lambda seen: seen.info.buffer_size == 1,
+            lambda seen: seen.info.overlap_skipped == 1,
+        ),
+        "BUFFER_ALL": (
+            lambda seen: seen.info.buffer_size == 1,
+            lambda seen: seen.info.buffer_size == 2,
+        ),
+        "ALLOW_ALL": (
+            lambda seen: seen.info.action_count == 2,
+            lambda seen: seen.info.action_count == 3,
+        ),
     }
-    for policy, settled in conditions.items():
-        record.note(policy, await _overlap(env, policy, settled=settled))
+    for policy, each in conditions.items():
+        record.note(policy, await _overlap(env, policy, each))
     return record
 
 
@@ -415,7 +432,7 @@ async def schedule_lists(env: ScenarioEnv) -> Recording:
     attributes = {
         "indexed_fields": {
             "ConformanceKeyword": Payload(
-                metadata={"encoding": b"json/plain"}, data=f'"{env.nonce}"'.encode()
+                metadata={"encoding": b"json/plain"}, data=f'"{env.name("mine")}"'.encode()
             )
         }
     }
@@ -426,7 +443,7 @@ async def schedule_lists(env: ScenarioEnv) -> Recording:
     )
     other = Schedule(env, "other")
     await other.create(request={"search_attributes": attributes}, state={"paused": True})
-    mine = f'ConformanceKeyword = "{env.nonce}"'
+    mine = f'ConformanceKeyword = "{env.name("mine")}"'
 
     async def listed(query: str) -> wf.ListSchedulesResponse:
         request = wf.ListSchedulesRequest(namespace=NAMESPACE, query=query)

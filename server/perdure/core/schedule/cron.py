@@ -154,10 +154,10 @@ def _without_second_sunday(field: Field, start: int, end: int, step: int) -> lis
     if field.name != "day_of_week" or end != _SUNDAY:
         return [schedule.Range(start=start, end=max(start, end), step=step)]
     ranges = []
-    if start < _SUNDAY:
-        ranges.append(schedule.Range(start=start, end=_SUNDAY - 1, step=step))
     if (_SUNDAY - start) % step == 0:
         ranges.append(schedule.Range(start=0, end=0, step=1))
+    if start < _SUNDAY:
+        ranges.append(schedule.Range(start=start, end=_SUNDAY - 1, step=step))
     return ranges
 
 

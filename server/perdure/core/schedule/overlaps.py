@@ -13,7 +13,7 @@ from temporalio.api.enums.v1 import schedule_pb2 as enums
 from perdure.proto import stored_pb2 as stored
 
 BufferedStart = stored.ScheduleState.BufferedStart
-Policy = enums.ScheduleOverlapPolicy.ValueType
+Policy = enums.ScheduleOverlapPolicy
 
 
 @dataclass(slots=True)
@@ -38,7 +38,10 @@ class Decision:
 
 
 def decide(
-    buffer: Sequence[BufferedStart], *, is_running: bool, resolve: Callable[[Policy], Policy]
+    buffer: Sequence[BufferedStart],
+    *,
+    is_running: bool,
+    resolve: Callable[[Policy.ValueType], Policy.ValueType],
 ) -> Decision:
     """Decides about each start of a buffer, in order."""
     decision = Decision()
@@ -53,7 +56,9 @@ def decide(
     return decision
 
 
-def _overlap(decision: Decision, start: BufferedStart, policy: Policy, *, is_running: bool) -> None:
+def _overlap(
+    decision: Decision, start: BufferedStart, policy: Policy.ValueType, *, is_running: bool
+) -> None:
     match policy:
         case enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL:
             decision.waiting.append(start)

@@ -22,7 +22,7 @@ def canonical(spec: schedule.ScheduleSpec) -> schedule.ScheduleSpec:
     found = schedule.ScheduleSpec()
     found.CopyFrom(spec)
     for name in ("cron_string", "calendar", "exclude_calendar"):
-        found.ClearField(name)  # type: ignore[arg-type]
+        found.ClearField(name)
     for calendar in (*found.structured_calendar, *found.exclude_structured_calendar):
         _complete(calendar)
     _add_cron_strings(found, spec)

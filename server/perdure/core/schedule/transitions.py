@@ -68,9 +68,9 @@ def create(step: Step, key: RunKey, request: wf.CreateScheduleRequest) -> bytes:
         schedule_id = key.workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
         raise WorkflowExecutionAlreadyStartedError(
             f'schedule "{schedule_id}" is already registered',
-            start_request_id=existing.start.request_id,
-            run_id=existing.key.run_id,
-            first_run_id=existing.start.first_run_id,
+            start_request_id="",
+            run_id="",
+            first_run_id="",
         )
     change = begin(step, key, _new_run(step, key, request))
     definition = _definition(request.schedule)
