@@ -64,19 +64,7 @@ class Frontend:
                 ids=ids,
                 settings=settings,
             ),
-            Schedules(
-                namespaces=gate,
-                search_attributes=search_attributes,
-                history=history,
-                ids=ids,
-                settings=settings,
-            ),
-            ScheduleListings(
-                namespaces=gate,
-                search_attributes=search_attributes,
-                visibility=visibility,
-                settings=settings,
-            ),
+            *_schedules(history, visibility, gate, search_attributes, ids, settings),
             Workflows(
                 namespaces=gate, history=history, settings=settings, long_polls=self._long_polls
             ),
@@ -128,6 +116,31 @@ class Frontend:
     def end_long_polls(self) -> None:
         """Answers the long polls under way, and later ones at once, as when their time is up."""
         self._long_polls.end()
+
+
+def _schedules(  # noqa: PLR0917 - the frontend's own parts
+    history: HistoryClient,
+    visibility: VisibilityStore,
+    gate: NamespaceGate,
+    search_attributes: SearchAttributeRegistry,
+    ids: Ids,
+    settings: FrontendSettings,
+) -> tuple[_Family, ...]:
+    return (
+        Schedules(
+            namespaces=gate,
+            search_attributes=search_attributes,
+            history=history,
+            ids=ids,
+            settings=settings,
+        ),
+        ScheduleListings(
+            namespaces=gate,
+            search_attributes=search_attributes,
+            visibility=visibility,
+            settings=settings,
+        ),
+    )
 
 
 def _by_path(service: ServiceDescriptor, handlers: Mapping[str, Handler]) -> dict[str, Handler]:

@@ -295,6 +295,7 @@ async def _overlap(
         request={"initial_patch": {"trigger_immediately": {"scheduled_time": {"seconds": 1}}}},
     )
     await schedule.until(lambda seen: len(seen.info.recent_actions) == 1, what="the first action")
+    described = await schedule.describe()
     for number, condition in enumerate(conditions, 2):
         trigger = {"scheduled_time": {"seconds": number}}
         await schedule.patch(str(number), trigger_immediately=trigger)

@@ -20,7 +20,7 @@ from temporalio.api.schedule.v1 import message_pb2 as schedule
 from perdure.core.schedule.zones import first_change, offset_at
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
-DAY = 86_400
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
@@ -76,6 +76,16 @@ class Calendar:
             and shown.year in self.years
         )
 
+    def matches_until(self, wall: int) -> int:
+        """Returns the first wall time after one that matches of which that is not certain."""
+        if len(self.seconds) < MINUTE:
+            return wall + 1
+        if len(self.minutes) < HOUR // MINUTE:
+            return wall - wall % MINUTE + MINUTE
+        if len(self.hours) < DAY // HOUR:
+            return wall - wall % HOUR + HOUR
+        return wall - wall % DAY + DAY
+
     def next_wall(self, wall: int) -> int | None:
         """Returns the first wall time that matches, from one on; None when there is none."""
         if self.is_empty:
@@ -116,17 +126,17 @@ class Calendar:
         return day.day in self.days and day.isoweekday() % 7 in self.weekdays
 
     def _time_from(self, second_of_day: int) -> int | None:
-        hour, rest = divmod(second_of_day, 3600)
-        minute, second = divmod(rest, 60)
+        hour, rest = divmod(second_of_day, HOUR)
+        minute, second = divmod(rest, MINUTE)
         for each_hour in self.hours[bisect_left(self.hours, hour) :]:
             if each_hour > hour:
-                return each_hour * 3600 + self.minutes[0] * 60 + self.seconds[0]
+                return each_hour * HOUR + self.minutes[0] * MINUTE + self.seconds[0]
             for each_minute in self.minutes[bisect_left(self.minutes, minute) :]:
                 if each_minute > minute:
-                    return each_hour * 3600 + each_minute * 60 + self.seconds[0]
+                    return each_hour * HOUR + each_minute * MINUTE + self.seconds[0]
                 at = bisect_left(self.seconds, second)
                 if at < len(self.seconds):
-                    return each_hour * 3600 + each_minute * 60 + self.seconds[at]
+                    return each_hour * HOUR + each_minute * MINUTE + self.seconds[at]
         return None
 
     def _day_from(self, days: int) -> int | None:

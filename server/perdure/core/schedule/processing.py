@@ -62,7 +62,8 @@ def process(change: RunStep) -> None:
 
 
 def bump(schedule: ScheduleRows) -> None:
-    """Makes the definition another one to whoever is about to replace it."""
+    """Notes that the definition has changed: also for whoever is about to replace it."""
+    schedule.is_changed = True
     schedule.state.conflict_token += 1
 
 

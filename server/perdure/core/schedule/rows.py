@@ -28,8 +28,9 @@ _SERVER_ATTRIBUTES = frozenset({"TemporalSchedulePaused", "TemporalNamespaceDivi
 
 def write(change: RunStep, rows: ScheduleRows) -> None:
     """Writes a schedule's rows and what listings show of it."""
-    definition = rows.definition.SerializeToString()
-    change.put_item(DEFINITION, definition)
+    if rows.is_changed:
+        change.put_item(DEFINITION, rows.definition.SerializeToString())
+        rows.is_changed = False
     change.put_item(STATE, rows.state.SerializeToString())
     attributes = change.run.attributes
     info = list_info(change.run, rows).SerializeToString(deterministic=True)

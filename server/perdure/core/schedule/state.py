@@ -35,10 +35,17 @@ DEFAULT_OVERLAP: Final = enums.SCHEDULE_OVERLAP_POLICY_SKIP
 
 @dataclass(slots=True)
 class ScheduleRows:
-    """What a schedule's run has beside what every run has."""
+    """What a schedule's run has beside what every run has.
+
+    Attributes:
+        definition: What clients have said, its spec in canonical form.
+        state: What has come of it.
+        is_changed: Whether the definition must be written: it may be large, and changes rarely.
+    """
 
     definition: schedule.Schedule
     state: stored.ScheduleState
+    is_changed: bool = False
 
     @property
     def catchup_window(self) -> int:

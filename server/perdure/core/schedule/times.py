@@ -6,7 +6,8 @@ follows from the schedule and the time alone, so that every look gives the same 
 past the nominal time that follows.
 
 Rules that hold here: times are nanoseconds since the Unix epoch. What is searched is bounded: of
-nominal times that are excluded one after the other, those of `EXCLUDED_SPAN` are looked through.
+nominal times that are excluded one after the other, those of `EXCLUDED_SPAN` are looked through,
+and no more than `MOST_EXCLUDED`.
 """
 
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from perdure.core.schedule.zones import find_zone, offset_at
 
 EXCLUDED_SPAN = 14 * 86_400
 """For how long, in seconds, excluded times are searched through before the spec counts as over."""
+MOST_EXCLUDED = 50_000
+"""How many of them: a search must not hold up others."""
 
 _END = int(datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC).timestamp())
 _MILLISECOND = 1_000_000
@@ -59,18 +62,18 @@ class CompiledSpec:
         """
         if self._start is not None and after < self._start:
             after = self._start - NANOSECONDS_PER_SECOND
-        second = after // NANOSECONDS_PER_SECOND
-        found = self._next_nominal(second)
-        first = found
-        while found is not None and first is not None:
+        found = self._next_nominal(after // NANOSECONDS_PER_SECOND)
+        last = _END if found is None else found + EXCLUDED_SPAN
+        for _ in range(MOST_EXCLUDED):
+            if found is None or found >= _END or found > last:
+                return None
             nominal = found * NANOSECONDS_PER_SECOND
-            if found >= _END or (self._end is not None and nominal > self._end):
+            if self._end is not None and nominal > self._end:
                 return None
-            if not self._is_excluded(found):
+            until = self._excluded_until(found)
+            if until == found:
                 return Due(nominal, nominal + self._jitter_of(seed, found))
-            if found - first > EXCLUDED_SPAN:
-                return None
-            found = self._next_nominal(found)
+            found = self._next_nominal(until - 1)
         return None
 
     def between(self, seed: str, after: int, until: int) -> Iterator[Due]:
@@ -86,11 +89,16 @@ class CompiledSpec:
             found.append(((after - phase) // interval + 1) * interval + phase)
         return min((each for each in found if each is not None), default=None)
 
-    def _is_excluded(self, second: int) -> bool:
+    def _excluded_until(self, second: int) -> int:
+        """Returns the first time from one on of which it is not certain that it is excluded."""
         if not self._excluded:
-            return False
-        wall = second + offset_at(self._zone, second)
-        return any(each.matches(wall) for each in self._excluded)
+            return second
+        offset = offset_at(self._zone, second)
+        wall = second + offset
+        found = [each.matches_until(wall) for each in self._excluded if each.matches(wall)]
+        until = max(found, default=wall) - offset
+        # Where the offset changes meanwhile, what the clock shows is another thing.
+        return until if offset_at(self._zone, until) == offset else second + 1
 
     def _jitter_of(self, seed: str, nominal: int) -> int:
         if self._jitter < _MILLISECOND:

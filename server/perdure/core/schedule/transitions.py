@@ -77,7 +77,7 @@ def create(step: Step, key: RunKey, request: wf.CreateScheduleRequest) -> bytes:
     state = stored.ScheduleState(
         conflict_token=1, create_time=change.now, processed_time=change.now
     )
-    change.run.schedule = ScheduleRows(definition, state)
+    change.run.schedule = ScheduleRows(definition, state, is_changed=True)
     if request.HasField("initial_patch"):
         _apply(change, request.initial_patch)
     process(change)
