@@ -3,7 +3,7 @@
 from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 
-from perdure.core.commit import MessageRow
+from perdure.core.commit import MessageRow, ScheduleEvent, ScheduleOutcome
 from perdure.core.protobuf import set_timestamp
 from perdure.core.schedule.processing import bump, process, rows_of
 from perdure.core.schedule.rows import SHOWN_ACTIONS
@@ -29,7 +29,9 @@ def settle(change: RunStep, row: MessageRow, receipt: stored.Receipt) -> None:
         return
     if receipt.HasField("scheduled_started"):
         started = receipt.scheduled_started
-        _record_start(schedule, pending, started.run_id, started.start_time)
+        _record_start(change, pending, started.run_id, started.start_time)
+    else:
+        change.schedule_outcomes.append(ScheduleOutcome(ScheduleEvent.REFUSED))
     process(change)
 
 
@@ -39,7 +41,7 @@ def closed(change: RunStep, message: Closed) -> None:
     pending = _take_pending(schedule, message.start_id)
     if pending is not None:
         # It was over before its start was answered.
-        _record_start(schedule, pending, message.first_run_id, message.start_time)
+        _record_start(change, pending, message.first_run_id, message.start_time)
     state = schedule.state
     for index, running in enumerate(state.running):
         if running.start_id == message.start_id:
@@ -58,11 +60,11 @@ def _take_pending(schedule: ScheduleRows, message_id: str) -> PendingStart | Non
     return None
 
 
-def _record_start(
-    schedule: ScheduleRows, pending: PendingStart, run_id: str, start_time: int
-) -> None:
-    state = schedule.state
+def _record_start(change: RunStep, pending: PendingStart, run_id: str, start_time: int) -> None:
+    state = rows_of(change).state
     state.action_count += 1
+    delay = max(start_time - pending.actual_time, 0)
+    change.schedule_outcomes.append(ScheduleOutcome(ScheduleEvent.STARTED, delay))
     action = state.recent_actions.add(
         start_workflow_result=common.WorkflowExecution(
             workflow_id=pending.workflow_id, run_id=run_id

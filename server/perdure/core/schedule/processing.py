@@ -15,6 +15,7 @@ step looks at a bounded number of times and wakes at once for the rest.
 
 from itertools import islice
 
+from perdure.core.commit import ScheduleEvent, ScheduleOutcome
 from perdure.core.protobuf import seconds, timestamp_ns
 from perdure.core.schedule import rows
 from perdure.core.schedule.overlaps import decide
@@ -67,12 +68,14 @@ def bump(schedule: ScheduleRows) -> None:
     schedule.state.conflict_token += 1
 
 
-def add_start(schedule: ScheduleRows, start: BufferedStart) -> None:
+def add_start(change: RunStep, start: BufferedStart) -> None:
     """Buffers a start, unless the buffer is full."""
-    if len(schedule.state.buffered) >= MOST_BUFFERED:
-        schedule.state.buffer_dropped += 1
+    state = rows_of(change).state
+    if len(state.buffered) >= MOST_BUFFERED:
+        state.buffer_dropped += 1
+        change.schedule_outcomes.append(ScheduleOutcome(ScheduleEvent.DROPPED))
     else:
-        schedule.state.buffered.append(start)
+        state.buffered.append(start)
 
 
 def take_due(change: RunStep) -> None:
@@ -89,9 +92,10 @@ def take_due(change: RunStep) -> None:
         if due.actual >= state.update_time:
             if now - due.actual > schedule.catchup_window:
                 state.missed_catchup_window += 1
+                change.schedule_outcomes.append(ScheduleOutcome(ScheduleEvent.MISSED))
             else:
                 start = BufferedStart(nominal_time=due.nominal, actual_time=due.actual)
-                add_start(schedule, start)
+                add_start(change, start)
 
 
 def _take_backfills(change: RunStep) -> None:
@@ -106,7 +110,7 @@ def _take_backfills(change: RunStep) -> None:
             left -= 1
             backfill.after = due.actual
             add_start(
-                schedule,
+                change,
                 BufferedStart(
                     nominal_time=due.nominal,
                     actual_time=due.actual,
@@ -140,6 +144,7 @@ def start_buffered(change: RunStep) -> None:
     del state.buffered[:]
     state.buffered.extend(waiting)
     state.overlap_skipped += decision.skipped
+    change.schedule_outcomes += [ScheduleOutcome(ScheduleEvent.SKIPPED)] * decision.skipped
     if decision.terminate or decision.cancel:
         for running in state.running:
             end_workflow(change, running, terminate=decision.terminate)

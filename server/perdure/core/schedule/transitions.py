@@ -168,7 +168,7 @@ def _apply(change: RunStep, asked: schedule.SchedulePatch) -> None:
             overlap_policy=trigger.overlap_policy,
             manual=True,
         )
-        add_start(rows, start)
+        add_start(change, start)
     _add_backfills(rows, asked.backfill_request)
     for note, paused in ((asked.pause, True), (asked.unpause, False)):
         if note:
