@@ -15,6 +15,8 @@ step looks at a bounded number of times and wakes at once for the rest.
 
 from itertools import islice
 
+from temporalio.api.enums.v1 import schedule_pb2 as enums
+
 from perdure.core.commit import ScheduleEvent, ScheduleOutcome
 from perdure.core.protobuf import seconds, timestamp_ns
 from perdure.core.schedule import rows
@@ -30,6 +32,8 @@ MOST_BUFFERED = 1000
 MOST_LOOKED_AT = 1000
 """Times that one step looks at."""
 LEAST_PAUSE = seconds(0.001)
+MOST_STARTED = 20
+"""Starts that one step sends: each carries the whole input of its workflow."""
 BACKFILLS_PER_STEP = 10
 BACKFILL_PAUSE = seconds(1)
 KEPT_IDLE = seconds(7 * 86_400)
@@ -134,8 +138,9 @@ def start_buffered(change: RunStep) -> None:
         is_running=awaited or bool(state.running),
         resolve=schedule.overlap_policy,
     )
-    waiting = [BufferedStart.FromString(each.SerializeToString()) for each in decision.waiting]
-    starts = [(each, True) for each in decision.beside]
+    later = [*decision.beside[MOST_STARTED:], *decision.waiting]
+    waiting = [BufferedStart.FromString(each.SerializeToString()) for each in later]
+    starts = [(each, True) for each in decision.beside[:MOST_STARTED]]
     if decision.alone is not None:
         starts.append((decision.alone, False))
     for start, overlapping in starts:
@@ -176,6 +181,9 @@ def _next_wake(change: RunStep, schedule: ScheduleRows, spec: CompiledSpec) -> i
     found: list[int] = []
     if state.backfills and len(state.buffered) < MOST_BUFFERED // 2:
         found.append(change.now + BACKFILL_PAUSE)
+    policies = {schedule.overlap_policy(each.overlap_policy) for each in state.buffered}
+    if enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL in policies:
+        found.append(change.now + LEAST_PAUSE)
     if schedule.has_actions_left:
         due = spec.next_due(seed_of(change), state.processed_time)
         if due is not None:

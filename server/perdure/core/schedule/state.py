@@ -48,6 +48,11 @@ class ScheduleRows:
     is_changed: bool = False
 
     @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        return self.definition.ByteSize() + self.state.ByteSize()
+
+    @property
     def catchup_window(self) -> int:
         """For how long a time that was missed is made up for, in nanoseconds."""
         policies = self.definition.policies
