@@ -290,6 +290,47 @@ def test_backfills_take_every_time_once() -> None:
     run(scenario)
 
 
+def test_a_long_outage_is_made_up_for_in_small_steps() -> None:
+    async def scenario(world: World) -> None:
+        server = await world.serve()
+        spec = {"interval": [{"interval": {"seconds": 1}}]}
+        await create(server, spec=spec, policies={"overlap_policy": ALLOW_ALL})
+        world.faults.away = StoreUnavailable("away")
+        await asyncio.sleep(900)
+        world.faults.away = None
+        await asyncio.sleep(100)
+        described = await describe(server)
+        assert described.info.action_count >= 990
+        assert described.info.buffer_dropped == 0
+        names = await workflows(world)
+        assert len(names) == described.info.action_count
+
+    run(scenario)
+
+
+def test_what_does_not_fit_the_buffer_is_dropped_and_counted() -> None:
+    async def scenario(world: World) -> None:
+        server = await world.serve()
+        spec = {"interval": [{"interval": {"seconds": 1}}]}
+        await create(server, spec=spec, policies={"overlap_policy": BUFFER_ALL})
+        described = await until(server, lambda seen: seen.info.buffer_dropped >= 5)
+        assert described.info.buffer_size == 1000
+        assert described.info.action_count == 1
+
+    run(scenario)
+
+
+def test_signals_to_a_schedule_schedule_no_task() -> None:
+    async def scenario(world: World) -> None:
+        server = await world.serve()
+        await create(server, spec={})
+        await server.signal("temporal-sys-scheduler:s")
+        described = await server.describe("temporal-sys-scheduler:s")
+        assert not described.HasField("pending_workflow_task")
+
+    run(scenario)
+
+
 def test_an_update_with_an_old_token_changes_nothing() -> None:
     async def scenario(world: World) -> None:
         server = await world.serve()
