@@ -8,7 +8,12 @@ from temporalio.api.schedule.v1 import message_pb2 as schedule
 from temporalio.api.workflow.v1.message_pb2 import NewWorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
-from perdure.core.errors import InvalidArgumentError, NotFoundError, QueryFailedError
+from perdure.core.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    QueryFailedError,
+)
 from perdure.core.schedule.cron import InvalidSpecError
 from perdure.core.schedule.spec import canonical
 from perdure.core.schedule.state import workflow_id
@@ -95,6 +100,10 @@ class Schedules:
         namespace = await self._namespaces.enter(request.namespace)
         if not request.schedule.action.HasField("start_workflow"):
             raise InvalidArgumentError("Only StartWorkflow action is supported for schedules")
+        if request.HasField("memo"):
+            raise FailedPreconditionError(
+                "memo updates are not supported on workflow-backed schedules"
+            )
         _check_id(request.schedule_id)
         check_length("RequestId", request.request_id, self._settings.max_id_bytes)
         await self._check_attributes(namespace, request)

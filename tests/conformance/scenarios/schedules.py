@@ -251,6 +251,8 @@ async def schedule_life(env: ScenarioEnv) -> Recording:
         what="updated",
     )
     record.note("updated", changed)
+    memo = {"memo": {"fields": {"note": payload("other")}}}
+    await record.call("update of the memo", schedule.update("memo", request=memo))
     await record.call("delete", schedule.delete())
     await record.call("describe, deleted", schedule.describe())
     await record.call("patch, deleted", schedule.patch("late", pause="x"))
