@@ -22,10 +22,6 @@ class Deviation:
 
 
 _UNAVAILABLE_RPCS = {
-    "schedules": """
-        CountSchedules CreateSchedule DeleteSchedule DescribeSchedule ListScheduleMatchingTimes
-        ListSchedules PatchSchedule UpdateSchedule
-    """,
     "resets, deletions, pauses and options of workflows": """
         DeleteWorkflowExecution PauseWorkflowExecution PollWorkflowExecutionTimeSkipping
         ResetWorkflowExecution UnpauseWorkflowExecution UpdateWorkflowExecutionOptions
@@ -116,13 +112,10 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("activity_retry_default_policy", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("cli_operator", "describe/namespaceInfo/capabilities/*", _CAPABILITIES),
     ("cli_operator", "describe/namespaceInfo/limits/*", _CAPABILITIES),
-    ("cli_operator", "describe/namespaceInfo/supportsSchedules", _CAPABILITIES),
     ("namespaces", "**/namespace_info/capabilities/*", _CAPABILITIES),
     ("namespaces", "**/namespace_info/limits/*", _CAPABILITIES),
-    ("namespaces", "**/namespace_info/supports_schedules", _CAPABILITIES),
     ("namespace_of_the_system", "**/namespace_info/capabilities/*", _CAPABILITIES),
     ("namespace_of_the_system", "**/namespace_info/limits/*", _CAPABILITIES),
-    ("namespace_of_the_system", "**/namespace_info/supports_schedules", _CAPABILITIES),
     ("search_attribute_limits", "a fourth", _MANY_ATTRIBUTES),
     ("search_attribute_limits", "listed/BoolD", _MANY_ATTRIBUTES),
     ("system_info", "capabilities/*", _CAPABILITIES),

@@ -25,6 +25,8 @@ class ItemKind(IntEnum):
     EXTERNAL_CANCEL = 7
     CHILD = 8
     UPDATE = 9
+    SCHEDULE = 12
+    SCHEDULE_STATE = 13
 
 
 class TaskType(IntEnum):
@@ -243,13 +245,34 @@ class ActivityOutcome(NamedTuple):
     timeout: str = ""
 
 
+class ScheduleEvent(Enum):
+    """What happened to a time of a schedule."""
+
+    STARTED = "started"
+    REFUSED = "refused"
+    """There is a workflow of that id already."""
+    MISSED = "missed"
+    SKIPPED = "skipped"
+    DROPPED = "dropped"
+
+
+class ScheduleOutcome(NamedTuple):
+    """What happened to a time of a schedule. Told to observers, never stored.
+
+    `delay` is from the time to the start of its workflow, in nanoseconds.
+    """
+
+    event: ScheduleEvent
+    delay: int = 0
+
+
 @dataclass(slots=True)
 class Commit:
     """One atomic transition of one workflow id.
 
     It is applied whole or not at all: the fence (`epoch` of the shard that holds `slot`), the
-    current-run expectation and every run's version must hold. `outcomes` is for observers: a store
-    ignores it, so that only what is durable is counted.
+    current-run expectation and every run's version must hold. Outcomes are for observers: a store
+    ignores them, so that only what is durable is counted.
     """
 
     namespace_id: str
@@ -267,3 +290,4 @@ class Commit:
     receipts_added: list[ReceiptRow] = field(default_factory=list)
     visibility: list[VisibilityRow] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
+    schedule_outcomes: list[ScheduleOutcome] = field(default_factory=list)

@@ -158,9 +158,11 @@ class Listings:
         most = self._settings.list_page_size
         limit = size if 0 < size <= most else most
         # One row more than the page tells whether there is another page.
-        rows = await self._visibility.list_workflows(namespace.id, where, _cursor(token), limit + 1)
+        rows = await self._visibility.list_workflows(
+            namespace.id, where, cursor_of(token), limit + 1
+        )
         infos = [_info(row) for row in rows[:limit]]
-        return infos, _token(rows[limit - 1]) if len(rows) > limit else b""
+        return infos, token_of(rows[limit - 1]) if len(rows) > limit else b""
 
 
 def _grouped(
@@ -179,7 +181,8 @@ def _grouped(
     return response
 
 
-def _cursor(token: bytes) -> VisibilityCursor | None:
+def cursor_of(token: bytes) -> VisibilityCursor | None:
+    """Returns where a page token goes on; None for the first page."""
     if not token:
         return None
     try:
@@ -190,7 +193,8 @@ def _cursor(token: bytes) -> VisibilityCursor | None:
     return VisibilityCursor(parsed.close_time, parsed.start_time, parsed.run_id)
 
 
-def _token(row: VisibilityRow) -> bytes:
+def token_of(row: VisibilityRow) -> bytes:
+    """Returns the token of the page after a row."""
     return VisibilityPageToken(
         close_time=row.close_time, start_time=row.start_time, run_id=row.run_id
     ).SerializeToString()

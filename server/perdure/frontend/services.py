@@ -14,6 +14,8 @@ from perdure.frontend.long_polls import LongPolls
 from perdure.frontend.namespaces import Namespaces
 from perdure.frontend.queries import Queries
 from perdure.frontend.retired import Retired
+from perdure.frontend.schedule_listings import ScheduleListings
+from perdure.frontend.schedules import Schedules
 from perdure.frontend.search_attributes import SearchAttributes
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.starts import Starts
@@ -59,6 +61,7 @@ class Frontend:
         self._long_polls = LongPolls()
         families: tuple[_Family, ...] = (
             *self._starting(gate, search_attributes, history, ids, settings),
+            *_schedules(history, visibility, gate, search_attributes, ids, settings),
             Workflows(
                 namespaces=gate, history=history, settings=settings, long_polls=self._long_polls
             ),
@@ -146,6 +149,31 @@ def _of_workflow_service(families: Iterable[_Family]) -> dict[str, Handler]:
     for family in families:
         workflow_service.update(family.handlers())
     return _by_path(WORKFLOW_SERVICE, workflow_service)
+
+
+def _schedules(  # noqa: PLR0917 - the frontend's own parts
+    history: HistoryClient,
+    visibility: VisibilityStore,
+    gate: NamespaceGate,
+    search_attributes: SearchAttributeRegistry,
+    ids: Ids,
+    settings: FrontendSettings,
+) -> tuple[_Family, ...]:
+    return (
+        Schedules(
+            namespaces=gate,
+            search_attributes=search_attributes,
+            history=history,
+            ids=ids,
+            settings=settings,
+        ),
+        ScheduleListings(
+            namespaces=gate,
+            search_attributes=search_attributes,
+            visibility=visibility,
+            settings=settings,
+        ),
+    )
 
 
 def _by_path(service: ServiceDescriptor, handlers: Mapping[str, Handler]) -> dict[str, Handler]:

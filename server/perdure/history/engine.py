@@ -41,6 +41,7 @@ from perdure.history.query import Querier
 from perdure.history.reads import HistoryReader
 from perdure.history.receipts import ReceiptSweep
 from perdure.history.responses import PageLimit
+from perdure.history.schedules import Schedules
 from perdure.history.shards import REACQUIRE, ShardAuthority, ShardSet, SlotRange
 from perdure.history.speculative import SpeculativeTasks
 from perdure.history.timers import TimerQueue
@@ -119,6 +120,7 @@ class HistoryEngine:
         self._receipts = self._make_receipts(clock, settings)
         self._workflows = Workflows(executor=executor)
         self._updates = Updates(executor=executor, store=store, observer=self._update_observer)
+        self._schedules = Schedules(executor=executor)
         self._workflow_tasks = WorkflowTasks(
             executor=executor,
             dispatcher=dispatcher,
@@ -394,6 +396,42 @@ class HistoryEngine:
     ) -> wf.ExecuteMultiOperationResponse:
         """Updates a workflow, which is started if need be; waits up to `timeout` seconds."""
         return await self._updates.start_and_update(namespace, request, timeout)
+
+    async def create_schedule(
+        self, namespace: Namespace, request: wf.CreateScheduleRequest
+    ) -> wf.CreateScheduleResponse:
+        """Creates a schedule."""
+        return await self._schedules.create(namespace, request)
+
+    async def describe_schedule(
+        self, namespace: Namespace, request: wf.DescribeScheduleRequest
+    ) -> wf.DescribeScheduleResponse:
+        """Describes a schedule."""
+        return await self._schedules.describe(namespace, request)
+
+    async def update_schedule(
+        self, namespace: Namespace, request: wf.UpdateScheduleRequest
+    ) -> wf.UpdateScheduleResponse:
+        """Replaces a schedule's definition."""
+        return await self._schedules.update(namespace, request)
+
+    async def patch_schedule(
+        self, namespace: Namespace, request: wf.PatchScheduleRequest
+    ) -> wf.PatchScheduleResponse:
+        """Triggers, backfills, pauses or unpauses a schedule."""
+        return await self._schedules.patch(namespace, request)
+
+    async def list_schedule_matching_times(
+        self, namespace: Namespace, request: wf.ListScheduleMatchingTimesRequest
+    ) -> wf.ListScheduleMatchingTimesResponse:
+        """Returns the times of a schedule in a range."""
+        return await self._schedules.matching_times(namespace, request)
+
+    async def delete_schedule(
+        self, namespace: Namespace, request: wf.DeleteScheduleRequest
+    ) -> wf.DeleteScheduleResponse:
+        """Ends a schedule."""
+        return await self._schedules.delete(namespace, request)
 
     # Workers
 

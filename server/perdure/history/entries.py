@@ -95,6 +95,7 @@ class WorkflowEntry:
         """Returns about how many bytes the entry holds."""
         return _ENTRY_OVERHEAD + sum(
             run.tail_bytes
+            + (run.schedule.size_bytes if run.schedule is not None else 0)
             + run.state.history_size_bytes // 64
             + 512 * (len(run.activities) + len(run.timers))
             + 256 * len(run.buffered)

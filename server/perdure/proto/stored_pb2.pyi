@@ -15,9 +15,11 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from temporalio.api.activity.v1 import message_pb2 as _message_pb2_3
 from temporalio.api.common.v1 import message_pb2 as _message_pb2
+from temporalio.api.enums.v1 import schedule_pb2 as _schedule_pb2
 from temporalio.api.enums.v1 import workflow_pb2 as _workflow_pb2
 from temporalio.api.failure.v1 import message_pb2 as _message_pb2_2
 from temporalio.api.history.v1 import message_pb2 as _message_pb2_4
+from temporalio.api.schedule.v1 import message_pb2 as _message_pb2_6
 from temporalio.api.sdk.v1 import user_metadata_pb2 as _user_metadata_pb2
 from temporalio.api.taskqueue.v1 import message_pb2 as _message_pb2_5
 from temporalio.api.workflow.v1 import message_pb2 as _message_pb2_1
@@ -67,6 +69,7 @@ class RunStart(_message.Message):
     PARENT_NAMESPACE_ID_FIELD_NUMBER: _builtins.int
     PARENT_NAMESPACE_FIELD_NUMBER: _builtins.int
     PARENT_INITIATED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    SCHEDULED_BY_FIELD_NUMBER: _builtins.int
     workflow_type: _builtins.str
     task_queue: _builtins.str
     execution_timeout: _builtins.int
@@ -104,6 +107,10 @@ class RunStart(_message.Message):
     def completion_callbacks(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Callback]: ...
     @_builtins.property
     def versioning_override(self) -> _message_pb2_1.VersioningOverride: ...
+    @_builtins.property
+    def scheduled_by(self) -> Global___ScheduledBy:
+        """The schedule whose action the chain of runs is, if it wants to know how it ends."""
+
     def __init__(
         self,
         *,
@@ -135,10 +142,11 @@ class RunStart(_message.Message):
         parent_namespace_id: _builtins.str = ...,
         parent_namespace: _builtins.str = ...,
         parent_initiated_event_id: _builtins.int = ...,
+        scheduled_by: Global___ScheduledBy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "execution_timeout", b"execution_timeout", "parent", b"parent", "priority", b"priority", "retry_policy", b"retry_policy", "root", b"root", "run_timeout", b"run_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "execution_timeout", b"execution_timeout", "parent", b"parent", "priority", b"priority", "retry_policy", b"retry_policy", "root", b"root", "run_timeout", b"run_timeout", "scheduled_by", b"scheduled_by", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "scheduled_by", b"scheduled_by", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__execution_timeout: _TypeAlias = _typing.Literal["execution_timeout"]  # noqa: Y015
     _WhichOneofArgType__execution_timeout: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout"]  # noqa: Y015
@@ -150,6 +158,32 @@ class RunStart(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__run_timeout) -> _WhichOneofReturnType__run_timeout | None: ...
 
 Global___RunStart: _TypeAlias = RunStart  # noqa: Y015
+
+@_typing.final
+class ScheduledBy(_message.Message):
+    """Which action of a schedule a run is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    START_ID_FIELD_NUMBER: _builtins.int
+    start_id: _builtins.str
+    """The id of the message that started it."""
+    @_builtins.property
+    def schedule(self) -> _message_pb2.WorkflowExecution: ...
+    def __init__(
+        self,
+        *,
+        schedule: _message_pb2.WorkflowExecution | None = ...,
+        start_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule", "start_id", b"start_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScheduledBy: _TypeAlias = ScheduledBy  # noqa: Y015
 
 @_typing.final
 class WorkflowTask(_message.Message):
@@ -679,6 +713,97 @@ class Message(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
+    class StartScheduled(_message.Message):
+        """A schedule starts a workflow."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REQUEST_FIELD_NUMBER: _builtins.int
+        REPORTS_FIELD_NUMBER: _builtins.int
+        reports: _builtins.bool
+        """Whether the schedule wants to know how it ends."""
+        @_builtins.property
+        def request(self) -> _request_response_pb2.StartWorkflowExecutionRequest: ...
+        def __init__(
+            self,
+            *,
+            request: _request_response_pb2.StartWorkflowExecutionRequest | None = ...,
+            reports: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["reports", b"reports", "request", b"request"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ScheduledClosed(_message.Message):
+        """A workflow that a schedule has started is over, with all runs that followed the first."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        START_ID_FIELD_NUMBER: _builtins.int
+        WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+        FIRST_RUN_ID_FIELD_NUMBER: _builtins.int
+        START_TIME_FIELD_NUMBER: _builtins.int
+        STATUS_FIELD_NUMBER: _builtins.int
+        RESULT_FIELD_NUMBER: _builtins.int
+        FAILURE_FIELD_NUMBER: _builtins.int
+        start_id: _builtins.str
+        workflow_id: _builtins.str
+        first_run_id: _builtins.str
+        start_time: _builtins.int
+        status: _workflow_pb2.WorkflowExecutionStatus.ValueType
+        @_builtins.property
+        def result(self) -> _message_pb2.Payloads: ...
+        @_builtins.property
+        def failure(self) -> _message_pb2_2.Failure: ...
+        def __init__(
+            self,
+            *,
+            start_id: _builtins.str = ...,
+            workflow_id: _builtins.str = ...,
+            first_run_id: _builtins.str = ...,
+            start_time: _builtins.int = ...,
+            status: _workflow_pb2.WorkflowExecutionStatus.ValueType = ...,
+            result: _message_pb2.Payloads | None = ...,
+            failure: _message_pb2_2.Failure | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "result", b"result"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "first_run_id", b"first_run_id", "result", b"result", "start_id", b"start_id", "start_time", b"start_time", "status", b"status", "workflow_id", b"workflow_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class EndScheduled(_message.Message):
+        """A schedule ends a workflow that it has started."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        FIRST_RUN_ID_FIELD_NUMBER: _builtins.int
+        TERMINATE_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
+        IDENTITY_FIELD_NUMBER: _builtins.int
+        first_run_id: _builtins.str
+        terminate: _builtins.bool
+        reason: _builtins.str
+        identity: _builtins.str
+        def __init__(
+            self,
+            *,
+            first_run_id: _builtins.str = ...,
+            terminate: _builtins.bool = ...,
+            reason: _builtins.str = ...,
+            identity: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["first_run_id", b"first_run_id", "identity", b"identity", "reason", b"reason", "terminate", b"terminate"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
     class Signal(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -831,6 +956,9 @@ class Message(_message.Message):
     CHILD_START_FIELD_NUMBER: _builtins.int
     CHILD_RESULT_FIELD_NUMBER: _builtins.int
     PARENT_CLOSE_FIELD_NUMBER: _builtins.int
+    START_SCHEDULED_FIELD_NUMBER: _builtins.int
+    SCHEDULED_CLOSED_FIELD_NUMBER: _builtins.int
+    END_SCHEDULED_FIELD_NUMBER: _builtins.int
     CHILD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The receiver tells repeated deliveries apart by it."""
@@ -856,6 +984,12 @@ class Message(_message.Message):
     @_builtins.property
     def parent_close(self) -> Global___Message.ParentClose: ...
     @_builtins.property
+    def start_scheduled(self) -> Global___Message.StartScheduled: ...
+    @_builtins.property
+    def scheduled_closed(self) -> Global___Message.ScheduledClosed: ...
+    @_builtins.property
+    def end_scheduled(self) -> Global___Message.EndScheduled: ...
+    @_builtins.property
     def child(self) -> Global___Message.Child: ...
     def __init__(
         self,
@@ -872,13 +1006,16 @@ class Message(_message.Message):
         child_start: Global___Message.ChildStart | None = ...,
         child_result: Global___Message.ChildResult | None = ...,
         parent_close: Global___Message.ParentClose | None = ...,
+        start_scheduled: Global___Message.StartScheduled | None = ...,
+        scheduled_closed: Global___Message.ScheduledClosed | None = ...,
+        end_scheduled: Global___Message.EndScheduled | None = ...,
         child: Global___Message.Child | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "parent_close", b"parent_close", "payload", b"payload", "sender", b"sender", "signal", b"signal", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "end_scheduled", b"end_scheduled", "parent_close", b"parent_close", "payload", b"payload", "scheduled_closed", b"scheduled_closed", "sender", b"sender", "signal", b"signal", "start_scheduled", b"start_scheduled", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "child_workflow_only", b"child_workflow_only", "id", b"id", "initiated_event_id", b"initiated_event_id", "namespace_id", b"namespace_id", "parent_close", b"parent_close", "payload", b"payload", "sender", b"sender", "sender_namespace_id", b"sender_namespace_id", "signal", b"signal", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "child_workflow_only", b"child_workflow_only", "end_scheduled", b"end_scheduled", "id", b"id", "initiated_event_id", b"initiated_event_id", "namespace_id", b"namespace_id", "parent_close", b"parent_close", "payload", b"payload", "scheduled_closed", b"scheduled_closed", "sender", b"sender", "sender_namespace_id", b"sender_namespace_id", "signal", b"signal", "start_scheduled", b"start_scheduled", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["signal", "cancel_request", "child_start", "child_result", "parent_close"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["signal", "cancel_request", "child_start", "child_result", "parent_close", "start_scheduled", "scheduled_closed", "end_scheduled"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -917,22 +1054,50 @@ class Receipt(_message.Message):
     OUTCOME_ALREADY_EXISTS: Receipt.Outcome.ValueType  # 20
     """The id of the child that was to start is in use."""
 
+    @_typing.final
+    class ScheduledStarted(_message.Message):
+        """The run that a schedule's message has started."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RUN_ID_FIELD_NUMBER: _builtins.int
+        START_TIME_FIELD_NUMBER: _builtins.int
+        run_id: _builtins.str
+        start_time: _builtins.int
+        def __init__(
+            self,
+            *,
+            run_id: _builtins.str = ...,
+            start_time: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id", "start_time", b"start_time"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     OUTCOME_FIELD_NUMBER: _builtins.int
     STARTED_RUN_ID_FIELD_NUMBER: _builtins.int
+    SCHEDULED_STARTED_FIELD_NUMBER: _builtins.int
     outcome: Global___Receipt.Outcome.ValueType
     started_run_id: _builtins.str
     """The first run of the child that has started."""
+    @_builtins.property
+    def scheduled_started(self) -> Global___Receipt.ScheduledStarted: ...
     def __init__(
         self,
         *,
         outcome: Global___Receipt.Outcome.ValueType = ...,
         started_run_id: _builtins.str = ...,
+        scheduled_started: Global___Receipt.ScheduledStarted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "scheduled_started", b"scheduled_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "started_run_id", b"started_run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "outcome", b"outcome", "scheduled_started", b"scheduled_started", "started_run_id", b"started_run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["scheduled_started"]  # noqa: Y015
+    _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
 
@@ -1133,3 +1298,201 @@ class VisibilityPageToken(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VisibilityPageToken: _TypeAlias = VisibilityPageToken  # noqa: Y015
+
+@_typing.final
+class ScheduleState(_message.Message):
+    """A schedule's changing half, a row of its run; its definition is another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class BufferedStart(_message.Message):
+        """A time that is due, and waits for its turn."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NOMINAL_TIME_FIELD_NUMBER: _builtins.int
+        ACTUAL_TIME_FIELD_NUMBER: _builtins.int
+        OVERLAP_POLICY_FIELD_NUMBER: _builtins.int
+        MANUAL_FIELD_NUMBER: _builtins.int
+        nominal_time: _builtins.int
+        actual_time: _builtins.int
+        overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType
+        manual: _builtins.bool
+        """By request of a client: pausing and limits do not apply."""
+        def __init__(
+            self,
+            *,
+            nominal_time: _builtins.int = ...,
+            actual_time: _builtins.int = ...,
+            overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType = ...,
+            manual: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["actual_time", b"actual_time", "manual", b"manual", "nominal_time", b"nominal_time", "overlap_policy", b"overlap_policy"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Backfill(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        AFTER_FIELD_NUMBER: _builtins.int
+        END_TIME_FIELD_NUMBER: _builtins.int
+        OVERLAP_POLICY_FIELD_NUMBER: _builtins.int
+        after: _builtins.int
+        """Times after it, in milliseconds and less, are still to be taken."""
+        end_time: _builtins.int
+        overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType
+        def __init__(
+            self,
+            *,
+            after: _builtins.int = ...,
+            end_time: _builtins.int = ...,
+            overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "end_time", b"end_time", "overlap_policy", b"overlap_policy"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class PendingStart(_message.Message):
+        """A start that was sent and has not been answered."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        MESSAGE_ID_FIELD_NUMBER: _builtins.int
+        DUE_FIELD_NUMBER: _builtins.int
+        WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+        ACTUAL_TIME_FIELD_NUMBER: _builtins.int
+        OVERLAPPING_FIELD_NUMBER: _builtins.int
+        message_id: _builtins.str
+        due: _builtins.int
+        workflow_id: _builtins.str
+        actual_time: _builtins.int
+        overlapping: _builtins.bool
+        """Whether it may run beside others, so that nobody waits for its end."""
+        def __init__(
+            self,
+            *,
+            message_id: _builtins.str = ...,
+            due: _builtins.int = ...,
+            workflow_id: _builtins.str = ...,
+            actual_time: _builtins.int = ...,
+            overlapping: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["actual_time", b"actual_time", "due", b"due", "message_id", b"message_id", "overlapping", b"overlapping", "workflow_id", b"workflow_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Running(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        START_ID_FIELD_NUMBER: _builtins.int
+        WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+        RUN_ID_FIELD_NUMBER: _builtins.int
+        CANCEL_SENT_FIELD_NUMBER: _builtins.int
+        TERMINATE_SENT_FIELD_NUMBER: _builtins.int
+        start_id: _builtins.str
+        workflow_id: _builtins.str
+        run_id: _builtins.str
+        cancel_sent: _builtins.bool
+        terminate_sent: _builtins.bool
+        def __init__(
+            self,
+            *,
+            start_id: _builtins.str = ...,
+            workflow_id: _builtins.str = ...,
+            run_id: _builtins.str = ...,
+            cancel_sent: _builtins.bool = ...,
+            terminate_sent: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_sent", b"cancel_sent", "run_id", b"run_id", "start_id", b"start_id", "terminate_sent", b"terminate_sent", "workflow_id", b"workflow_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONFLICT_TOKEN_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    PROCESSED_TIME_FIELD_NUMBER: _builtins.int
+    WAKE_TIME_FIELD_NUMBER: _builtins.int
+    BUFFERED_FIELD_NUMBER: _builtins.int
+    BACKFILLS_FIELD_NUMBER: _builtins.int
+    STARTING_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    RECENT_ACTIONS_FIELD_NUMBER: _builtins.int
+    ACTION_COUNT_FIELD_NUMBER: _builtins.int
+    MISSED_CATCHUP_WINDOW_FIELD_NUMBER: _builtins.int
+    OVERLAP_SKIPPED_FIELD_NUMBER: _builtins.int
+    BUFFER_DROPPED_FIELD_NUMBER: _builtins.int
+    LAST_COMPLETION_RESULT_FIELD_NUMBER: _builtins.int
+    CONTINUED_FAILURE_FIELD_NUMBER: _builtins.int
+    REQUEST_IDS_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    conflict_token: _builtins.int
+    create_time: _builtins.int
+    update_time: _builtins.int
+    processed_time: _builtins.int
+    """Times up to here have been looked at."""
+    wake_time: _builtins.int
+    """When it next has something to do; 0 for never."""
+    action_count: _builtins.int
+    missed_catchup_window: _builtins.int
+    overlap_skipped: _builtins.int
+    buffer_dropped: _builtins.int
+    identity: _builtins.str
+    @_builtins.property
+    def buffered(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduleState.BufferedStart]: ...
+    @_builtins.property
+    def backfills(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduleState.Backfill]: ...
+    @_builtins.property
+    def starting(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduleState.PendingStart]: ...
+    @_builtins.property
+    def running(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduleState.Running]: ...
+    @_builtins.property
+    def recent_actions(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2_6.ScheduleActionResult]: ...
+    @_builtins.property
+    def last_completion_result(self) -> _message_pb2.Payloads: ...
+    @_builtins.property
+    def continued_failure(self) -> _message_pb2_2.Failure: ...
+    @_builtins.property
+    def request_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the patches and updates that came last."""
+
+    def __init__(
+        self,
+        *,
+        conflict_token: _builtins.int = ...,
+        create_time: _builtins.int = ...,
+        update_time: _builtins.int = ...,
+        processed_time: _builtins.int = ...,
+        wake_time: _builtins.int = ...,
+        buffered: _abc.Iterable[Global___ScheduleState.BufferedStart] | None = ...,
+        backfills: _abc.Iterable[Global___ScheduleState.Backfill] | None = ...,
+        starting: _abc.Iterable[Global___ScheduleState.PendingStart] | None = ...,
+        running: _abc.Iterable[Global___ScheduleState.Running] | None = ...,
+        recent_actions: _abc.Iterable[_message_pb2_6.ScheduleActionResult] | None = ...,
+        action_count: _builtins.int = ...,
+        missed_catchup_window: _builtins.int = ...,
+        overlap_skipped: _builtins.int = ...,
+        buffer_dropped: _builtins.int = ...,
+        last_completion_result: _message_pb2.Payloads | None = ...,
+        continued_failure: _message_pb2_2.Failure | None = ...,
+        request_ids: _abc.Iterable[_builtins.str] | None = ...,
+        identity: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["continued_failure", b"continued_failure", "last_completion_result", b"last_completion_result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_count", b"action_count", "backfills", b"backfills", "buffer_dropped", b"buffer_dropped", "buffered", b"buffered", "conflict_token", b"conflict_token", "continued_failure", b"continued_failure", "create_time", b"create_time", "identity", b"identity", "last_completion_result", b"last_completion_result", "missed_catchup_window", b"missed_catchup_window", "overlap_skipped", b"overlap_skipped", "processed_time", b"processed_time", "recent_actions", b"recent_actions", "request_ids", b"request_ids", "running", b"running", "starting", b"starting", "update_time", b"update_time", "wake_time", b"wake_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScheduleState: _TypeAlias = ScheduleState  # noqa: Y015

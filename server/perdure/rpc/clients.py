@@ -356,6 +356,42 @@ class HistoryClient(HistoryTasks, HistoryMessages, Protocol):
         """
         ...
 
+    async def create_schedule(
+        self, namespace: Namespace, request: wf.CreateScheduleRequest
+    ) -> wf.CreateScheduleResponse:
+        """Creates a schedule."""
+        ...
+
+    async def describe_schedule(
+        self, namespace: Namespace, request: wf.DescribeScheduleRequest
+    ) -> wf.DescribeScheduleResponse:
+        """Describes a schedule."""
+        ...
+
+    async def update_schedule(
+        self, namespace: Namespace, request: wf.UpdateScheduleRequest
+    ) -> wf.UpdateScheduleResponse:
+        """Replaces a schedule's definition."""
+        ...
+
+    async def patch_schedule(
+        self, namespace: Namespace, request: wf.PatchScheduleRequest
+    ) -> wf.PatchScheduleResponse:
+        """Triggers, backfills, pauses or unpauses a schedule."""
+        ...
+
+    async def list_schedule_matching_times(
+        self, namespace: Namespace, request: wf.ListScheduleMatchingTimesRequest
+    ) -> wf.ListScheduleMatchingTimesResponse:
+        """Returns the times of a schedule in a range."""
+        ...
+
+    async def delete_schedule(
+        self, namespace: Namespace, request: wf.DeleteScheduleRequest
+    ) -> wf.DeleteScheduleResponse:
+        """Ends a schedule."""
+        ...
+
     async def respond_workflow_task_completed(
         self, namespace: Namespace, request: wf.RespondWorkflowTaskCompletedRequest
     ) -> Encoded:

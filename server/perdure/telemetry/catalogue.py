@@ -23,6 +23,7 @@ _BACKLOG = (*_QUEUE, "task_priority")
 _PARTITION = (*_RPC, "partition", "task_type", "taskqueue")
 _WORKFLOW = (*_RUN, "taskqueue", "workflowType")
 _ACTIVITY = ("activityType", *_RPC, "taskqueue", "versioning_behavior", "workflowType")
+_SCHEDULE = ("namespace", *_SERVICE)
 _ACTIVITY_TIMEOUT = (*_ACTIVITY, "timeout_type")
 
 SERVICE_REQUESTS = counter("service_requests", _RPC, "RPCs received.")
@@ -65,6 +66,26 @@ WORKFLOW_CONTINUED_AS_NEW = counter(
 )
 WORKFLOW_SCHEDULE_TO_CLOSE_LATENCY = histogram(
     "workflow_schedule_to_close_latency", _WORKFLOW, "Time from a run's start to its end."
+)
+SCHEDULE_ACTION_SUCCESS = counter(
+    "schedule_action_success", _SCHEDULE, "Workflows started by schedules."
+)
+SCHEDULE_ACTION_ERRORS = counter(
+    "schedule_action_errors",
+    _SCHEDULE,
+    "Actions of schedules that started nothing: the id is taken.",
+)
+SCHEDULE_ACTION_DELAY = histogram(
+    "schedule_action_delay", _SCHEDULE, "Time from when an action is due to its workflow's start."
+)
+SCHEDULE_MISSED_CATCHUP_WINDOW = counter(
+    "schedule_missed_catchup_window", _SCHEDULE, "Times that were too old to be made up for."
+)
+SCHEDULE_OVERLAP_SKIPPED = counter(
+    "schedule_overlap_skipped", _SCHEDULE, "Times dropped since the last action still ran."
+)
+SCHEDULE_BUFFER_OVERRUNS = counter(
+    "schedule_buffer_overruns", _SCHEDULE, "Times dropped since too many waited."
 )
 ACTIVITY_SUCCESS = counter("activity_success", _ACTIVITY, "Activities completed.")
 ACTIVITY_FAIL = counter(

@@ -114,6 +114,36 @@ async def cli_operator(env: ScenarioEnv) -> Recording:
     return record
 
 
+@scenario
+async def cli_schedule(env: ScenarioEnv) -> Recording:
+    """Create, describe, update, toggle, backfill, delete a schedule."""
+    record, driver = env.recording(), Driver(env)
+    named = f"--schedule-id={env.name('schedule')}"
+    action = (
+        f"--workflow-id={driver.workflow_id}",
+        f"--task-queue={driver.queue}",
+        "--type=Conformance",
+    )
+    create = ("schedule", "create", named, "--interval=24h", "--paused", "--notes=why", *action)
+    record.note("create", await temporal(env, *create))
+    record.note("create again", await temporal(env, *create))
+    record.note("describe", await temporal(env, "schedule", "describe", named))
+    toggle = ("schedule", "toggle", named, "--unpause", "--reason=go")
+    record.note("toggle", await temporal(env, *toggle))
+    update = ("schedule", "update", named, "--cron=0 12 * * *", *action)
+    record.note("update", await temporal(env, *update))
+    record.note("describe updated", await temporal(env, "schedule", "describe", named))
+    backfill = ("schedule", "backfill", named, "--overlap-policy=AllowAll")
+    span = ("--start-time=2023-01-01T00:00:00Z", "--end-time=2023-01-02T00:00:00Z")
+    record.note("backfill", await temporal(env, *backfill, *span))
+    times = ("schedule", "list-matching-times", named)
+    record.note("matching times", await temporal(env, *times, *span))
+    record.note("delete", await temporal(env, "schedule", "delete", named))
+    record.note("delete again", await temporal(env, "schedule", "delete", named))
+    record.note("describe deleted", await temporal(env, "schedule", "describe", named))
+    return record
+
+
 def _alike(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _UNLIKE.get(key) or _alike(item) for key, item in value.items()}

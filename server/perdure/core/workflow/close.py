@@ -21,6 +21,7 @@ from perdure.core.child import transitions as child
 from perdure.core.commit import ItemKey, ItemKind
 from perdure.core.external.transitions import forget_all
 from perdure.core.protobuf import capped_ns, set_duration
+from perdure.core.schedule.reports import report_close
 from perdure.core.transition import transition
 from perdure.core.update.transitions import close_with_run
 from perdure.core.workflow.status import RunStatus, status_of
@@ -48,6 +49,7 @@ def _close(step: RunStep, status: enums.WorkflowExecutionStatus.ValueType, event
     child.leave(step)
     child.report(step)
     run.deadlines.clear()
+    report_close(step, step.batch.events[-1])
     step.visibility_changed = True
 
 

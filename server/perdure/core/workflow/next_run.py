@@ -138,4 +138,7 @@ def _begin(
         metadata=old.start.user_metadata if old.start.HasField("user_metadata") else None,
         backoff=backoff,
     )
-    schedule_if_needed(begin(step, old.key._replace(run_id=run_id), new))
+    following = begin(step, old.key._replace(run_id=run_id), new)
+    if old.start.HasField("scheduled_by"):
+        following.run.start.scheduled_by.CopyFrom(old.start.scheduled_by)
+    schedule_if_needed(following)

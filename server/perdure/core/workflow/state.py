@@ -18,6 +18,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 
 from perdure.core.activity import state as activity_state
 from perdure.core.commit import HistoryBatch, ItemKey, ItemKind, RunKey
+from perdure.core.schedule.state import ScheduleRows, load_rows
 from perdure.core.slots import slot_of
 from perdure.core.timer import state as timer_state
 from perdure.core.update import state as update_state
@@ -37,6 +38,7 @@ class DeadlineKind:
     WORKFLOW_TASK = 4
     ACTIVITY = 5
     TIMER = 6
+    SCHEDULE = 12
 
 
 class Deadline(NamedTuple):
@@ -82,6 +84,7 @@ class Run:
     children: dict[int, stored.ChildInfo] = field(default_factory=dict)
     signal_requests: set[str] = field(default_factory=set)
     buffered: dict[int, history.HistoryEvent] = field(default_factory=dict)
+    schedule: ScheduleRows | None = None
     deadlines: list[Deadline] = field(default_factory=list)
     tail: list[HistoryBatch] = field(default_factory=list)
     tail_bytes: int = 0
@@ -150,6 +153,8 @@ def is_justified(run: Run, deadline: Deadline) -> bool:
     if kind == DeadlineKind.TIMER:
         timer = run.timers.get(deadline.timer_id)
         return timer is not None and timer_deadline(timer) == deadline
+    if kind == DeadlineKind.SCHEDULE:
+        return run.schedule is not None and run.schedule.state.wake_time == due
     if kind == DeadlineKind.FIRST_WORKFLOW_TASK:
         return run.state.first_workflow_task_due == due
     if kind == DeadlineKind.RUN:
@@ -186,6 +191,7 @@ def load_run(
     )
     for item, blob in items.items():
         _load_item(run, item, blob)
+    run.schedule = load_rows(items)
     _restore_order(run)
     _restore_deadlines(run)
     return run
@@ -256,3 +262,5 @@ def _restore_deadlines(run: Run) -> None:
             run.add_deadline(Deadline(due, DeadlineKind.ACTIVITY, event_id))
     for timer in run.timers.values():
         run.add_deadline(timer_deadline(timer))
+    if run.schedule is not None and (due := run.schedule.state.wake_time):
+        run.add_deadline(Deadline(due, DeadlineKind.SCHEDULE))

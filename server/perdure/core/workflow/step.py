@@ -26,6 +26,7 @@ from perdure.core.commit import (
     MessageRow,
     ReceiptRow,
     RunWrite,
+    ScheduleOutcome,
     TimerRow,
 )
 from perdure.core.protobuf import set_timestamp
@@ -131,6 +132,7 @@ class RunStep:
     messages_added: dict[MessageKey, MessageRow] = field(default_factory=dict)
     messages_deleted: list[MessageKey] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
+    schedule_outcomes: list[ScheduleOutcome] = field(default_factory=list)
     visibility_changed: bool = False
     touched: bool = False
     holds_external: bool = False
@@ -335,6 +337,7 @@ class RunStep:
         commit.messages_added.extend(self.messages_added.values())
         commit.messages_deleted.extend(self.messages_deleted)
         commit.outcomes.extend(self.outcomes)
+        commit.schedule_outcomes.extend(self.schedule_outcomes)
         if self.visibility_changed:
             commit.visibility.append(visibility_row(run, self.context.search_attributes))
 
