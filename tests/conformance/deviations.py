@@ -29,8 +29,8 @@ _UNAVAILABLE_RPCS = {
     "workflow updates": """
         ExecuteMultiOperation PollWorkflowExecutionUpdate UpdateWorkflowExecution
     """,
-    "resets, deletions, pauses and options of workflows": """
-        DeleteWorkflowExecution PauseWorkflowExecution PollWorkflowExecutionTimeSkipping
+    "resets, pauses and options of workflows": """
+        PauseWorkflowExecution PollWorkflowExecutionTimeSkipping
         ResetWorkflowExecution UnpauseWorkflowExecution UpdateWorkflowExecutionOptions
     """,
     "batch operations": """
@@ -64,8 +64,8 @@ _UNAVAILABLE_RPCS = {
         OperatorService.GetNexusEndpoint OperatorService.ListNexusEndpoints
         OperatorService.UpdateNexusEndpoint
     """,
-    "remote clusters and deleting namespaces": """
-        OperatorService.AddOrUpdateRemoteCluster OperatorService.DeleteNamespace
+    "remote clusters": """
+        OperatorService.AddOrUpdateRemoteCluster
         OperatorService.ListClusters OperatorService.RemoveRemoteCluster
     """,
 }

@@ -22,6 +22,7 @@ from perdure.app.message_metrics import MessageMetrics
 from perdure.app.rpc_metrics import ClientMetrics, InternodeMetrics, RpcMetrics
 from perdure.app.sampling import on_loop
 from perdure.app.shard_metrics import ShardMetrics
+from perdure.app.system_worker import start_system_worker
 from perdure.app.traced import traced
 from perdure.app.traced_store import StoreSpans
 from perdure.config import addresses
@@ -44,6 +45,7 @@ from perdure.runtime.clock import SystemClock
 from perdure.runtime.ids import SystemIds
 from perdure.runtime.memory import tune_gc
 from perdure.runtime.tasks import TaskSet
+from perdure.systemworker.ports import LooksAfter
 from perdure.telemetry import tracing
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.diagnostics import log_start
@@ -153,6 +155,7 @@ class _Builder:
         matching.attach_history(history)
         await owner.begin(history.shards)
         self._history, self._matching = history, matching
+        self._start_system_worker(lambda _: True)
 
     async def start_member(self) -> None:
         """Starts the roles of this process, and becomes a member of the cluster."""
@@ -185,6 +188,21 @@ class _Builder:
         self._places["Nodes"] = await cluster.open_port(history, matching)
         self._parts.push_async_callback(cluster.close_port, STOP_GRACE_SECONDS)
         await cluster.join(history, matching)
+        if "worker" in roles:
+            self._start_system_worker(cluster.looks_after)
+
+    def _start_system_worker(self, looks_after: LooksAfter) -> None:
+        start_system_worker(
+            visibility=self._store,
+            history=self._history,
+            namespaces=self._namespaces,
+            clock=self._clock,
+            ids=self._ids,
+            tasks=self._tasks,
+            settings=settings.SYSTEM_WORKER.build(self._values),
+            metrics=self._metrics,
+            looks_after=looks_after,
+        )
 
     def _make_matching(self, incarnation: str) -> MatchingEngine:
         observer = MatchingMetrics(
@@ -337,6 +355,7 @@ class _Builder:
             namespaces=self._namespaces,
             search_attributes=self._search_attributes,
             ids=self._ids,
+            clock=self._clock,
             settings=settings.FRONTEND.build(self._values),
             cluster=ClusterInfo(
                 cluster_id=await self._store.cluster_id(),

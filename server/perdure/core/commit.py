@@ -23,6 +23,7 @@ class ItemKind(IntEnum):
     BUFFERED_EVENT = 5
     EXTERNAL_SIGNAL = 6
     EXTERNAL_CANCEL = 7
+    CALLBACK = 11
 
 
 class TaskType(IntEnum):

@@ -26,7 +26,7 @@ from perdure.rpc.handler import Handler
 from perdure.rpc.methods import OPERATOR_SERVICE, WORKFLOW_SERVICE, path_of
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.search_attributes import SearchAttributeRegistry
-from perdure.runtime.ports import Ids
+from perdure.runtime.ports import Clock, Ids
 
 
 class _Family(Protocol):
@@ -45,6 +45,7 @@ class Frontend:
         namespaces: NamespaceRegistry,
         search_attributes: SearchAttributeRegistry,
         ids: Ids,
+        clock: Clock,
         settings: FrontendSettings,
         cluster: ClusterInfo,
     ) -> None:
@@ -53,6 +54,7 @@ class Frontend:
         attributes = SearchAttributes(
             namespaces=namespaces, registry=search_attributes, settings=settings
         )
+        operated = Namespaces(registry=namespaces, settings=settings, clock=clock)
         self._long_polls = LongPolls()
         families: tuple[_Family, ...] = (
             Starts(
@@ -93,7 +95,7 @@ class Frontend:
             TaskQueues(
                 namespaces=gate, matching=matching, settings=settings, host_name=cluster.host_name
             ),
-            Namespaces(registry=namespaces, settings=settings),
+            operated,
             System(cluster=cluster),
             Retired(namespaces=gate),
             attributes,
@@ -104,6 +106,7 @@ class Frontend:
         self._handlers = {
             **_by_path(WORKFLOW_SERVICE, workflow_service),
             **_by_path(OPERATOR_SERVICE, attributes.operator_handlers()),
+            **_by_path(OPERATOR_SERVICE, operated.operator_handlers()),
         }
 
     def handlers(self) -> Mapping[str, Handler]:

@@ -44,6 +44,7 @@ class Workflows:
             "SignalWorkflowExecution": self.signal,
             "RequestCancelWorkflowExecution": self.request_cancel,
             "TerminateWorkflowExecution": self.terminate,
+            "DeleteWorkflowExecution": self.delete,
             "DescribeWorkflowExecution": self.describe,
             "GetWorkflowExecutionHistory": self.get_history,
             "GetWorkflowExecutionHistoryReverse": self.get_history_reverse,
@@ -81,6 +82,14 @@ class Workflows:
         check_execution(request.workflow_execution, is_set=request.HasField("workflow_execution"))
         check_links(request.links, self._settings)
         return await self._history.terminate_workflow_execution(namespace, request)
+
+    async def delete(
+        self, request: wf.DeleteWorkflowExecutionRequest, _context: RequestContext
+    ) -> wf.DeleteWorkflowExecutionResponse:
+        """Deletes a run with all that is stored of it."""
+        namespace = await self._namespaces.enter(request.namespace)
+        check_execution(request.workflow_execution, is_set=request.HasField("workflow_execution"))
+        return await self._history.delete_workflow_execution(namespace, request)
 
     async def describe(
         self, request: wf.DescribeWorkflowExecutionRequest, _context: RequestContext

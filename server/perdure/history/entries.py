@@ -28,6 +28,7 @@ class WorkflowEntry:
     __slots__ = (
         "change",
         "current",
+        "deletions",
         "dropped",
         "in_flight",
         "key",
@@ -49,6 +50,7 @@ class WorkflowEntry:
         self.in_flight = 0
         self.waiters: set[asyncio.Future[None]] = set()
         self.dropped = False
+        self.deletions = 0
         self.change = 0
         self.size = 0
 

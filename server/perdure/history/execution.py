@@ -307,6 +307,7 @@ class Executor:
             self._overtaken.add(entry.key)
         entry.in_flight += 1
         self.cache.resize(entry)
+        self._forget_deleted(entry, step)
 
         def landed(ended: asyncio.Future[Outcome]) -> None:
             # Runs whether or not the caller still waits: what is durable must take effect.
@@ -329,6 +330,20 @@ class Executor:
             raise InvalidArgumentError(f"The store refuses what was sent: {outcome.detail}.")
         if not is_committed(outcome):
             raise TryAgain
+
+    def _forget_deleted(self, entry: WorkflowEntry, step: Step) -> None:
+        """Takes runs out of memory whose deletion is in flight."""
+        deleted = [run_id for run_id, change in step.runs.items() if change.deleted]
+        if not deleted:
+            return
+        if entry.current is not None and entry.current.key.run_id in deleted:
+            # Whoever looks next waits until it has landed.
+            self.cache.drop(entry)
+            return
+        for run_id in deleted:
+            del entry.runs[run_id]
+        entry.deletions += len(deleted)
+        self.cache.resize(entry)
 
     def _took_effect(self, entry: WorkflowEntry, commit: Commit, starts: list[FusedStart]) -> None:
         self._timers.apply(commit)
@@ -422,7 +437,13 @@ class Executor:
         return entry
 
     async def _load_run(self, entry: WorkflowEntry, key: RunKey) -> None:
+        if entry.deletions and not await entry.settled():
+            return
+        deletions = entry.deletions
         stored = await self._store.load_run(key) if key.run_id else None
+        if entry.deletions != deletions:
+            # What was read may be of a run that is being deleted.
+            return
         if stored is None:
             if not await entry.settled():
                 return

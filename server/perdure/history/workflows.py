@@ -8,6 +8,7 @@ from perdure.core.commit import RunKey
 from perdure.core.errors import NotFoundError
 from perdure.core.workflow import signals
 from perdure.core.workflow.close import Termination, terminate
+from perdure.core.workflow.deletion import request_deletion
 from perdure.core.workflow.start import StartResult, start_workflow
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
@@ -115,6 +116,16 @@ class Workflows:
 
         await self._executor.update(run_key(namespace, request.workflow_execution), act)
         return wf.TerminateWorkflowExecutionResponse()
+
+    async def delete(
+        self, namespace: Namespace, request: wf.DeleteWorkflowExecutionRequest
+    ) -> wf.DeleteWorkflowExecutionResponse:
+        """Deletes a run; an open one is terminated first, and deleted soon after."""
+        await self._executor.update(
+            run_key(namespace, request.workflow_execution),
+            lambda step, run: request_deletion(step.edit(run)),
+        )
+        return wf.DeleteWorkflowExecutionResponse()
 
 
 def _link_to_start(

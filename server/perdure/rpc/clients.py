@@ -287,6 +287,12 @@ class HistoryClient(HistoryTasks, HistoryMessages, Protocol):
         """Ends a run at once."""
         ...
 
+    async def delete_workflow_execution(
+        self, namespace: Namespace, request: wf.DeleteWorkflowExecutionRequest
+    ) -> wf.DeleteWorkflowExecutionResponse:
+        """Deletes a run; an open one is terminated first, and deleted soon after."""
+        ...
+
     async def describe_workflow_execution(
         self, namespace: Namespace, request: wf.DescribeWorkflowExecutionRequest
     ) -> wf.DescribeWorkflowExecutionResponse:

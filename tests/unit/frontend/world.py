@@ -116,6 +116,7 @@ class World:
             namespaces=self.namespaces,
             search_attributes=self.search_attributes,
             ids=self.ids,
+            clock=self.clock,
             settings=settings or FrontendSettings(),
             cluster=ClusterInfo(cluster_id="cluster", host_name="here:7233"),
         )

@@ -36,6 +36,7 @@ class DeadlineKind:
     WORKFLOW_TASK = 4
     ACTIVITY = 5
     TIMER = 6
+    DELETION = 180
 
 
 class Deadline(NamedTuple):
@@ -74,6 +75,7 @@ class Run:
     external_signals: dict[int, stored.ExternalInfo] = field(default_factory=dict)
     external_cancels: dict[int, stored.ExternalInfo] = field(default_factory=dict)
     signal_requests: set[str] = field(default_factory=set)
+    attached: dict[str, stored.AttachedRequest] = field(default_factory=dict)
     buffered: dict[int, history.HistoryEvent] = field(default_factory=dict)
     deadlines: list[Deadline] = field(default_factory=list)
     tail: list[HistoryBatch] = field(default_factory=list)
@@ -128,9 +130,11 @@ class Run:
 
 def is_justified(run: Run, deadline: Deadline) -> bool:
     """Tells whether a deadline is still what the state says."""
+    kind, due = deadline.kind, deadline.due
+    if kind == DeadlineKind.DELETION:
+        return run.state.deletion_due == due
     if not run.is_running:
         return False
-    kind, due = deadline.kind, deadline.due
     if kind == DeadlineKind.WORKFLOW_TASK:
         return workflow_task_state.deadline(run.state) == due
     if kind == DeadlineKind.ACTIVITY:
@@ -205,6 +209,8 @@ def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
             run.external_cancels[int(item.key)] = stored.ExternalInfo.FromString(blob)
         case ItemKind.SIGNAL_REQUEST:
             run.signal_requests.add(item.key)
+        case ItemKind.CALLBACK:
+            run.attached[item.key] = stored.AttachedRequest.FromString(blob)
         case ItemKind.BUFFERED_EVENT:
             run.buffered[int(item.key)] = history.HistoryEvent.FromString(blob)
 
@@ -218,6 +224,8 @@ def _add_run_deadlines(run: Run) -> None:
 
 def _restore_deadlines(run: Run) -> None:
     _add_run_deadlines(run)
+    if due := run.state.deletion_due:
+        run.add_deadline(Deadline(due, DeadlineKind.DELETION))
     if due := run.state.first_workflow_task_due:
         run.add_deadline(Deadline(due, DeadlineKind.FIRST_WORKFLOW_TASK))
     if due := workflow_task_state.deadline(run.state):

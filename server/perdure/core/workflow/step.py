@@ -125,6 +125,7 @@ class RunStep:
     visibility_changed: bool = False
     touched: bool = False
     holds_external: bool = False
+    deleted: bool = False
     transitions: int = 1
 
     @property
@@ -266,6 +267,9 @@ class RunStep:
         """Adds what changed to a commit, and makes the run's in-memory version the new one."""
         run = self.run
         state = run.state
+        if self.deleted:
+            self._delete(commit)
+            return
         state.state_transition_count += self.transitions
         # Also when no event was written: what is buffered or held back has this time.
         state.last_event_time = self.now
@@ -303,6 +307,21 @@ class RunStep:
         commit.outcomes.extend(self.outcomes)
         if self.visibility_changed:
             commit.visibility.append(visibility_row(run, self.context.search_attributes))
+
+    def _delete(self, commit: Commit) -> None:
+        """Removes a closed run: it has no tasks, and its messages outlive it."""
+        run = self.run
+        if run.state.timer_due:
+            commit.timers_deleted.append(TimerRow(run.state.timer_due, run.slot, run.key))
+        commit.runs.append(
+            RunWrite(
+                run_id=run.key.run_id,
+                expected_version=self.expected_version,
+                state=b"",
+                version=self.context.ids.task_id(),
+                deleted=True,
+            )
+        )
 
     def _arm_timer(self, commit: Commit) -> None:
         # A row that is too early costs one idle wake-up; replacing it by each later deadline would
