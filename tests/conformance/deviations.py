@@ -29,9 +29,9 @@ _UNAVAILABLE_RPCS = {
     "workflow updates": """
         ExecuteMultiOperation PollWorkflowExecutionUpdate UpdateWorkflowExecution
     """,
-    "resets, pauses and options of workflows": """
+    "resets and pauses of workflows": """
         PauseWorkflowExecution PollWorkflowExecutionTimeSkipping
-        ResetWorkflowExecution UnpauseWorkflowExecution UpdateWorkflowExecutionOptions
+        ResetWorkflowExecution UnpauseWorkflowExecution
     """,
     "batch operations": """
         DescribeBatchOperation ListBatchOperations StartBatchOperation StopBatchOperation
@@ -85,7 +85,6 @@ _BUILD_IDS = (
 )
 _EXACT_INTERVAL = "the retry interval itself; the real server measures it by two clock readings"
 _CAPABILITIES = "only capabilities that are here are announced"
-_ATTACH = "attaching a request to an open run is refused: not here yet"
 _EAGER = "eager workflow start is not announced and not accepted: not here yet"
 _CRON = "cron schedules and start delays are refused as unimplemented: not here yet"
 _TRANSITIONS = "a start fused with its commit counts by what happened, not by transactions"
@@ -126,7 +125,6 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("system_info", "capabilities/*", _CAPABILITIES),
     ("cli_workflow", "describe closed/pendingWorkflowTask", _CLOSED_TASK),
     ("run_timeout", "describe/pending_workflow_task", _CLOSED_TASK),
-    ("conflict_use_existing_attaches", "**", _ATTACH),
     ("start_eager", "**", _EAGER),
     ("invalid_signal_with_start", "bad cron/*", _CRON),
     ("invalid_start", "bad cron/*", _CRON),

@@ -1,6 +1,6 @@
 """The frontend as a whole: every handler, by what clients call."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -54,7 +54,7 @@ class Frontend:
         attributes = SearchAttributes(
             namespaces=namespaces, registry=search_attributes, settings=settings
         )
-        operated = Namespaces(registry=namespaces, settings=settings, clock=clock)
+        managed = Namespaces(registry=namespaces, settings=settings, clock=clock)
         self._long_polls = LongPolls()
         families: tuple[_Family, ...] = (
             Starts(
@@ -95,18 +95,15 @@ class Frontend:
             TaskQueues(
                 namespaces=gate, matching=matching, settings=settings, host_name=cluster.host_name
             ),
-            operated,
+            managed,
             System(cluster=cluster),
             Retired(namespaces=gate),
             attributes,
         )
-        workflow_service: dict[str, Handler] = {}
-        for family in families:
-            workflow_service.update(family.handlers())
         self._handlers = {
-            **_by_path(WORKFLOW_SERVICE, workflow_service),
+            **_by_path(WORKFLOW_SERVICE, _all_of(families)),
             **_by_path(OPERATOR_SERVICE, attributes.operator_handlers()),
-            **_by_path(OPERATOR_SERVICE, operated.operator_handlers()),
+            **_by_path(OPERATOR_SERVICE, managed.operator_handlers()),
         }
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -116,6 +113,10 @@ class Frontend:
     def end_long_polls(self) -> None:
         """Answers the long polls under way, and later ones at once, as when their time is up."""
         self._long_polls.end()
+
+
+def _all_of(families: Iterable[_Family]) -> dict[str, Handler]:
+    return {name: handler for each in families for name, handler in each.handlers().items()}
 
 
 def _by_path(service: ServiceDescriptor, handlers: Mapping[str, Handler]) -> dict[str, Handler]:

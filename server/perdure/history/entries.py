@@ -145,6 +145,10 @@ class EntryCache:
             self._entries.move_to_end(key)
         return entry
 
+    def holds(self, entry: WorkflowEntry) -> bool:
+        """Tells whether an entry is kept."""
+        return self._entries.get(entry.key) is entry
+
     def add(self, entry: WorkflowEntry) -> None:
         """Keeps an entry; older ones that are idle make room."""
         self._entries[entry.key] = entry

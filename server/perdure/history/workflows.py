@@ -6,7 +6,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import RunKey
 from perdure.core.errors import NotFoundError
-from perdure.core.workflow import signals
+from perdure.core.workflow import options, signals
 from perdure.core.workflow.close import Termination, terminate
 from perdure.core.workflow.deletion import request_deletion
 from perdure.core.workflow.start import StartResult, start_workflow
@@ -127,6 +127,19 @@ class Workflows:
         )
         return wf.DeleteWorkflowExecutionResponse()
 
+    async def update_options(
+        self, namespace: Namespace, request: wf.UpdateWorkflowExecutionOptionsRequest
+    ) -> wf.UpdateWorkflowExecutionOptionsResponse:
+        """Changes options of an open run."""
+
+        def act(step: Step, run: Run) -> wf.UpdateWorkflowExecutionOptionsResponse:
+            change = step.edit(run)
+            signals.require_open(change)
+            changed = options.update(change, request)
+            return wf.UpdateWorkflowExecutionOptionsResponse(workflow_execution_options=changed)
+
+        return await self._executor.update(run_key(namespace, request.workflow_execution), act)
+
 
 def _link_to_start(
     link: common.Link, namespace: Namespace, workflow_id: str, result: StartResult
@@ -135,6 +148,11 @@ def _link_to_start(
     event.namespace = namespace.name
     event.workflow_id = workflow_id
     event.run_id = result.run_id
+    if result.attached_request_id:
+        reference = event.request_id_ref
+        reference.request_id = result.attached_request_id
+        reference.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED
+        return
     event.event_ref.event_id = 1
     event.event_ref.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
 

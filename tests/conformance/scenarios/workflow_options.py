@@ -1,5 +1,8 @@
 """What an open workflow is given later: requests, callbacks and links of starts; options."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from google.protobuf.field_mask_pb2 import FieldMask
 from temporalio.api.workflowservice import v1 as wf
 
@@ -17,7 +20,7 @@ def _link(job: str) -> dict[str, object]:
 
 
 async def _update(
-    driver: Driver, *paths: str, options: dict[str, object] | None = None, **fields: object
+    driver: Driver, *paths: str, options: Mapping[str, object] | None = None, **fields: object
 ) -> wf.UpdateWorkflowExecutionOptionsResponse:
     request = build(
         wf.UpdateWorkflowExecutionOptionsRequest,
@@ -107,8 +110,8 @@ async def links_are_kept(env: ScenarioEnv) -> Recording:
 async def conflict_options_refused(env: ScenarioEnv) -> Recording:
     """On-conflict options that contradict themselves or the request."""
     record, driver = env.recording(), Driver(env)
-    callback = {"nexus": {"url": "http://127.0.0.1:9/done"}}
-    for name, fields in {
+    callback: Any = {"nexus": {"url": "http://127.0.0.1:9/done"}}
+    cases: dict[str, dict[str, Any]] = {
         "callbacks without id": {"on_conflict_options": {"attach_completion_callbacks": True}},
         "no such callback": {"completion_callbacks": [{}]},
         "address not allowed": {"completion_callbacks": [callback]},
@@ -119,7 +122,8 @@ async def conflict_options_refused(env: ScenarioEnv) -> Recording:
         "long url": {"completion_callbacks": [{"nexus": {"url": "http://" + "a" * 1001}}]},
         "too many": {"completion_callbacks": [callback] * 33},
         "many links": {"links": [_link("job")] * 11},
-    }.items():
+    }
+    for name, fields in cases.items():
         await record.call(name, driver.start(**fields))
         await record.call(
             f"{name}, use existing",

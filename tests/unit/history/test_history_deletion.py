@@ -126,6 +126,25 @@ def test_an_earlier_run_goes_and_the_current_one_stays() -> None:
     run(scenario)
 
 
+def test_an_earlier_run_can_be_named_when_the_current_one_is_gone() -> None:
+    async def scenario(world: World) -> None:
+        server = await world.serve()
+        old = await server.start("workflow")
+        await server.terminate("workflow")
+        await server.start("workflow")
+        await server.terminate("workflow")
+        await _delete(server, "workflow")
+        with pytest.raises(NotFoundError):
+            await server.describe("workflow")
+        assert (await server.read("workflow", run_id=old)).history.events
+        new = await server.start("workflow")
+        await _delete(server, "workflow", old)
+        _assert_nothing_left(world, old)
+        assert (await server.describe("workflow")).workflow_execution_info.first_run_id == new
+
+    run(scenario)
+
+
 def test_a_lost_deletion_leaves_the_run_whole() -> None:
     async def scenario(world: World) -> None:
         server = await world.serve()

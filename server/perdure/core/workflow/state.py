@@ -88,6 +88,13 @@ class Run:
         """Whether the run is open."""
         return self.state.status == RUNNING
 
+    @property
+    def priority(self) -> common.Priority | None:
+        """The run's priority, as it is now; None when it has none."""
+        if self.state.HasField("priority"):
+            return self.state.priority
+        return self.start.priority if self.start.HasField("priority") else None
+
     def execution(self) -> common.WorkflowExecution:
         """Returns the public name of this run."""
         return common.WorkflowExecution(workflow_id=self.key.workflow_id, run_id=self.key.run_id)

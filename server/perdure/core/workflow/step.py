@@ -199,10 +199,20 @@ class RunStep:
             event_id = run.state.next_event_id
             event.event_id = event_id
             _link_started(event, started)
+            self._note_attached(event)
             self.batch.events.append(event)
             run.state.next_event_id += 1
         self.touched = True
         return True
+
+    def _note_attached(self, event: history.HistoryEvent) -> None:
+        """Notes which event attached a request, once a buffered one has its id."""
+        attributes = event.workflow_execution_options_updated_event_attributes
+        attached = self.run.attached.get(attributes.attached_request_id)
+        if attached is not None and not attached.event_id:
+            attached.event_id = event.event_id
+            item = ItemKey(ItemKind.CALLBACK, attached.request_id)
+            self.put_item(item, attached.SerializeToString())
 
     # Rows
 
