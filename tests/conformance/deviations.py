@@ -22,9 +22,9 @@ class Deviation:
 
 
 _UNAVAILABLE_RPCS = {
-    "resets, deletions, pauses and options of workflows": """
-        DeleteWorkflowExecution PauseWorkflowExecution PollWorkflowExecutionTimeSkipping
-        ResetWorkflowExecution UnpauseWorkflowExecution UpdateWorkflowExecutionOptions
+    "resets and pauses of workflows": """
+        PauseWorkflowExecution PollWorkflowExecutionTimeSkipping
+        ResetWorkflowExecution UnpauseWorkflowExecution
     """,
     "batch operations": """
         DescribeBatchOperation ListBatchOperations StartBatchOperation StopBatchOperation
@@ -50,8 +50,8 @@ _UNAVAILABLE_RPCS = {
         OperatorService.GetNexusEndpoint OperatorService.ListNexusEndpoints
         OperatorService.UpdateNexusEndpoint
     """,
-    "remote clusters and deleting namespaces": """
-        OperatorService.AddOrUpdateRemoteCluster OperatorService.DeleteNamespace
+    "remote clusters": """
+        OperatorService.AddOrUpdateRemoteCluster
         OperatorService.ListClusters OperatorService.RemoveRemoteCluster
     """,
 }
@@ -76,7 +76,6 @@ _EXPIRATION = "an activity's expiration follows a changed schedule-to-close time
 _FAIRNESS = "rate limits and weights of fairness keys are refused: not here yet"
 _SYSTEM_RATE = "there is no system-wide rate limit of task queues to report"
 _CAPABILITIES = "only capabilities that are here are announced"
-_ATTACH = "attaching a request to an open run is refused: not here yet"
 _EAGER = "eager workflow start is not announced and not accepted: not here yet"
 _CRON = "cron schedules are refused as unimplemented: not here yet"
 _TRANSITIONS = "a start fused with its commit counts by what happened, not by transactions"
@@ -121,7 +120,6 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("system_info", "capabilities/*", _CAPABILITIES),
     ("cli_workflow", "describe closed/pendingWorkflowTask", _CLOSED_TASK),
     ("run_timeout", "describe/pending_workflow_task", _CLOSED_TASK),
-    ("conflict_use_existing_attaches", "**", _ATTACH),
     ("start_eager", "**", _EAGER),
     ("invalid_signal_with_start", "bad cron/*", _CRON),
     ("invalid_start", "bad cron/*", _CRON),

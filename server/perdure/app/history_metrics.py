@@ -55,6 +55,9 @@ class HistoryMetrics:
         self._schedules = ScheduleMetrics(
             metrics.scoped(service_name="history"), namespace_name=namespace_name
         )
+        self._deleted = self._metrics.counter(catalogue.WORKFLOW_CLEANUP_DELETE).bind(
+            operation="ProcessDeleteHistoryEvent"
+        )
         self._transitions: dict[str, HistogramSeries] = {}
         self._runs: dict[_RunType, _RunSeries] = {}
         self._activities: dict[_ActivityType, _ActivitySeries] = {}
@@ -65,7 +68,9 @@ class HistoryMetrics:
         if transitions is None:
             transitions = self._bind_transitions(commit.namespace_id)
         for run in commit.runs:
-            if not run.deleted:
+            if run.deleted:
+                self._deleted.value += 1
+            else:
                 transitions.observe(RunState.FromString(run.state).state_transition_count)
         for row in commit.visibility:
             if row.close_time:

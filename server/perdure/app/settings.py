@@ -23,6 +23,7 @@ from perdure.history.ports import HistorySettings
 from perdure.matching.settings import MatchingSettings
 from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.transport import TransportSettings
+from perdure.systemworker.settings import SystemWorkerSettings
 
 _COUNT = at_least(1)
 
@@ -344,6 +345,12 @@ FRONTEND = declare_group(
         "query_seconds": Key(
             "frontend.queryTimeout", seconds, "s", "How long a query without a deadline waits."
         ),
+        "namespace_delete_delay_seconds": Key(
+            "frontend.deleteNamespaceNamespaceDeleteDelay",
+            seconds,
+            "s",
+            "How long a deleted namespace without workflows stays.",
+        ),
     },
 )
 HISTORY = declare_group(
@@ -351,6 +358,30 @@ HISTORY = declare_group(
     {
         "cache_bytes": Key(
             "history.hostLevelCacheMaxSizeBytes", _COUNT, "bytes", "Memory for cached runs."
+        ),
+    },
+)
+SYSTEM_WORKER = declare_group(
+    SystemWorkerSettings(),
+    {
+        "retention_period": Key(
+            "worker.retentionPeriod",
+            seconds,
+            "s",
+            "How often workflows are looked for whose retention has run out.",
+        ),
+        "retention_rate": Key(
+            "worker.retentionDeletesPerSecond",
+            _COUNT,
+            "runs/s",
+            "Most runs that retention deletes per second, on one node.",
+        ),
+        "batch": Key("worker.deletionBatchSize", _COUNT, "runs", "Most runs deleted at a time."),
+        "namespace_rate": Key(
+            "frontend.deleteNamespaceDeleteActivityRPS",
+            _COUNT,
+            "runs/s",
+            "Most runs of a deleted namespace that are deleted per second.",
         ),
     },
 )

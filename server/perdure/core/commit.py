@@ -25,6 +25,7 @@ class ItemKind(IntEnum):
     EXTERNAL_CANCEL = 7
     CHILD = 8
     UPDATE = 9
+    CALLBACK = 11
     SCHEDULE = 12
     SCHEDULE_STATE = 13
 

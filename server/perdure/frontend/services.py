@@ -32,7 +32,7 @@ from perdure.rpc.methods import OPERATOR_SERVICE, WORKFLOW_SERVICE, path_of
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.search_attributes import SearchAttributeRegistry
 from perdure.rpc.task_queue_configs import TaskQueueConfigs
-from perdure.runtime.ports import Ids
+from perdure.runtime.ports import Clock, Ids
 
 
 class _Family(Protocol):
@@ -52,12 +52,14 @@ class Frontend:
         search_attributes: SearchAttributeRegistry,
         task_queue_configs: TaskQueueConfigs,
         ids: Ids,
+        clock: Clock,
         settings: FrontendSettings,
         cluster: ClusterInfo,
     ) -> None:
         gate = NamespaceGate(registry=namespaces, max_bytes=settings.max_id_bytes)
         tokens = TokenGate(namespaces=gate)
         attributes = SearchAttributes(namespaces=namespaces, registry=search_attributes)
+        managed = Namespaces(registry=namespaces, settings=settings, clock=clock)
         self._long_polls = LongPolls()
         families: tuple[_Family, ...] = (
             *self._starting(gate, search_attributes, history, ids, settings),
@@ -99,7 +101,7 @@ class Frontend:
                 host_name=cluster.host_name,
             ),
             Workers(namespaces=gate, matching=matching),
-            Namespaces(registry=namespaces, settings=settings),
+            managed,
             System(cluster=cluster),
             Retired(namespaces=gate),
             attributes,
@@ -107,6 +109,7 @@ class Frontend:
         self._handlers = {
             **_of_workflow_service(families),
             **_by_path(OPERATOR_SERVICE, attributes.operator_handlers()),
+            **_by_path(OPERATOR_SERVICE, managed.operator_handlers()),
         }
 
     def _starting(

@@ -36,6 +36,8 @@ class FrontendSettings:
         poll_margin_seconds: A poll ends this much before its caller gives up.
         task_queue_partitions: Over how many partitions of a task queue new tasks spread.
         query_seconds: How long a query without a deadline waits.
+        namespace_delete_delay_seconds: How long a deleted namespace stays when it is empty, where
+            the request does not say.
     """
 
     max_id_bytes: int = 1_000
@@ -59,3 +61,4 @@ class FrontendSettings:
     poll_margin_seconds: float = 1.0
     task_queue_partitions: int = 1
     query_seconds: float = 60.0
+    namespace_delete_delay_seconds: float = 0.0

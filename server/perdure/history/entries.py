@@ -28,6 +28,7 @@ class WorkflowEntry:
     __slots__ = (
         "change",
         "current",
+        "deletions",
         "dropped",
         "in_flight",
         "key",
@@ -49,6 +50,7 @@ class WorkflowEntry:
         self.in_flight = 0
         self.waiters: set[asyncio.Future[None]] = set()
         self.dropped = False
+        self.deletions = 0
         self.change = 0
         self.size = 0
 
@@ -148,6 +150,10 @@ class EntryCache:
         if entry is not None:
             self._entries.move_to_end(key)
         return entry
+
+    def holds(self, entry: WorkflowEntry) -> bool:
+        """Tells whether an entry is kept."""
+        return self._entries.get(entry.key) is entry
 
     def add(self, entry: WorkflowEntry) -> None:
         """Keeps an entry; older ones that are idle make room."""

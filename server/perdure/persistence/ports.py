@@ -289,6 +289,10 @@ class MetadataStore(Protocol):
         """Replaces version `row.version - 1`; False when that is not the stored version."""
         ...
 
+    async def delete_namespace(self, namespace_id: str, version: int) -> bool:
+        """Deletes a namespace; False when it does not have that version, or is not there."""
+        ...
+
     async def list_namespaces(self) -> list[NamespaceRow]:
         """Returns all namespaces, by name."""
         ...

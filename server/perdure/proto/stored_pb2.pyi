@@ -289,6 +289,8 @@ class RunState(_message.Message):
     FIRST_WORKFLOW_TASK_DUE_FIELD_NUMBER: _builtins.int
     WORKFLOW_TASK_ATTEMPT_FIELD_NUMBER: _builtins.int
     AUTO_RESET_POINTS_FIELD_NUMBER: _builtins.int
+    DELETION_DUE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     status: _workflow_pb2.WorkflowExecutionStatus.ValueType
     next_event_id: _builtins.int
     last_event_time: _builtins.int
@@ -314,10 +316,16 @@ class RunState(_message.Message):
     first_workflow_task_due: _builtins.int
     """First workflow task waits for start delay, cron or retry backoff until then."""
     workflow_task_attempt: _builtins.int
+    deletion_due: _builtins.int
+    """When the run, which is closed, is deleted; 0 when nobody has asked for that."""
     @_builtins.property
     def workflow_task(self) -> Global___WorkflowTask: ...
     @_builtins.property
     def auto_reset_points(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2_1.ResetPointInfo]: ...
+    @_builtins.property
+    def priority(self) -> _message_pb2.Priority:
+        """The priority that an open run was given instead of its own."""
+
     def __init__(
         self,
         *,
@@ -346,14 +354,41 @@ class RunState(_message.Message):
         first_workflow_task_due: _builtins.int = ...,
         workflow_task_attempt: _builtins.int = ...,
         auto_reset_points: _abc.Iterable[_message_pb2_1.ResetPointInfo] | None = ...,
+        deletion_due: _builtins.int = ...,
+        priority: _message_pb2.Priority | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["workflow_task", b"workflow_task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["priority", b"priority", "workflow_task", b"workflow_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_reset_points", b"auto_reset_points", "buffered_event_bytes", b"buffered_event_bytes", "buffered_event_count", b"buffered_event_count", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "close_event_id", b"close_event_id", "close_time", b"close_time", "first_workflow_task_due", b"first_workflow_task_due", "history_size_bytes", b"history_size_bytes", "last_completed_event_id", b"last_completed_event_id", "last_event_time", b"last_event_time", "last_started_event_id", b"last_started_event_id", "new_run_id", b"new_run_id", "next_buffer_key", b"next_buffer_key", "next_event_id", b"next_event_id", "sdk_name", b"sdk_name", "sdk_version", b"sdk_version", "signal_count", b"signal_count", "state_transition_count", b"state_transition_count", "status", b"status", "sticky_task_queue", b"sticky_task_queue", "sticky_timeout", b"sticky_timeout", "timer_due", b"timer_due", "workflow_task", b"workflow_task", "workflow_task_attempt", b"workflow_task_attempt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_reset_points", b"auto_reset_points", "buffered_event_bytes", b"buffered_event_bytes", "buffered_event_count", b"buffered_event_count", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "close_event_id", b"close_event_id", "close_time", b"close_time", "deletion_due", b"deletion_due", "first_workflow_task_due", b"first_workflow_task_due", "history_size_bytes", b"history_size_bytes", "last_completed_event_id", b"last_completed_event_id", "last_event_time", b"last_event_time", "last_started_event_id", b"last_started_event_id", "new_run_id", b"new_run_id", "next_buffer_key", b"next_buffer_key", "next_event_id", b"next_event_id", "priority", b"priority", "sdk_name", b"sdk_name", "sdk_version", b"sdk_version", "signal_count", b"signal_count", "state_transition_count", b"state_transition_count", "status", b"status", "sticky_task_queue", b"sticky_task_queue", "sticky_timeout", b"sticky_timeout", "timer_due", b"timer_due", "workflow_task", b"workflow_task", "workflow_task_attempt", b"workflow_task_attempt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunState: _TypeAlias = RunState  # noqa: Y015
+
+@_typing.final
+class AttachedRequest(_message.Message):
+    """A start request that found the run open, and was attached to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    event_id: _builtins.int
+    """The event that says so; 0 while that event is buffered."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        event_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttachedRequest: _TypeAlias = AttachedRequest  # noqa: Y015
 
 @_typing.final
 class Attributes(_message.Message):

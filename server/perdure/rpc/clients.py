@@ -311,6 +311,18 @@ class HistoryClient(HistoryTasks, HistoryMessages, Protocol):
         """Ends a run at once."""
         ...
 
+    async def delete_workflow_execution(
+        self, namespace: Namespace, request: wf.DeleteWorkflowExecutionRequest
+    ) -> wf.DeleteWorkflowExecutionResponse:
+        """Deletes a run; an open one is terminated first, and deleted soon after."""
+        ...
+
+    async def update_workflow_execution_options(
+        self, namespace: Namespace, request: wf.UpdateWorkflowExecutionOptionsRequest
+    ) -> wf.UpdateWorkflowExecutionOptionsResponse:
+        """Changes options of an open run."""
+        ...
+
     async def describe_workflow_execution(
         self, namespace: Namespace, request: wf.DescribeWorkflowExecutionRequest
     ) -> wf.DescribeWorkflowExecutionResponse:

@@ -116,6 +116,19 @@ ACTIVITY_END_TO_END_LATENCY = histogram(
     _ACTIVITY,
     "The same as activity_start_to_close_latency: Temporal's older name of it.",
 )
+WORKFLOW_CLEANUP_DELETE = counter(
+    "workflow_cleanup_delete", _OPERATION, "Runs deleted with their history."
+)
+DELETE_EXECUTIONS_SUCCESS = counter(
+    "delete_executions_success",
+    ("namespace", *_SERVICE),
+    "Runs that the system worker had deleted: by retention, or with their namespace.",
+)
+DELETE_EXECUTIONS_FAILURE = counter(
+    "delete_executions_failure",
+    ("namespace", *_SERVICE),
+    "Runs that it could not have deleted, and tries again.",
+)
 CACHE_REQUESTS = counter("cache_requests", _CACHE_USE, "Look-ups of workflows in memory.")
 CACHE_MISS = counter("cache_miss", _CACHE_USE, "Look-ups that found nothing in memory.")
 CACHE_SIZE = gauge("cache_size", _CACHE, "Memory that the cache may take, about.", Unit.BYTES)

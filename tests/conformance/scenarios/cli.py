@@ -152,3 +152,15 @@ def _alike(value: Any) -> Any:
     if isinstance(value, str):
         return _CLI_IDENTITY.sub("temporal-cli:<user>@<host>", value)
     return value
+
+
+@scenario
+async def cli_deletion(env: ScenarioEnv) -> Recording:
+    """Delete a workflow, and one that does not exist."""
+    record, driver = env.recording(), Driver(env)
+    await driver.start()
+    workflow = f"--workflow-id={driver.workflow_id}"
+    record.note("delete", await temporal(env, "workflow", "delete", workflow))
+    nobody = f"--workflow-id={env.name('nobody')}"
+    record.note("delete nobody", await temporal(env, "workflow", "delete", nobody))
+    return record

@@ -118,6 +118,7 @@ class World:
             search_attributes=self.search_attributes,
             task_queue_configs=TaskQueueConfigs(metadata=self.store, clock=self.clock),
             ids=self.ids,
+            clock=self.clock,
             settings=settings or FrontendSettings(),
             cluster=ClusterInfo(cluster_id="cluster", host_name="here:7233"),
         )

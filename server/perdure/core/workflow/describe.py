@@ -69,8 +69,8 @@ def _fill_info(info: workflow.WorkflowExecutionInfo, run: Run) -> None:
         info.parent_namespace_id = start.parent_namespace_id
     if state.build_id:
         info.most_recent_worker_version_stamp.build_id = state.build_id
-    if start.HasField("priority"):
-        info.priority.CopyFrom(start.priority)
+    if (priority := run.priority) is not None:
+        info.priority.CopyFrom(priority)
     if not run.is_running:
         set_timestamp(info.close_time, state.close_time)
         set_duration(info.execution_duration, max(state.close_time - start.execution_time, 0))
@@ -88,6 +88,11 @@ def _fill_extended(extended: workflow.WorkflowExecutionExtendedInfo, run: Run) -
     started = extended.request_id_infos[start.request_id]
     started.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
     started.event_id = 1
+    for request_id, attached in run.attached.items():
+        info = extended.request_id_infos[request_id]
+        info.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED
+        info.event_id = attached.event_id
+        info.buffered = not attached.event_id
 
 
 def _fill_task(pending: workflow.PendingWorkflowTaskInfo, run: Run) -> None:

@@ -83,8 +83,8 @@ def begin_continued(
         attributes.continued_failure.CopyFrom(command.failure)
     if command.HasField("retry_policy"):
         attributes.retry_policy.CopyFrom(retry.with_defaults(command.retry_policy))
-    if start.HasField("priority"):
-        attributes.priority.CopyFrom(start.priority)
+    if (priority := change.run.priority) is not None:
+        attributes.priority.CopyFrom(priority)
     set_limit(
         attributes.workflow_execution_timeout,
         start.execution_timeout,

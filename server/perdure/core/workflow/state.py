@@ -39,6 +39,7 @@ class DeadlineKind:
     ACTIVITY = 5
     TIMER = 6
     SCHEDULE = 12
+    DELETION = 180
 
 
 class Deadline(NamedTuple):
@@ -83,6 +84,7 @@ class Run:
     external_cancels: dict[int, stored.ExternalInfo] = field(default_factory=dict)
     children: dict[int, stored.ChildInfo] = field(default_factory=dict)
     signal_requests: set[str] = field(default_factory=set)
+    attached: dict[str, stored.AttachedRequest] = field(default_factory=dict)
     buffered: dict[int, history.HistoryEvent] = field(default_factory=dict)
     schedule: ScheduleRows | None = None
     deadlines: list[Deadline] = field(default_factory=list)
@@ -99,6 +101,13 @@ class Run:
     def is_running(self) -> bool:
         """Whether the run is open."""
         return self.state.status == RUNNING
+
+    @property
+    def priority(self) -> common.Priority | None:
+        """The run's priority, as it is now; None when it has none."""
+        if self.state.HasField("priority"):
+            return self.state.priority
+        return self.start.priority if self.start.HasField("priority") else None
 
     def execution(self) -> common.WorkflowExecution:
         """Returns the public name of this run."""
@@ -142,9 +151,11 @@ class Run:
 
 def is_justified(run: Run, deadline: Deadline) -> bool:
     """Tells whether a deadline is still what the state says."""
+    kind, due = deadline.kind, deadline.due
+    if kind == DeadlineKind.DELETION:
+        return run.state.deletion_due == due
     if not run.is_running:
         return False
-    kind, due = deadline.kind, deadline.due
     if kind == DeadlineKind.WORKFLOW_TASK:
         return workflow_task_state.deadline(run.state) == due
     if kind == DeadlineKind.ACTIVITY:
@@ -233,6 +244,8 @@ def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
             run.signal_requests.add(item.key)
         case ItemKind.UPDATE:
             _load_update(run, stored.UpdateInfo.FromString(blob))
+        case ItemKind.CALLBACK:
+            run.attached[item.key] = stored.AttachedRequest.FromString(blob)
         case ItemKind.BUFFERED_EVENT:
             run.buffered[int(item.key)] = history.HistoryEvent.FromString(blob)
 
@@ -253,6 +266,8 @@ def _add_run_deadlines(run: Run) -> None:
 
 def _restore_deadlines(run: Run) -> None:
     _add_run_deadlines(run)
+    if due := run.state.deletion_due:
+        run.add_deadline(Deadline(due, DeadlineKind.DELETION))
     if due := run.state.first_workflow_task_due:
         run.add_deadline(Deadline(due, DeadlineKind.FIRST_WORKFLOW_TASK))
     if due := workflow_task_state.deadline(run.state):

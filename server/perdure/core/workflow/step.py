@@ -136,6 +136,7 @@ class RunStep:
     visibility_changed: bool = False
     touched: bool = False
     holds_external: bool = False
+    deleted: bool = False
     transitions: int = 1
     offers: dict[DispatchKey, DispatchTask] = field(default_factory=dict)
     watched: bool = False
@@ -217,6 +218,7 @@ class RunStep:
             event.event_id = event_id
             _link_started(event, started)
             self._link_child(event)
+            self._note_attached(event)
             self.batch.events.append(event)
             run.state.next_event_id += 1
         self.touched = True
@@ -232,6 +234,15 @@ class RunStep:
             info.started_event_id = event.event_id
             item = ItemKey(ItemKind.CHILD, str(info.initiated_event_id))
             self.put_item(item, info.SerializeToString())
+
+    def _note_attached(self, event: history.HistoryEvent) -> None:
+        """Notes which event attached a request, once a buffered one has its id."""
+        attributes = event.workflow_execution_options_updated_event_attributes
+        attached = self.run.attached.get(attributes.attached_request_id)
+        if attached is not None and not attached.event_id:
+            attached.event_id = event.event_id
+            item = ItemKey(ItemKind.CALLBACK, attached.request_id)
+            self.put_item(item, attached.SerializeToString())
 
     # Rows
 
@@ -300,6 +311,9 @@ class RunStep:
         """Adds what changed to a commit, and makes the run's in-memory version the new one."""
         run = self.run
         state = run.state
+        if self.deleted:
+            self._delete(commit)
+            return
         if run.speculative:
             make_durable(self)
         state.state_transition_count += self.transitions
@@ -340,6 +354,21 @@ class RunStep:
         commit.schedule_outcomes.extend(self.schedule_outcomes)
         if self.visibility_changed:
             commit.visibility.append(visibility_row(run, self.context.search_attributes))
+
+    def _delete(self, commit: Commit) -> None:
+        """Removes a closed run: it has no tasks, and its messages outlive it."""
+        run = self.run
+        if run.state.timer_due:
+            commit.timers_deleted.append(TimerRow(run.state.timer_due, run.slot, run.key))
+        commit.runs.append(
+            RunWrite(
+                run_id=run.key.run_id,
+                expected_version=self.expected_version,
+                state=b"",
+                version=self.context.ids.task_id(),
+                deleted=True,
+            )
+        )
 
     def _arm_timer(self, commit: Commit) -> None:
         # A row that is too early costs one idle wake-up; replacing it by each later deadline would

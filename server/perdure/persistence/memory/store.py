@@ -249,6 +249,15 @@ class MemoryStore:
             self._namespaces[row.id] = row
             return True
 
+    async def delete_namespace(self, namespace_id: str, version: int) -> bool:
+        """Deletes a namespace; False when it does not have that version."""
+        with self._meter.reading("delete_namespace"):
+            stored = self._namespaces.get(namespace_id)
+            if stored is None or stored.version != version:
+                return False
+            del self._namespaces[namespace_id]
+            return True
+
     async def list_namespaces(self) -> list[NamespaceRow]:
         """Returns all namespaces, by name."""
         with self._meter.reading("list_namespaces"):

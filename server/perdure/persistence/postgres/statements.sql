@@ -621,6 +621,10 @@ INSERT INTO namespaces (id, name, version, data) VALUES (%s, %s, %s, %s) ON CONF
 -- A namespace's next version, unless it is not next.
 UPDATE namespaces SET name = %s, version = %s, data = %s WHERE id = %s AND version = %s
 
+-- name: delete_namespace
+-- Removes a namespace, if it still has the expected version.
+DELETE FROM namespaces WHERE id = %s AND version = %s
+
 -- name: list_namespaces
 -- All namespaces.
 SELECT id, name, version, data FROM namespaces ORDER BY name

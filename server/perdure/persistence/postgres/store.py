@@ -229,6 +229,10 @@ class PostgresStore:
         parameters = (row.name, row.version, row.data, row.id, row.version - 1)
         return await self._change("update_namespace", parameters) == 1
 
+    async def delete_namespace(self, namespace_id: str, version: int) -> bool:
+        """Deletes a namespace; False when it does not have that version."""
+        return await self._change("delete_namespace", (namespace_id, version)) == 1
+
     async def list_namespaces(self) -> list[NamespaceRow]:
         """Returns all namespaces, by name."""
         return [NamespaceRow(*row) for row in await self._read("list_namespaces", ())]

@@ -383,6 +383,10 @@ INSERT OR IGNORE INTO namespaces (id, name, version, data) VALUES (?, ?, ?, ?)
 -- A namespace's next version, unless it is not next or the new name is taken.
 UPDATE OR IGNORE namespaces SET name = ?, version = ?, data = ? WHERE id = ? AND version = ?
 
+-- name: delete_namespace
+-- Removes a namespace, if it still has the expected version.
+DELETE FROM namespaces WHERE id = ? AND version = ?
+
 -- name: list_namespaces
 -- All namespaces.
 SELECT id, name, version, data FROM namespaces ORDER BY name

@@ -230,6 +230,11 @@ class SqliteStore:
         """Replaces version `row.version - 1`; False when that is not the stored version."""
         return await self._change("update_namespace", metadata.update_namespace, row)
 
+    async def delete_namespace(self, namespace_id: str, version: int) -> bool:
+        """Deletes a namespace; False when it does not have that version."""
+        function = metadata.delete_namespace
+        return await self._change("delete_namespace", function, namespace_id, version)
+
     async def list_namespaces(self) -> list[NamespaceRow]:
         """Returns all namespaces, by name."""
         return self._point("list_namespaces", [], metadata.list_namespaces)

@@ -299,8 +299,9 @@ REPEATABLE: Final[dict[str, Callable[..., bool]]] = {
     # Doing it twice is doing it once.
     "reset_sticky_task_queue": _always,
     "sticky_queue_unpolled": _always,
+    "update_workflow_execution_options": _always,
     # Not here, because a second one might meet another thing of the same name:
-    # terminate_workflow_execution (the id's next run), and what names an activity by its id
-    # (the next activity of that id).
+    # terminate_workflow_execution and delete_workflow_execution (the id's next run), and what
+    # names an activity by its id (the next activity of that id).
 }
 """When a request that may have been carried out may be sent again."""
