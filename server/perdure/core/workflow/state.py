@@ -156,21 +156,28 @@ def is_justified(run: Run, deadline: Deadline) -> bool:
         return run.state.deletion_due == due
     if not run.is_running:
         return False
+    if kind in _OF_ITEMS:
+        return _is_item_due(run, deadline)
     if kind == DeadlineKind.WORKFLOW_TASK:
         return workflow_task_state.deadline(run.state) == due
-    if kind == DeadlineKind.ACTIVITY:
-        activity = run.activities.get(deadline.event_id)
-        return activity is not None and activity_state.deadline(activity) == due
-    if kind == DeadlineKind.TIMER:
-        timer = run.timers.get(deadline.timer_id)
-        return timer is not None and timer_deadline(timer) == deadline
-    if kind == DeadlineKind.SCHEDULE:
-        return run.schedule is not None and run.schedule.state.wake_time == due
     if kind == DeadlineKind.FIRST_WORKFLOW_TASK:
         return run.state.first_workflow_task_due == due
     if kind == DeadlineKind.RUN:
         return run.start.run_expiration_time == due
     return run.start.execution_expiration_time == due
+
+
+_OF_ITEMS = frozenset({DeadlineKind.ACTIVITY, DeadlineKind.TIMER, DeadlineKind.SCHEDULE})
+
+
+def _is_item_due(run: Run, deadline: Deadline) -> bool:
+    if deadline.kind == DeadlineKind.ACTIVITY:
+        activity = run.activities.get(deadline.event_id)
+        return activity is not None and activity_state.deadline(activity) == deadline.due
+    if deadline.kind == DeadlineKind.TIMER:
+        timer = run.timers.get(deadline.timer_id)
+        return timer is not None and timer_deadline(timer) == deadline
+    return run.schedule is not None and run.schedule.state.wake_time == deadline.due
 
 
 def new_run(key: RunKey, start: stored.RunStart, attributes: stored.Attributes) -> Run:
@@ -240,14 +247,20 @@ def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
             run.external_cancels[int(item.key)] = stored.ExternalInfo.FromString(blob)
         case ItemKind.CHILD:
             run.children[int(item.key)] = stored.ChildInfo.FromString(blob)
+        case ItemKind.BUFFERED_EVENT:
+            run.buffered[int(item.key)] = history.HistoryEvent.FromString(blob)
+        case _:
+            _load_request(run, item, blob)
+
+
+def _load_request(run: Run, item: ItemKey, blob: bytes) -> None:
+    match item.kind:
         case ItemKind.SIGNAL_REQUEST:
             run.signal_requests.add(item.key)
         case ItemKind.UPDATE:
             _load_update(run, stored.UpdateInfo.FromString(blob))
         case ItemKind.CALLBACK:
             run.attached[item.key] = stored.AttachedRequest.FromString(blob)
-        case ItemKind.BUFFERED_EVENT:
-            run.buffered[int(item.key)] = history.HistoryEvent.FromString(blob)
 
 
 def _load_update(run: Run, info: stored.UpdateInfo) -> None:
