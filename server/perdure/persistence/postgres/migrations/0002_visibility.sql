@@ -84,7 +84,9 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION perdure_visibility_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Commits find rows by their keys; rows of a trigger have none, so their join must not be a loop.
+CREATE FUNCTION perdure_visibility_changed() RETURNS trigger LANGUAGE plpgsql
+SET enable_hashjoin = on AS $$
 BEGIN
     INSERT INTO visibility_counts AS kept (
         namespace_id, namespace_division, workflow_type, task_queue, status, share, count
