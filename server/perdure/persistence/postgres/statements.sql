@@ -510,8 +510,8 @@ SELECT close_order, start_time, run_id FROM /*runs*/
 WHERE /*range*/ ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT 1 OFFSET /*offset*/
 
 -- name: walk
--- Runs in the listing's order, by a filter. OFFSET 0 keeps the filter out of the walk, which goes by
--- the one index that has the order.
+-- Runs in the listing's order, by a filter. OFFSET 0 keeps the filter out of the walk, which goes
+-- by the one index that has the order.
 SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
     execution_time, close_time, history_length, history_size_bytes, state_transition_count,
     parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from perdure.core.commit import (
@@ -104,7 +105,11 @@ class PostgresStore:
         """
         address = parse(dsn, timeout_seconds=timeout_seconds)
         names = await prepare(address, ids=ids, create=create)
-        return cls(address, names, readers=readers, observer=observer)
+        store = cls(address, names, readers=readers, observer=observer)
+        # Nothing but speed depends on it, and the next start does it again.
+        with suppress(StoreUnavailable):
+            await store._change("fold_counters", ())
+        return store
 
     def statistics(self) -> StoreStatistics:
         """Returns the sums since the store was opened."""

@@ -1,7 +1,7 @@
 -- kind: expand
 --
--- Search attributes by value, counters of runs, and indexes for what people filter by. Triggers keep
--- them, so that nodes of the release before keep them too.
+-- Search attributes by value, counters of runs, and indexes for what people filter by. Triggers
+-- keep them, so that nodes of the release before keep them too.
 
 -- Listings of one type, or of one status, in order.
 CREATE INDEX visibility_type
@@ -15,10 +15,10 @@ CREATE INDEX visibility_start ON visibility (namespace_id, start_time, close_ord
 CREATE INDEX visibility_parent ON visibility (namespace_id, parent_workflow_id)
     WHERE parent_workflow_id IS NOT NULL;
 
--- How many runs there are that are alike in what most counts ask for: the sum over the shares. Every
--- database process counts in a share of its own, so that commits of different nodes never wait for
--- each other; a share may be below zero. `namespace_division` is empty, or = and the division; empty
--- text stands for a type or queue that is missing.
+-- How many runs there are that are alike in what most counts ask for: the sum over the shares.
+-- Every database process counts in a share of its own, so that commits of different nodes never
+-- wait for each other; a share may be below zero. `namespace_division` is empty, or = and the
+-- division; empty text stands for a type or queue that is missing.
 CREATE TABLE visibility_counts (
     namespace_id text COLLATE "C" NOT NULL,
     namespace_division text COLLATE "C" NOT NULL,
@@ -84,7 +84,9 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION perdure_visibility_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Commits find rows by their keys; rows of a trigger have none, so their join must not be a loop.
+CREATE FUNCTION perdure_visibility_changed() RETURNS trigger LANGUAGE plpgsql
+SET enable_hashjoin = on AS $$
 BEGIN
     INSERT INTO visibility_counts AS kept (
         namespace_id, namespace_division, workflow_type, task_queue, status, share, count
