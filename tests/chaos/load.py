@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import TemporalError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from chaos.ledger import Call, Ledger, OrderEntry
 from chaos.statuses import Statuses
@@ -132,7 +133,13 @@ class Load:
 
         async def send() -> None:
             sending = next(sendings)
-            await handle.signal(Order.number, Number(number, sending))
+            try:
+                await handle.signal(Order.number, Number(number, sending))
+            except RPCError as error:
+                if sending and error.status is RPCStatusCode.NOT_FOUND:
+                    # Orders end when they have every signal: one that failed has taken effect.
+                    return
+                raise
             self.ledger.signalled(handle.id, f"{number}.{sending}")
 
         await self._repeat("signal", handle.id, send)

@@ -84,7 +84,7 @@ _EXACT_INTERVAL = "the retry interval itself; the real server measures it by two
 _CAPABILITIES = "only capabilities that are here are announced"
 _ATTACH = "attaching a request to an open run is refused: not here yet"
 _EAGER = "eager workflow start is not announced and not accepted: not here yet"
-_CRON = "cron schedules and start delays are refused as unimplemented: not here yet"
+_CRON = "cron schedules are refused as unimplemented: not here yet"
 _TRANSITIONS = "a start fused with its commit counts by what happened, not by transactions"
 _RENUMBERED = "the BuildIds that are not there number other identifiers differently"
 _CLOSED_TASK = "a closed run has no pending workflow task, where the real server shows its last"
@@ -128,7 +128,6 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("invalid_signal_with_start", "bad cron/*", _CRON),
     ("invalid_start", "bad cron/*", _CRON),
     ("invalid_start", "eager with cron", _CRON),
-    ("invalid_start", "eager with delay", _CRON),
     ("timer_of_zero", "history/*", _UNSET_TIMER),
     (
         "describe_task_queue",

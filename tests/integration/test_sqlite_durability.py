@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from contract.rows import NAMESPACE
+from contract.users import as_nobody
 from integration.sqlite_committer import size_of, workflow_id
 from perdure.persistence.opening import open_store
 from perdure.persistence.ports import StartupError, Store
@@ -166,12 +167,9 @@ async def test_a_second_server_is_refused_until_the_first_is_killed(tmp_path: Pa
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 async def test_a_new_file_in_a_folder_that_this_user_may_not_write(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    os.seteuid(65_534)
-    try:
-        with pytest.raises(StartupError, match="give this user the right to write") as refused:
-            await opened(tmp_path / "perdure.db")
-    finally:
-        os.seteuid(0)
+    with (
+        as_nobody(tmp_path),
+        pytest.raises(StartupError, match="give this user the right to write") as refused,
+    ):
+        await opened(tmp_path / "perdure.db")
     assert "\n" not in str(refused.value)

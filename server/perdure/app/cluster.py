@@ -30,7 +30,7 @@ from perdure.rpc.internode.peers import Peers
 from perdure.rpc.internode.reach import check_reachable
 from perdure.rpc.internode.routing import Router, routed_history
 from perdure.rpc.internode.serving import internode_handlers
-from perdure.rpc.internode.settings import INTERNODE_TRANSPORT
+from perdure.rpc.internode.settings import INTERNODE_TRANSPORT, InternodeSettings
 from perdure.rpc.internode.wire import HISTORY_SERVICE, MATCHING_SERVICE
 from perdure.rpc.network import Network
 from perdure.rpc.server import RpcServer
@@ -39,8 +39,6 @@ from perdure.runtime.tasks import ErrorCallback, TaskSet
 from perdure.telemetry.logging import get_logger
 from perdure.telemetry.tracing import Tracer
 
-MOST_MOVING = 8
-"""Shards that may be without an owner at the same time because a node gives them away."""
 WAITING_LOG_SECONDS = 10.0
 
 
@@ -64,6 +62,7 @@ class ClusterNode:
         membership: MembershipObserver,
         serving: RpcObserver,
         calling: RpcObserver,
+        settings: InternodeSettings | None = None,
         network: Network | None = None,
     ) -> None:
         """Makes a node that nobody knows of yet.
@@ -79,6 +78,7 @@ class ClusterNode:
             membership: Told of renewals and views.
             serving: Told of calls of other nodes.
             calling: Told of calls to other nodes.
+            settings: Bounds of what nodes ask of each other.
             network: What connects the nodes, if it is not the machine's network.
         """
         self._config = config
@@ -89,18 +89,10 @@ class ClusterNode:
         self._tracer = tracer
         self._serving = serving
         self._network = network
+        self._settings = settings or InternodeSettings()
         self._log = get_logger("cluster")
         self.member = Member(
-            node=NodeRow(
-                id="",
-                name=config.node.name,
-                roles=",".join(sorted(config.roles)),
-                address="",
-                version=VERSION,
-                format=FORMAT,
-                state=NodeState.UP,
-                lease=0,
-            ),
+            node=_unregistered(config),
             store=store,
             clock=clock,
             ids=ids,
@@ -113,8 +105,8 @@ class ClusterNode:
             observer=membership,
         )
         self._directory = MemberDirectory(self.member)
-        self._router = Router(directory=self._directory, ids=ids)
-        self._peers = Peers(observer=calling, network=network)
+        self._router = Router(directory=self._directory, ids=ids, settings=self._settings)
+        self._peers = Peers(settings=self._settings, observer=calling, network=network)
         self._routed_history: HistoryClient | None = None
         self._routed_matching: RoutedMatching | None = None
         self._ownership: Ownership | None = None
@@ -147,6 +139,7 @@ class ClusterNode:
             sticky_unpolled=self._sticky_unpolled,
             tasks=self._tasks,
             ids=self._ids,
+            settings=self._settings,
             partitions=partitions,
         )
         if local is not None:
@@ -214,7 +207,7 @@ class ClusterNode:
                 member=self.member,
                 shards=history.shards,
                 tasks=self._tasks,
-                most_moving=MOST_MOVING,
+                most_moving=self._settings.shards_moving,
             )
             self._ownership.start()
 
@@ -281,3 +274,17 @@ class ClusterNode:
     async def leave(self) -> None:
         """Is not a member any more."""
         await self.member.leave()
+
+
+def _unregistered(config: ServerConfig) -> NodeRow:
+    """Returns what a node says of itself; the rest is found out when it joins."""
+    return NodeRow(
+        id="",
+        name=config.node.name,
+        roles=",".join(sorted(config.roles)),
+        address="",
+        version=VERSION,
+        format=FORMAT,
+        state=NodeState.UP,
+        lease=0,
+    )

@@ -10,6 +10,8 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 from perdure.app import settings
 from perdure.app.cluster import ClusterNode
@@ -19,17 +21,19 @@ from perdure.app.matching_metrics import MatchingMetrics
 from perdure.app.membership_metrics import MembershipMetrics
 from perdure.app.memory_metrics import HintMetrics, HistoryMemoryMetrics
 from perdure.app.message_metrics import MessageMetrics
-from perdure.app.rpc_metrics import ClientMetrics, InternodeMetrics, RpcMetrics
+from perdure.app.rpc_metrics import ClientMetrics, InternodeMetrics, QuotaMetrics, RpcMetrics
 from perdure.app.sampling import on_loop
+from perdure.app.settings_file import SettingsFile
 from perdure.app.shard_metrics import ShardMetrics
 from perdure.app.traced import traced
 from perdure.app.traced_store import StoreSpans
 from perdure.app.update_metrics import UpdateMetrics
-from perdure.config import addresses
+from perdure.config import addresses, dynamic
 from perdure.config.settings import Values
 from perdure.config.static import ServerConfig
 from perdure.config.version import VERSION
 from perdure.core.visibility.query import ValueType
+from perdure.frontend.quotas.quotas import Quotas
 from perdure.frontend.services import Frontend
 from perdure.frontend.system import ClusterInfo
 from perdure.history.engine import HistoryEngine
@@ -88,10 +92,13 @@ async def start_node(config: ServerConfig, values: Values, parts: AsyncExitStack
     """Starts every part; closing `parts` stops them.
 
     Raises:
-        ConfigError: A port for metrics cannot be opened, or tracing has no packages.
+        ConfigError: A port for metrics cannot be opened, tracing has no packages, or the file of
+            settings has mistakes.
         StartupError: The store must not be used as it is, or the gRPC port cannot be opened.
     """
-    builder = _Builder(config, values, parts)
+    file = config.dynamic_settings.path
+    started = dynamic.read(Path(file), beneath=values) if file else values
+    builder = _Builder(config, started, parts)
     await builder.start_store()
     await builder.ensure_namespaces()
     if config.store.kind == "postgres":
@@ -99,6 +106,7 @@ async def start_node(config: ServerConfig, values: Values, parts: AsyncExitStack
     else:
         await builder.start_alone()
     await builder.open_ports()
+    builder.follow_settings(values)
     return builder.finish()
 
 
@@ -132,6 +140,7 @@ class _Builder:
         self._cluster: ClusterNode | None = None
         self._matching_engine: MatchingEngine | None = None
         self._samplers: list[Callable[[], None]] = []
+        self._settings_changed: list[Callable[[Values], None]] = []
 
     async def start_store(self) -> None:
         """Opens the store, and reads what every role looks up."""
@@ -170,6 +179,7 @@ class _Builder:
             membership=MembershipMetrics(self._metrics, roles=roles),
             serving=InternodeMetrics(self._metrics, self._clock, roles),
             calling=ClientMetrics(self._metrics, self._clock, roles),
+            settings=settings.INTERNODE.build(self._values),
         )
         self._parts.push_async_callback(cluster.leave)
         matching = self._make_matching(incarnation) if "matching" in roles else None
@@ -273,8 +283,9 @@ class _Builder:
         frontend = await self._build_frontend()
         listener = self._config.listeners.grpc
         transport = settings.TRANSPORT.build(self._values)
+        quotas = self._make_quotas()
         server = RpcServer(
-            handlers=traced(frontend.handlers(), self._tracer),
+            handlers=traced(quotas.guard(frontend.handlers()), self._tracer),
             clock=self._clock,
             observer=RpcMetrics(self._metrics.scoped(service_name="frontend"), self._clock),
             transport=replace(transport, share_port=listener.shared),
@@ -285,6 +296,41 @@ class _Builder:
         if cluster is not None:
             cluster.tell_health(server)
         return listener.address(port)
+
+    def _make_quotas(self) -> Quotas:
+        quotas = Quotas(
+            settings=partial(settings.QUOTAS.build, self._values),
+            is_namespace=lambda name: self._namespaces.find(name) is not None,
+            clock=self._clock,
+        )
+        limits = QuotaMetrics(self._metrics.scoped(service_name="frontend"))
+        self._samplers.append(lambda: limits.sample(quotas))
+        self._settings_changed.append(
+            lambda values: quotas.change(partial(settings.QUOTAS.build, values))
+        )
+        return quotas
+
+    def follow_settings(self, base: Values) -> None:
+        """Has settings change with their file, if there is one.
+
+        Args:
+            base: What holds where the file says nothing.
+        """
+        chosen = self._config.dynamic_settings
+        if not chosen.path:
+            return
+        file = SettingsFile(
+            Path(chosen.path),
+            started=self._values,
+            beneath=base,
+            metrics=self._metrics.scoped(service_name=process_name(self._config.roles)),
+            apply=self._apply_settings,
+        )
+        self._tasks.spawn("follow-settings", file.follow(chosen.poll_seconds))
+
+    def _apply_settings(self, values: Values) -> None:
+        for change in self._settings_changed:
+            change(values)
 
     def finish(self) -> Node:
         """Says that everything runs, and settles the garbage collector."""

@@ -4,13 +4,22 @@ Keys are those of Temporal's dynamic configuration, whose texts say the same of 
 constant there has a key of our own here; `system.maxWorkflowTaskTimeout` was one there once.
 """
 
-from perdure.config.convert import at_least, boolean, nanoseconds, number, seconds, whole_seconds
+from perdure.config.convert import (
+    at_least,
+    boolean,
+    nanoseconds,
+    number_at_least,
+    seconds,
+    whole_seconds,
+)
 from perdure.config.groups import Key, Shared, declare_group
 from perdure.core.visibility.attributes import SearchAttributeLimits
 from perdure.core.workflow.settings import WorkflowSettings
+from perdure.frontend.quotas.limits import QuotaSettings
 from perdure.frontend.settings import FrontendSettings
 from perdure.history.ports import HistorySettings
 from perdure.matching.settings import MatchingSettings
+from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.transport import TransportSettings
 
 _COUNT = at_least(1)
@@ -153,7 +162,7 @@ WORKFLOW = declare_group(
         ),
         "suggest_continue_as_new_updates": Key(
             "history.maxTotalUpdates.suggestContinueAsNewThreshold",
-            number,
+            number_at_least(0.0),
             "",
             "Part of them from which a new run is suggested.",
         ),
@@ -336,6 +345,87 @@ TRANSPORT = declare_group(
             seconds,
             "s",
             "How long calls of an old connection may go on.",
+        ),
+    },
+)
+INTERNODE = declare_group(
+    InternodeSettings(),
+    {
+        "call": Key(
+            "internode.callTimeout", seconds, "s", "How long another node may take to answer."
+        ),
+        "wait_margin": Key(
+            "internode.waitMargin",
+            seconds,
+            "s",
+            "How much longer than it says a call of another node may take that waits.",
+        ),
+        "connect": Key(
+            "internode.connectTimeout", seconds, "s", "How long a connection may take to be made."
+        ),
+        "routing": Key(
+            "internode.routingTimeout",
+            seconds,
+            "s",
+            "How long the owner of a workflow or queue is looked for.",
+        ),
+        "keepalive": Key(
+            "internode.keepAliveTime", seconds, "s", "Silence after which a connection is pinged."
+        ),
+        "keepalive_timeout": Key(
+            "internode.keepAliveTimeout", seconds, "s", "How long a ping waits for its answer."
+        ),
+        "hints_per_node": Key(
+            "internode.hintsPerNode", _COUNT, "hints", "Most hints of tasks that wait for one node."
+        ),
+        "hints_per_batch": Key(
+            "internode.hintsPerBatch", _COUNT, "hints", "Most hints of tasks in one message."
+        ),
+        "shards_moving": Key(
+            "history.acquireShardConcurrency",
+            _COUNT,
+            "shards",
+            "Most shards that are without an owner because a node gives them away.",
+        ),
+    },
+)
+QUOTAS = declare_group(
+    QuotaSettings(),
+    {
+        "rps": Key(
+            "frontend.rps",
+            number_at_least(0),
+            "requests/s",
+            "Most requests to one frontend process; 0 for no limit.",
+            live=True,
+        ),
+        "namespace_rps": Key(
+            "frontend.namespaceRPS",
+            number_at_least(0),
+            "requests/s",
+            "Most requests for one namespace to one frontend process; 0 for no limit.",
+            live=True,
+        ),
+        "visibility_rps": Key(
+            "frontend.namespaceRPS.visibility",
+            number_at_least(0),
+            "requests/s",
+            "Most listings and counts among them; 0 for no limit.",
+            live=True,
+        ),
+        "burst_ratio": Key(
+            "frontend.namespaceBurstRatio",
+            number_at_least(1),
+            "",
+            "How many seconds' worth of requests may come at once.",
+            live=True,
+        ),
+        "polls": Key(
+            "frontend.namespaceCount",
+            at_least(0),
+            "requests",
+            "Most requests for one namespace that wait in one frontend process; 0 for no limit.",
+            live=True,
         ),
     },
 )

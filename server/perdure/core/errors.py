@@ -148,6 +148,8 @@ class ResourceExhaustedError(ServiceError):
             message,
             details.ResourceExhaustedFailure(cause=cause, scope=scope),  # type: ignore[arg-type]
         )
+        self.cause = cause
+        self.scope = scope
 
 
 class UnimplementedError(ServiceError):

@@ -14,8 +14,6 @@ def refuse_unavailable_start(request: Start) -> None:
     """Refuses ways to start a workflow that do not exist yet."""
     if request.cron_schedule:
         raise _not_yet("cron schedules")
-    if request.HasField("workflow_start_delay") and request.workflow_start_delay.ByteSize():
-        raise _not_yet("start delays")
     if request.HasField("versioning_override"):
         raise _not_yet("versioning overrides")
     if request.time_skipping_config.ByteSize():

@@ -33,6 +33,19 @@ SERVICE_PENDING_REQUESTS = gauge("service_pending_requests", _RPC, "RPCs being a
 SERVICE_ERROR_WITH_TYPE = counter(
     "service_error_with_type", _ERROR, "RPCs answered with an error, by its type."
 )
+SERVICE_ERRORS_RESOURCE_EXHAUSTED = counter(
+    "service_errors_resource_exhausted",
+    ("resource_exhausted_cause", "resource_exhausted_scope", *_RPC),
+    "RPCs refused because a limit was reached, by the limit and whose it is.",
+)
+HOST_RPS_LIMIT = gauge(
+    "host_rps_limit", _SERVICE, "Requests per second that this process lets through; 0 for any."
+)
+NAMESPACE_HOST_RPS_LIMIT = gauge(
+    "namespace_host_rps_limit",
+    ("namespace", *_SERVICE),
+    "Requests per second of a namespace that this process lets through; 0 for any.",
+)
 CLIENT_REQUESTS = counter("client_requests", _CLIENT, "Calls to roles of other nodes.")
 CLIENT_ERRORS = counter(
     "client_errors", ("error_type", *_CLIENT), "Calls to other nodes that failed, by the error."
@@ -249,6 +262,11 @@ GROUP_COMMIT_LATENCY = histogram(
 )
 GROUP_COMMIT_LOST = counter(
     "group_commit_lost", _SERVICE, "Transitions that the store did not confirm."
+)
+SETTINGS_READ = counter(
+    "settings_read",
+    ("outcome", *_SERVICE),
+    "Times that the file of settings had changed, by whether it was used or refused.",
 )
 EVENT_LOOP_LAG = histogram("event_loop_lag", _SERVICE, "How late the event loop runs what is due.")
 

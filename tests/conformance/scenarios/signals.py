@@ -73,6 +73,7 @@ async def signal_dedupe(env: ScenarioEnv) -> Recording:
     await record.call("buffered again", driver.signal("three", request_id=other))
     await driver.complete(held)
     await driver.step(complete_workflow())
+    await record.call("again after the end", driver.signal("one", request_id=request_id))
     record.events("history", await driver.history())
     return record
 

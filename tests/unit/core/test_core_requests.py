@@ -57,6 +57,18 @@ def test_a_signal_that_is_sent_again_is_buffered_once() -> None:
     Checker(driver).check()
 
 
+def test_a_signal_that_is_sent_again_after_the_end_is_well_received() -> None:
+    driver = started()
+    driver.signal("one", "r1")
+    driver.complete(driver.take_workflow_task(), complete_workflow())
+    driver.forget()
+    driver.signal("one", "r1")
+    assert count(driver, SIGNALED) == 1
+    with pytest.raises(NotFoundError, match="already completed"):
+        driver.signal("one", "r2")
+    Checker(driver).check()
+
+
 def test_a_cancel_request_is_recorded_once_and_forgotten_after_the_end() -> None:
     driver = started()
     driver.request_cancel()

@@ -138,7 +138,6 @@ async def test_an_eager_start_becomes_a_plain_one() -> None:
     ("fields", "what"),
     [
         ({"cron_schedule": "* * * * *"}, "cron schedules"),
-        ({"workflow_start_delay": Duration(seconds=5)}, "start delays"),
         ({"versioning_override": VersioningOverride(auto_upgrade=True)}, "versioning overrides"),
         ({"completion_callbacks": [common.Callback()]}, "completion callbacks"),
         ({"on_conflict_options": OnConflictOptions(attach_links=True)}, "on-conflict options"),

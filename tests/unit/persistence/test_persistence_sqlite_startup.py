@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from contract.rows import NAMESPACE, commit_all, start, whole_shard
+from contract.users import as_nobody
 from perdure.persistence.opening import open_store
 from perdure.persistence.ports import StartupError, Store
 from perdure.runtime.clock import SystemClock
@@ -93,13 +94,8 @@ async def test_a_file_that_another_program_holds(tmp_path: Path) -> None:
 async def test_a_file_that_this_user_may_not_write(tmp_path: Path) -> None:
     path = tmp_path / "perdure.db"
     await (await opened(path)).close()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    os.seteuid(65_534)
-    try:
+    with as_nobody(tmp_path):
         sentence = await refusal(path)
-    finally:
-        os.seteuid(0)
     assert "cannot be opened for writing" in sentence
 
 

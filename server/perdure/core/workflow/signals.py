@@ -28,13 +28,16 @@ def require_open(change: RunStep) -> None:
 def signal(change: RunStep, request: wf.SignalWorkflowExecutionRequest) -> None:
     """Records a signal, unless its request id has been seen.
 
+    One that comes again is well received also when the run is closed by now: it may be what closed
+    it, and its sender asks only because the first answer was lost.
+
     Raises:
         NotFoundError: The run is closed.
         InvalidArgumentError: The run has had as many signals as one may.
     """
-    require_open(change)
     if request.request_id and request.request_id in change.run.signal_requests:
         return
+    require_open(change)
     _check_signal_limit(change)
     record_signal(
         change,
@@ -112,8 +115,9 @@ def record_cancel_request(
     attributes: history.WorkflowExecutionCancelRequestedEventAttributes,
     links: Iterable[common.Link] = (),
 ) -> None:
-    """Records the first cancel request to an open run."""
+    """Records the first cancel request to an open run; it ends the wait for its first task."""
     change.state.cancel_requested = True
+    _end_backoff(change)
 
     def fill(event: history.HistoryEvent) -> None:
         event.workflow_execution_cancel_requested_event_attributes.CopyFrom(attributes)
@@ -123,10 +127,17 @@ def record_cancel_request(
     after_external_event(change)
 
 
+def _end_backoff(change: RunStep) -> None:
+    """Has a run whose first workflow task waits (start delay, retry, cron) wait no longer."""
+    change.state.first_workflow_task_due = 0
+
+
 def signal_with_start(
     step: Step, namespace_id: str, request: wf.SignalWithStartWorkflowExecutionRequest
 ) -> StartResult:
     """Signals the running run, or starts one that has the signal in its history.
+
+    Unlike a signal alone it ends the wait for the run's first workflow task, if there is one.
 
     Raises:
         WorkflowExecutionAlreadyStartedError: The reuse policy refuses a new run.
@@ -137,6 +148,7 @@ def signal_with_start(
         change = step.edit(existing)
         if not request.request_id or request.request_id not in existing.signal_requests:
             _check_signal_limit(change)
+            _end_backoff(change)
             record_signal(change, _attributes(request), request.request_id, request.links)
         return StartResult(
             existing.key.run_id, False, existing.state.status, existing.start.first_run_id

@@ -237,6 +237,7 @@ def _already_started(existing: Run, message: str) -> WorkflowExecutionAlreadySta
 def from_request(step: Step, request: wf.StartWorkflowExecutionRequest) -> NewRun:
     """Returns the run that a start request asks for."""
     run_id = step.context.ids.run_id()
+    backoff = duration_ns(request.workflow_start_delay)
     attributes = history.WorkflowExecutionStartedEventAttributes(
         workflow_type=request.workflow_type,
         workflow_id=request.workflow_id,
@@ -264,12 +265,14 @@ def from_request(step: Step, request: wf.StartWorkflowExecutionRequest) -> NewRu
     if request.HasField("retry_policy"):
         attributes.retry_policy.CopyFrom(retry.with_defaults(request.retry_policy))
     _set_timeouts(step, attributes, request)
+    set_duration(attributes.first_workflow_task_backoff, backoff)
     return NewRun(
         run_id,
         attributes,
         request.request_id,
         metadata=request.user_metadata if request.HasField("user_metadata") else None,
         links=list(request.links),
+        backoff=backoff,
     )
 
 
@@ -290,4 +293,3 @@ def _set_timeouts(
     )
     set_limit(attributes.workflow_run_timeout, run, given=request.HasField("workflow_run_timeout"))
     set_duration(attributes.workflow_task_timeout, duration_ns(request.workflow_task_timeout))
-    set_duration(attributes.first_workflow_task_backoff, 0)

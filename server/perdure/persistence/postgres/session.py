@@ -62,6 +62,7 @@ class Session:
         Else the driver would first ask a server that may not be there to give up, and wait.
         """
         task = asyncio.ensure_future(work)
+        task.add_done_callback(_look_at)
         try:
             await asyncio.wait([task])
         except asyncio.CancelledError:
@@ -97,3 +98,9 @@ class Session:
             reason = self._address.without_password(" ".join(str(error).split()))
             raise StoreUnavailable(f"the database cannot be reached: {reason}") from error
         return connection
+
+
+def _look_at(ended: asyncio.Future[Any]) -> None:
+    """Sees how work ended: whoever began it may be cancelled twice, and gone by then."""
+    if not ended.cancelled():
+        ended.exception()

@@ -25,6 +25,8 @@ class InternodeSettings:
         hints_per_node: Hints that wait to be sent to one node. About 600 bytes each.
         hints_per_batch: Hints in one message.
         hint_attempts: How often a hint is sent, before its row is left to be read.
+        shards_moving: Shards that may be without an owner at the same time because a node gives
+            them away.
         unpolled: How long a queue of another node counts as unpolled after that was said of it.
         unpolled_queues: Of how many queues this is remembered.
     """
@@ -40,6 +42,7 @@ class InternodeSettings:
     hints_per_node: int = 10_000
     hints_per_batch: int = 500
     hint_attempts: int = 5
+    shards_moving: int = 8
     unpolled: float = 10.0
     unpolled_queues: int = 10_000
 
