@@ -130,6 +130,12 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("invalid_start", "eager with cron", _CRON),
     ("timer_of_zero", "history/*", _UNSET_TIMER),
     (
+        "update_during_start_delay",
+        "rejected: history/**",
+        "a run's first task is written even if all it brings is refused: a worker that has the run"
+        " in its cache could not be told to go back to before it",
+    ),
+    (
         "describe_task_queue",
         "nobody/effective_rate_limit",
         "there is no system-wide rate limit of task queues to report",
