@@ -129,6 +129,12 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("timer_of_zero", "history/*", _UNSET_TIMER),
     ("describe_task_queue", "nobody/effective_rate_limit", _SYSTEM_RATE),
     (
+        "update_during_start_delay",
+        "rejected: history/**",
+        "a run's first task is written even if all it brings is refused: a worker that has the run"
+        " in its cache could not be told to go back to before it",
+    ),
+    (
         "broken_bytes",
         "text that is not UTF-8/message",
         "the protobuf library does not say which rule a message breaks",

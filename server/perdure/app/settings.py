@@ -200,7 +200,7 @@ WORKFLOW = declare_group(
         ),
         "suggest_continue_as_new_updates": Key(
             "history.maxTotalUpdates.suggestContinueAsNewThreshold",
-            number,
+            number_at_least(0.0),
             "",
             "Part of them from which a new run is suggested.",
         ),

@@ -414,6 +414,25 @@ async def update_limits(env: ScenarioEnv) -> Recording:
 
 
 @scenario
+async def update_during_start_delay(env: ScenarioEnv) -> Recording:
+    """A workflow whose first task waits is given one for an update at once."""
+    record, driver = env.recording(), Driver(env)
+    for name, delay in (("accepted", 60), ("rejected", 2)):
+        driver = Driver(env, workflow=name, queue=f"{name}-queue")
+        await driver.start(workflow_start_delay={"seconds": delay})
+        asked = asyncio.create_task(update(driver))
+        task = await driver.poll()
+        record.note(f"{name}: task", task)
+        answers = [accept(), respond()] if name == "accepted" else [reject()]
+        record.note(f"{name}: done", await driver.complete(task, messages=answers))
+        record.note(f"{name}: answer", await asked)
+        await driver.signal("end")
+        await driver.step(complete_workflow())
+        record.events(f"{name}: history", await driver.history())
+    return record
+
+
+@scenario
 async def update_resurrected(env: ScenarioEnv) -> Recording:
     """A worker answers for an update that the server does not know, and sends its request along."""
     record, driver = env.recording(), Driver(env)
@@ -444,6 +463,7 @@ async def update_invalid(env: ScenarioEnv) -> Recording:
         "no meta": good | {"meta": None},
         "no input": good | {"input": None},
         "no name": good | {"input": {}},
+        "callbacks": good | {"completion_callbacks": [{"nexus": {"url": "http://localhost"}}]},
         "long id": good | {"meta": {"update_id": "u" * 1001}},
     }.items():
         await record.call(name, update(driver, request=request))
