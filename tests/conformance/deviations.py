@@ -73,6 +73,7 @@ _EXACT_INTERVAL = "the retry interval itself; the real server measures it by two
 _MANY_ATTRIBUTES = "a namespace may have as many search attributes of each type as it likes"
 _TOLD_TIMEOUTS = "a worker is told the timeouts that hold now, by which it paces its heartbeats"
 _EXPIRATION = "an activity's expiration follows a changed schedule-to-close timeout"
+_PRIORITIES = "of a priority that no waiting task has, no statistics are shown"
 _FAIRNESS = "rate limits and weights of fairness keys are refused: not here yet"
 _SYSTEM_RATE = "there is no system-wide rate limit of task queues to report"
 _CAPABILITIES = "only capabilities that are here are announced"
@@ -124,6 +125,7 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("invalid_signal_with_start", "bad cron/*", _CRON),
     ("invalid_start", "bad cron/*", _CRON),
     ("invalid_start", "eager with cron", _CRON),
+    ("task_queue_backlog", "by priority, taken/*", _PRIORITIES),
     ("task_queue_fairness", "**", _FAIRNESS),
     ("task_queue_rate_limit", "described workflows/1", _SYSTEM_RATE),
     ("timer_of_zero", "history/*", _UNSET_TIMER),
