@@ -62,11 +62,25 @@ class ScheduleClient:
             recent = described.info.recent_actions
             self._taken = [each.start_workflow_result.run_id for each in recent]
             await asyncio.sleep(1.0)
+        for action in described.info.recent_actions:
+            await self._wait_for_end(action.start_workflow_result.workflow_id)
         delete = wf.DeleteScheduleRequest(schedule_id=SCHEDULE_ID, identity="client")
         try:
             await frontend.insist(lambda: history.delete_schedule(frontend.namespace, delete))
         except NotFoundError:
             frontend.trace.note(SCHEDULE_ID, "had been deleted")
+
+    async def _wait_for_end(self, workflow_id: str) -> None:
+        frontend, history = self._frontend, self._frontend.history
+        request = wf.DescribeWorkflowExecutionRequest()
+        request.execution.workflow_id = workflow_id
+        while True:
+            described = await frontend.insist(
+                lambda: history.describe_workflow_execution(frontend.namespace, request)
+            )
+            if described.workflow_execution_info.HasField("close_time"):
+                return
+            await asyncio.sleep(1.0)
 
     def check(self, runs: Runs) -> Iterator[str]:
         """Yields what is wrong with the runs that the schedule has started."""
