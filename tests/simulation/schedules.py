@@ -44,7 +44,7 @@ class ScheduleClient:
         self._interval = generator.randint(1, max(1, round(seconds / self.actions)))
         self._jitter = generator.choice((0, 0, 1))
         self._frontend = frontend
-        self._taken: list[str] = []
+        self._taken: dict[str, str] = {}
 
     async def run(self) -> None:
         """Returns when the schedule is deleted."""
@@ -59,11 +59,11 @@ class ScheduleClient:
             described = await frontend.insist(
                 lambda: history.describe_schedule(frontend.namespace, describe)
             )
-            recent = described.info.recent_actions
-            self._taken = [each.start_workflow_result.run_id for each in recent]
+            recent = [each.start_workflow_result for each in described.info.recent_actions]
+            self._taken = {each.run_id: each.workflow_id for each in recent}
             await asyncio.sleep(1.0)
-        for action in described.info.recent_actions:
-            await self._wait_for_end(action.start_workflow_result.workflow_id)
+        for workflow_id in self._taken.values():
+            await self._wait_for_end(workflow_id)
         delete = wf.DeleteScheduleRequest(schedule_id=SCHEDULE_ID, identity="client")
         try:
             await frontend.insist(lambda: history.delete_schedule(frontend.namespace, delete))
