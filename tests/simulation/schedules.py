@@ -1,7 +1,7 @@
 """A schedule in the simulation: each of its times starts exactly one workflow, whatever fails.
 
-The schedule has a bounded number of actions, which may overlap. Its client creates it, waits until
-all of them have been taken, and deletes it. Then the store must hold one run for each time.
+The schedule has a bounded number of actions. Its client creates it, waits until all of them have
+been taken and are over, and deletes it. Then the store must hold one run for each time.
 """
 
 import asyncio
@@ -21,6 +21,8 @@ from simulation.rpc import Frontend
 
 SCHEDULE_ID = "schedule"
 WORKFLOW_ID = "scheduled"
+POLICIES = (overlap.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL, overlap.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL)
+"""Those that drop nothing: the actions overlap, or each waits for the end of the one before."""
 _ACTIONS = "the actions of the schedule"
 
 
@@ -43,6 +45,7 @@ class ScheduleClient:
         self._begin_at = generator.uniform(0.0, seconds / 3)
         self._interval = generator.randint(1, max(1, round(seconds / self.actions)))
         self._jitter = generator.choice((0, 0, 1))
+        self._policy = generator.choice(POLICIES)
         self._frontend = frontend
         self._taken: dict[str, str] = {}
 
@@ -100,7 +103,7 @@ class ScheduleClient:
         spec, state = definition.spec, definition.state
         spec.interval.add().interval.seconds = self._interval
         spec.jitter.seconds = self._jitter
-        definition.policies.overlap_policy = overlap.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL
+        definition.policies.overlap_policy = self._policy
         state.limited_actions, state.remaining_actions = True, self.actions
         action = definition.action.start_workflow
         action.workflow_id = WORKFLOW_ID
