@@ -76,6 +76,10 @@ _EXPIRATION = "an activity's expiration follows a changed schedule-to-close time
 _PRIORITIES = "of a priority that no waiting task has, no statistics are shown"
 _FAIRNESS = "rate limits and weights of fairness keys are refused: not here yet"
 _SYSTEM_RATE = "there is no system-wide rate limit of task queues to report"
+_FIRST_TASK = (
+    "a run's first task is written even if all it brings is refused: a worker that has the run in"
+    " its cache could not be told to go back to before it"
+)
 _CAPABILITIES = "only capabilities that are here are announced"
 _EAGER = "eager workflow start is not announced and not accepted: not here yet"
 _CRON = "cron schedules are refused as unimplemented: not here yet"
@@ -133,8 +137,7 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     (
         "update_during_start_delay",
         "rejected: history/**",
-        "a run's first task is written even if all it brings is refused: a worker that has the run"
-        " in its cache could not be told to go back to before it",
+        _FIRST_TASK,
     ),
     (
         "broken_bytes",
