@@ -29,9 +29,9 @@ _UNAVAILABLE_RPCS = {
     "workflow updates": """
         ExecuteMultiOperation PollWorkflowExecutionUpdate UpdateWorkflowExecution
     """,
-    "resets, deletions, pauses and options of workflows": """
+    "deletions, pauses and options of workflows": """
         DeleteWorkflowExecution PauseWorkflowExecution PollWorkflowExecutionTimeSkipping
-        ResetWorkflowExecution UnpauseWorkflowExecution UpdateWorkflowExecutionOptions
+        UnpauseWorkflowExecution UpdateWorkflowExecutionOptions
     """,
     "batch operations": """
         DescribeBatchOperation ListBatchOperations StartBatchOperation StopBatchOperation
@@ -84,10 +84,16 @@ _BUILD_IDS = (
     " worker versioning"
 )
 _EXACT_INTERVAL = "the retry interval itself; the real server measures it by two clock readings"
+_BAD_CRON = (
+    "a run that continues as new with a schedule that is none fails its task; on the real server"
+    " it does so, and never comes again"
+)
+_RESET_AGAIN = (
+    "a reset request that is repeated answers with the run that it has made; the real server"
+    " resets again"
+)
 _CAPABILITIES = "only capabilities that are here are announced"
 _ATTACH = "attaching a request to an open run is refused: not here yet"
-_EAGER = "eager workflow start is not announced and not accepted: not here yet"
-_CRON = "cron schedules and start delays are refused as unimplemented: not here yet"
 _TRANSITIONS = "a start fused with its commit counts by what happened, not by transactions"
 _RENUMBERED = "the BuildIds that are not there number other identifiers differently"
 _CLOSED_TASK = "a closed run has no pending workflow task, where the real server shows its last"
@@ -124,14 +130,18 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
         "runs are counted by status only, not by the division of the namespace",
     ),
     ("system_info", "capabilities/*", _CAPABILITIES),
+    ("reset_repeated", "**", _RESET_AGAIN),
+    ("cron_continued_badly", "**", _BAD_CRON),
+    ("cron_goes_on", f"third described/{_DESCRIBED}", _BUILD_IDS),
+    ("start_delay_passes", f"described closed/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_activities", f"described/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_follows_the_chain", f"first described/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_open_run", f"old run described/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_open_run", "old run described/pending_workflow_task", _CLOSED_TASK),
+    ("reset_while_task_started", "described/indexed_fields/BuildIds", _BUILD_IDS),
     ("cli_workflow", "describe closed/pendingWorkflowTask", _CLOSED_TASK),
     ("run_timeout", "describe/pending_workflow_task", _CLOSED_TASK),
     ("conflict_use_existing_attaches", "**", _ATTACH),
-    ("start_eager", "**", _EAGER),
-    ("invalid_signal_with_start", "bad cron/*", _CRON),
-    ("invalid_start", "bad cron/*", _CRON),
-    ("invalid_start", "eager with cron", _CRON),
-    ("invalid_start", "eager with delay", _CRON),
     ("timer_of_zero", "history/*", _UNSET_TIMER),
     (
         "describe_task_queue",

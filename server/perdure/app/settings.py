@@ -121,6 +121,18 @@ WORKFLOW = declare_group(
             "ns",
             "Longest pause before such a try.",
         ),
+        "max_history_events": Key(
+            "limit.historyCount.error",
+            _COUNT,
+            "events",
+            "History length over which a run is terminated.",
+        ),
+        "max_history_bytes": Key(
+            "limit.historySize.error",
+            _COUNT,
+            "bytes",
+            "History size over which a run is terminated.",
+        ),
         "suggest_continue_as_new_events": Key(
             "limit.historyCount.suggestContinueAsNew",
             _COUNT,

@@ -169,7 +169,7 @@ class Namespaces:
     def _complete(self, described: wf.DescribeNamespaceResponse) -> wf.DescribeNamespaceResponse:
         """Adds what this server can do and how much it takes, which is not stored."""
         info: NamespaceInfo = described.namespace_info
-        info.capabilities.SetInParent()
+        info.capabilities.eager_workflow_start = True
         info.limits.blob_size_limit_error = self._settings.max_blob_bytes
         info.limits.memo_size_limit_error = self._settings.max_memo_bytes
         return described

@@ -73,6 +73,7 @@ def _system_info() -> wf.GetSystemInfoResponse:
             upsert_memo=True,
             sdk_metadata=True,
             count_group_by_execution_status=True,
+            eager_workflow_start=True,
         ),
     )
 

@@ -37,6 +37,7 @@ from perdure.history.queries import BufferedQueries
 from perdure.history.query import Querier
 from perdure.history.reads import HistoryReader
 from perdure.history.receipts import ReceiptSweep
+from perdure.history.resets import Resets
 from perdure.history.responses import PageLimit
 from perdure.history.shards import REACQUIRE, ShardAuthority, ShardSet, SlotRange
 from perdure.history.timers import TimerQueue
@@ -122,7 +123,7 @@ class HistoryEngine:
             executor=executor, receivers=self, observer=self._message_observer
         )
         self._receipts = self._make_receipts(clock, settings)
-        self._workflows = Workflows(executor=executor)
+        self._workflows = Workflows(executor=executor, dispatcher=dispatcher)
         self._workflow_tasks = WorkflowTasks(
             executor=executor, dispatcher=dispatcher, queries=self._queries, tokens=tokens, ids=ids
         )
@@ -133,6 +134,9 @@ class HistoryEngine:
             queries=self._queries,
             matching=matching,
             ids=ids,
+        )
+        self._resets = Resets(
+            executor=executor, store=self._store, ids=ids, settings=settings.workflow
         )
         self._reader = HistoryReader(executor=executor, store=store, page=page)
 
@@ -306,6 +310,12 @@ class HistoryEngine:
     ) -> wf.TerminateWorkflowExecutionResponse:
         """Ends a run at once."""
         return await self._workflows.terminate(namespace, request)
+
+    async def reset_workflow_execution(
+        self, namespace: Namespace, request: wf.ResetWorkflowExecutionRequest
+    ) -> wf.ResetWorkflowExecutionResponse:
+        """Begins a run with another one's history up to a workflow task."""
+        return await self._resets.reset(namespace, request)
 
     async def describe_workflow_execution(
         self, namespace: Namespace, request: wf.DescribeWorkflowExecutionRequest

@@ -15,6 +15,7 @@ from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.commit import DispatchKey, DispatchTask, ItemKind
 from perdure.core.external.tasks import message_key
 from perdure.core.protobuf import timestamp_ns
+from perdure.core.reset.rebuild import Rebuilt
 from perdure.core.workflow.describe import describe
 from perdure.core.workflow.state import Deadline, Run, is_justified
 from perdure.core.workflow.transient import unwritten_events
@@ -191,6 +192,45 @@ def history_alone_says_the_same(driver: Driver, run: Run) -> None:
         assert written.workflow_task == (task.scheduled_event_id, task.started_event_id)
 
 
+def events_rebuild_the_state(driver: Driver, run: Run) -> None:
+    """What a reset would make of the whole history is what the engine came to."""
+    state = run.state
+    rebuilt = Rebuilt(run.key.run_id, driver.settings.max_auto_reset_points)
+    for event in driver.rows.history(run.key.run_id):
+        rebuilt.apply(event)
+    assert rebuilt.attributes.memo == run.attributes.memo
+    assert rebuilt.attributes.search_attributes == run.attributes.search_attributes
+    for name in ("next_event_id", "last_started_event_id", "last_completed_event_id", "build_id"):
+        assert getattr(rebuilt.state, name) == getattr(state, name), name
+    if not run.is_running or run.buffered:
+        return
+    # (Those of a closed run say when its history expires.)
+    assert list(rebuilt.state.auto_reset_points) == list(state.auto_reset_points)
+    assert rebuilt.signal_requests == run.signal_requests
+    assert rebuilt.timers == {timer.started_event_id: timer for timer in run.timers.values()}
+    assert set(rebuilt.initiated) == {*run.external_signals, *run.external_cancels}
+    assert rebuilt.activities.keys() == run.activities.keys()
+    for event_id, told in rebuilt.activities.items():
+        info = run.activities[event_id]
+        for name in _TOLD_OF_ACTIVITIES:
+            assert getattr(told, name) == getattr(info, name), name
+
+
+_TOLD_OF_ACTIVITIES = (
+    "activity_id",
+    "activity_type",
+    "task_queue",
+    "schedule_to_close_timeout",
+    "schedule_to_start_timeout",
+    "start_to_close_timeout",
+    "heartbeat_timeout",
+    "retry_policy",
+    "cancel_requested",
+    "cancel_requested_event_id",
+    "user_metadata",
+)
+
+
 def workflow_task_is_where_it_says(driver: Driver, run: Run) -> None:
     state, task = run.state, run.state.workflow_task
     if not state.HasField("workflow_task"):
@@ -274,6 +314,7 @@ CHECKS: tuple[Callable[[Driver, Run], None], ...] = (
     worker_is_told,
     times_never_go_back,
     history_alone_says_the_same,
+    events_rebuild_the_state,
     workflow_task_is_where_it_says,
     readers_can_look,
 )

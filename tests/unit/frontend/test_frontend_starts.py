@@ -128,17 +128,9 @@ async def test_search_attributes_get_their_types() -> None:
     assert kept.data == b"5"
 
 
-async def test_an_eager_start_becomes_a_plain_one() -> None:
-    async with serving_frontend() as (world, client):
-        request = await started(world, client, request_eager_execution=True)
-    assert not request.request_eager_execution
-
-
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ({"cron_schedule": "* * * * *"}, "cron schedules"),
-        ({"workflow_start_delay": Duration(seconds=5)}, "start delays"),
         ({"versioning_override": VersioningOverride(auto_upgrade=True)}, "versioning overrides"),
         ({"completion_callbacks": [common.Callback()]}, "completion callbacks"),
         ({"on_conflict_options": OnConflictOptions(attach_links=True)}, "on-conflict options"),

@@ -25,6 +25,7 @@ async def test_only_what_works_is_announced() -> None:
         "upsert_memo",
         "sdk_metadata",
         "count_group_by_execution_status",
+        "eager_workflow_start",
     }
 
 

@@ -30,6 +30,8 @@ class WorkflowSettings:
         critical_workflow_task_attempt: From this attempt on, the task's timeout grows.
         max_workflow_task_timeout: The longest start-to-close timeout of a workflow task.
         max_workflow_task_backoff: The most that it grows by.
+        max_history_events: History length over which a run is ended.
+        max_history_bytes: History size over which a run is ended.
         suggest_continue_as_new_events: History length from which a new run is suggested.
         suggest_continue_as_new_bytes: History size from which a new run is suggested.
         min_run_interval: Least time between the starts of two runs of one chain.
@@ -54,6 +56,8 @@ class WorkflowSettings:
     critical_workflow_task_attempt: int = 10
     max_workflow_task_timeout: int = seconds(120)
     max_workflow_task_backoff: int = seconds(10 * 60)
+    max_history_events: int = 51_200
+    max_history_bytes: int = 50 * MEBIBYTE
     suggest_continue_as_new_events: int = 4096
     suggest_continue_as_new_bytes: int = 4 * MEBIBYTE
     min_run_interval: int = seconds(1)

@@ -138,6 +138,7 @@ def signal_with_start(
         if not request.request_id or request.request_id not in existing.signal_requests:
             _check_signal_limit(change)
             record_signal(change, _attributes(request), request.request_id, request.links)
+            _end_backoff(change)
         return StartResult(
             existing.key.run_id, False, existing.state.status, existing.start.first_run_id
         )
@@ -146,6 +147,16 @@ def signal_with_start(
         record_signal(change, _attributes(request), request.request_id, request.links)
 
     return start_workflow(step, namespace_id, start, before_first_task=add_signal)
+
+
+def _end_backoff(change: RunStep) -> None:
+    """Has a run that waits before its first workflow task begin at once.
+
+    A plain signal waits with it, as on the real server.
+    """
+    if change.state.first_workflow_task_due:
+        change.state.first_workflow_task_due = 0
+        schedule_if_needed(change)
 
 
 def _replaces(start: wf.StartWorkflowExecutionRequest) -> bool:

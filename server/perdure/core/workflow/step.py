@@ -122,6 +122,8 @@ class RunStep:
     messages_added: dict[MessageKey, MessageRow] = field(default_factory=dict)
     messages_deleted: list[MessageKey] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
+    copied: list[HistoryBatch] = field(default_factory=list)
+    """Batches of another run's history that this new run begins with."""
     visibility_changed: bool = False
     touched: bool = False
     holds_external: bool = False
@@ -275,6 +277,7 @@ class RunStep:
             state=b"",
             version=self.context.ids.task_id(),
         )
+        write.history.extend(self.copied)
         if self.batch.events:
             blob = self.batch.SerializeToString()
             state.history_size_bytes += len(blob)

@@ -258,6 +258,7 @@ REPEATABLE: Final[dict[str, Callable[..., bool]]] = {
     "signal_with_start_workflow_execution": _with_request_id,
     "signal_workflow_execution": _with_request_id,
     "request_cancel_workflow_execution": _with_request_id,
+    "reset_workflow_execution": _with_request_id,
     # The receiver tells messages apart by their id.
     "deliver_message": _always,
     # The poll's request id does the same for a start, and names the start that is undone.

@@ -1,0 +1,46 @@
+"""How long a history may grow: a run that would pass the limit is ended instead.
+
+The step that would pass it is thrown away, and the run is terminated in its place, so that a
+history never has more than its readers can bear. Who asked for the step is told why.
+"""
+
+from perdure.core.commit import RunKey
+from perdure.core.workflow.close import Termination, terminate
+from perdure.core.workflow.state import Run
+from perdure.core.workflow.step import Step
+
+TOO_MANY_BYTES = "Workflow history size exceeds limit."
+TOO_MANY_EVENTS = "Workflow history count exceeds limit."
+IDENTITY = "history-service"
+
+
+class HistoryLimitExceeded(Exception):
+    """A step would make a history too long: drop what it did, and end the run.
+
+    Attributes:
+        run: The run.
+        reason: Which limit it is, in the real server's words.
+    """
+
+    def __init__(self, run: RunKey, reason: str) -> None:
+        super().__init__(reason)
+        self.run = run
+        self.reason = reason
+
+    def end(self, step: Step, run: Run) -> None:
+        """Ends the run, as it was before that step, unless it has ended meanwhile."""
+        if run.is_running:
+            terminate(step.edit(run), Termination(self.reason, identity=IDENTITY))
+
+
+def check_history(step: Step) -> None:
+    """Raises HistoryLimitExceeded when a run that was open before the step has grown too long."""
+    settings = step.context.settings
+    for change in step.runs.values():
+        state = change.state
+        if not change.expected_version or not change.run.is_running:
+            continue
+        if state.history_size_bytes > settings.max_history_bytes:
+            raise HistoryLimitExceeded(change.run.key, TOO_MANY_BYTES)
+        if state.next_event_id - 1 > settings.max_history_events:
+            raise HistoryLimitExceeded(change.run.key, TOO_MANY_EVENTS)
