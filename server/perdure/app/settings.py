@@ -133,6 +133,12 @@ WORKFLOW = declare_group(
             "bytes",
             "History size over which a run is terminated.",
         ),
+        "max_state_bytes": Key(
+            "limit.mutableStateSize.error",
+            _COUNT,
+            "bytes",
+            "Size of what is pending in a run over which it is terminated.",
+        ),
         "suggest_continue_as_new_events": Key(
             "limit.historyCount.suggestContinueAsNew",
             _COUNT,

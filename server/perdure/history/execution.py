@@ -21,7 +21,7 @@ from perdure.core.errors import (
     UnavailableError,
 )
 from perdure.core.slots import slot_of
-from perdure.core.workflow.limits import HistoryLimitExceeded, check_history
+from perdure.core.workflow.limits import RunLimitExceeded, check_limits
 from perdure.core.workflow.state import Run, load_run
 from perdure.core.workflow.step import NeedsStartEvent, Step, StepContext
 from perdure.history.committer import CommitLost, Committer, is_committed
@@ -228,7 +228,7 @@ class Executor:
             try:
                 try:
                     return await once(known)
-                except HistoryLimitExceeded as overgrown:
+                except RunLimitExceeded as overgrown:
                     await self.update(overgrown.run, overgrown.end)
                     raise InvalidArgumentError(overgrown.reason) from None
                 except NeedsStartEvent as needed:
@@ -269,7 +269,7 @@ class Executor:
         starts: list[FusedStart] = []
         try:
             result = act()
-            check_history(step)
+            check_limits(step)
             starts = self._dispatcher.start_fused(step)
             commit = step.finish()
             self._dispatcher.capture(starts)

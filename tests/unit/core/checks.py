@@ -88,6 +88,9 @@ def rows_say_what_memory_says(driver: Driver, run: Run) -> None:
     assert _still_due(loaded) == _still_due(run)
     assert loaded.next_deadline() == run.next_deadline()
     kinds = Counter(item.kind for item in driver.rows.runs[run.key.run_id].items)
+    assert run.item_bytes == sum(
+        len(blob) for blob in driver.rows.runs[run.key.run_id].items.values()
+    )
     assert kinds[ItemKind.ACTIVITY] == len(run.activities)
     assert kinds[ItemKind.TIMER] == len(run.timers)
     assert kinds[ItemKind.EXTERNAL_SIGNAL] == len(run.external_signals)

@@ -37,6 +37,16 @@ def test_a_signal_with_start_ends_the_delay() -> None:
     Checker(driver).check()
 
 
+def test_a_cancel_request_ends_the_delay() -> None:
+    driver = Driver()
+    driver.start(workflow_start_delay={"seconds": 10})
+    driver.request_cancel()
+    assert driver.run().state.HasField("workflow_task")
+    Checker(driver).check()
+    driver.complete(driver.take_workflow_task(), cancel_workflow())
+    Checker(driver).check()
+
+
 def test_a_cron_chain_passes_results_and_failures_on() -> None:
     driver = Driver()
     driver.start(cron_schedule="@every 10s", input=payloads("in"))

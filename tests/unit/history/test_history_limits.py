@@ -4,6 +4,7 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 
+from conformance.driver import payload
 from perdure.core.errors import InvalidArgumentError, NotFoundError
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.history.ports import HistorySettings
@@ -15,13 +16,14 @@ from unit.history.world import World, run
     [
         (WorkflowSettings(max_history_events=3), "Workflow history count exceeds limit."),
         (WorkflowSettings(max_history_bytes=10), "Workflow history size exceeds limit."),
+        (WorkflowSettings(max_state_bytes=10), "Workflow mutable state size exceeds limit."),
     ],
 )
 def test_a_run_is_ended_by_its_history(limits: WorkflowSettings, reason: str) -> None:
     async def scenario(world: World) -> None:
         server = await world.serve(HistorySettings(workflow=limits))
-        await server.start("a")
-        if limits.max_history_bytes > 10:
+        await server.start("a", memo={"fields": {"note": payload("more than ten bytes")}})
+        if limits.max_history_events == 3:
             await server.signal("a", "fits")
         with pytest.raises(InvalidArgumentError) as refused:
             await server.signal("a", "too much")

@@ -1,7 +1,9 @@
-"""How long a history may grow: a run that would pass the limit is ended instead.
+"""How much a run may hold, in its history and beside it: what passes a limit is ended.
 
 The step that would pass it is thrown away, and the run is terminated in its place, so that a
-history never has more than its readers can bear. Who asked for the step is told why.
+history never has more than its readers can bear. Who asked for the step is told why. What is
+pending (activities with their details, timers, buffered events, request ids) is judged as the step
+before has left it.
 """
 
 from perdure.core.commit import RunKey
@@ -11,11 +13,12 @@ from perdure.core.workflow.step import Step
 
 TOO_MANY_BYTES = "Workflow history size exceeds limit."
 TOO_MANY_EVENTS = "Workflow history count exceeds limit."
+TOO_MUCH_STATE = "Workflow mutable state size exceeds limit."
 IDENTITY = "history-service"
 
 
-class HistoryLimitExceeded(Exception):
-    """A step would make a history too long: drop what it did, and end the run.
+class RunLimitExceeded(Exception):
+    """A step would make a run too large: drop what it did, and end the run.
 
     Attributes:
         run: The run.
@@ -33,14 +36,16 @@ class HistoryLimitExceeded(Exception):
             terminate(step.edit(run), Termination(self.reason, identity=IDENTITY))
 
 
-def check_history(step: Step) -> None:
-    """Raises HistoryLimitExceeded when a run that was open before the step has grown too long."""
+def check_limits(step: Step) -> None:
+    """Raises RunLimitExceeded when a run that was open before the step has grown too long."""
     settings = step.context.settings
     for change in step.runs.values():
         state = change.state
         if not change.expected_version or not change.run.is_running:
             continue
         if state.history_size_bytes > settings.max_history_bytes:
-            raise HistoryLimitExceeded(change.run.key, TOO_MANY_BYTES)
+            raise RunLimitExceeded(change.run.key, TOO_MANY_BYTES)
         if state.next_event_id - 1 > settings.max_history_events:
-            raise HistoryLimitExceeded(change.run.key, TOO_MANY_EVENTS)
+            raise RunLimitExceeded(change.run.key, TOO_MANY_EVENTS)
+        if change.run.item_bytes > settings.max_state_bytes:
+            raise RunLimitExceeded(change.run.key, TOO_MUCH_STATE)

@@ -112,7 +112,7 @@ def record_cancel_request(
     attributes: history.WorkflowExecutionCancelRequestedEventAttributes,
     links: Iterable[common.Link] = (),
 ) -> None:
-    """Records the first cancel request to an open run."""
+    """Records the first cancel request to an open run, which begins if it still waits to."""
     change.state.cancel_requested = True
 
     def fill(event: history.HistoryEvent) -> None:
@@ -120,6 +120,7 @@ def record_cancel_request(
         event.links.extend(links)
 
     change.external_event(events.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED, fill)
+    change.state.first_workflow_task_due = 0
     after_external_event(change)
 
 
@@ -138,7 +139,9 @@ def signal_with_start(
         if not request.request_id or request.request_id not in existing.signal_requests:
             _check_signal_limit(change)
             record_signal(change, _attributes(request), request.request_id, request.links)
-            _end_backoff(change)
+            # A plain signal waits with the run, as on the real server.
+            change.state.first_workflow_task_due = 0
+            schedule_if_needed(change)
         return StartResult(
             existing.key.run_id, False, existing.state.status, existing.start.first_run_id
         )
@@ -147,16 +150,6 @@ def signal_with_start(
         record_signal(change, _attributes(request), request.request_id, request.links)
 
     return start_workflow(step, namespace_id, start, before_first_task=add_signal)
-
-
-def _end_backoff(change: RunStep) -> None:
-    """Has a run that waits before its first workflow task begin at once.
-
-    A plain signal waits with it, as on the real server.
-    """
-    if change.state.first_workflow_task_due:
-        change.state.first_workflow_task_due = 0
-        schedule_if_needed(change)
 
 
 def _replaces(start: wf.StartWorkflowExecutionRequest) -> bool:

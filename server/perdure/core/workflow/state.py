@@ -8,7 +8,7 @@ transitions change a run, through a `RunStep`, which remembers what to write.
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -76,6 +76,8 @@ class Run:
     signal_requests: set[str] = field(default_factory=set)
     buffered: dict[int, history.HistoryEvent] = field(default_factory=dict)
     deadlines: list[Deadline] = field(default_factory=list)
+    item_sizes: dict[ItemKey, int] = field(default_factory=dict)
+    item_bytes: int = 0
     tail: list[HistoryBatch] = field(default_factory=list)
     tail_bytes: int = 0
     start_event: history.HistoryEvent | None = None
@@ -96,6 +98,14 @@ class Run:
         self.tail_bytes += len(batch.blob)
         while self.tail_bytes > budget and len(self.tail) > 1:
             self.tail_bytes -= len(self.tail.pop(0).blob)
+
+    def measure_items(self, put: Mapping[ItemKey, bytes], deleted: Iterable[ItemKey]) -> None:
+        """Keeps count of what the run's rows of pending items take, as they are written."""
+        for item in deleted:
+            self.item_bytes -= self.item_sizes.pop(item, 0)
+        for item, blob in put.items():
+            self.item_bytes += len(blob) - self.item_sizes.get(item, 0)
+            self.item_sizes[item] = len(blob)
 
     def add_deadline(self, deadline: Deadline) -> None:
         """Notes that something is due.
@@ -175,6 +185,7 @@ def load_run(
     )
     for item, blob in items.items():
         _load_item(run, item, blob)
+    run.measure_items(items, ())
     _restore_order(run)
     _restore_deadlines(run)
     return run

@@ -294,6 +294,7 @@ class RunStep:
             self.items_put[item] = run.activities[event_id].SerializeToString()
         self._arm_timer(commit)
         write.items_put, write.items_deleted = self.items_put, self.items_deleted
+        run.measure_items(self.items_put, self.items_deleted)
         write.state = state.SerializeToString()
         if not self.expected_version:
             write.start = run.start.SerializeToString()
