@@ -135,9 +135,7 @@ class HistoryEngine:
             matching=matching,
             ids=ids,
         )
-        self._resets = Resets(
-            executor=executor, store=self._store, ids=ids, settings=settings.workflow
-        )
+        self._resets = self._make_resets(settings)
         self._reader = HistoryReader(executor=executor, store=store, page=page)
 
     def _make_dispatcher(self, tokens: TokenMaker, page: PageLimit) -> Dispatcher:
@@ -180,6 +178,11 @@ class HistoryEngine:
             tasks=self._tasks,
             max_batch=settings.commit_batch,
             on_lost=self._lost,
+        )
+
+    def _make_resets(self, settings: HistorySettings) -> Resets:
+        return Resets(
+            executor=self._executor, store=self._store, ids=self._ids, settings=settings.workflow
         )
 
     def _make_receipts(self, clock: Clock, settings: HistorySettings) -> ReceiptSweep:
