@@ -88,6 +88,10 @@ _CRON = "cron schedules are refused as unimplemented: not here yet"
 _TRANSITIONS = "a start fused with its commit counts by what happened, not by transactions"
 _RENUMBERED = "the BuildIds that are not there number other identifiers differently"
 _CLOSED_TASK = "a closed run has no pending workflow task, where the real server shows its last"
+_FIRST_TASK = (
+    "a run's first task is written even if all it brings is refused: a worker that has the run in"
+    " its cache could not be told to go back to before it"
+)
 _UNSET_TIMER = "a timer without a duration fires at once, where on the real server it never does"
 
 _DESCRIBED = "workflow_execution_info/search_attributes/indexed_fields"
@@ -129,12 +133,7 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("invalid_start", "bad cron/*", _CRON),
     ("invalid_start", "eager with cron", _CRON),
     ("timer_of_zero", "history/*", _UNSET_TIMER),
-    (
-        "update_during_start_delay",
-        "rejected: history/**",
-        "a run's first task is written even if all it brings is refused: a worker that has the run"
-        " in its cache could not be told to go back to before it",
-    ),
+    ("update_during_start_delay", "rejected: history/**", _FIRST_TASK),
     (
         "describe_task_queue",
         "nobody/effective_rate_limit",
