@@ -119,3 +119,13 @@ def cancel_external(execution: WorkflowExecution | None, **fields: Any) -> Comma
     if execution is not None and execution.run_id:
         names["run_id"] = execution.run_id
     return command("REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION", {**names, **fields})
+
+
+def start_child(workflow_id: str, queue: str = "", **fields: Any) -> Command:
+    """StartChildWorkflowExecution; without a queue the child takes its parent's."""
+    defaults: dict[str, Any] = {
+        "workflow_id": workflow_id,
+        "workflow_type": {"name": "Child"},
+        **({"task_queue": {"name": queue}} if queue else {}),
+    }
+    return command("START_CHILD_WORKFLOW_EXECUTION", defaults | fields)

@@ -1,6 +1,7 @@
 """The clients of one workflow id: they tell its story (`plans.py`) and keep the ledger."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -13,11 +14,15 @@ from simulation.commands import json_payloads, json_value
 from simulation.interpreter import SIGNAL_NAME
 from simulation.ledger import Ledger, Signal, Start
 from simulation.observer import Observer
+from simulation.pauses import pause_now_and_then
 from simulation.plans import Plan, Story
 from simulation.rpc import RPC_SECONDS, Frontend
 from simulation.updates import COMPLETED, WAIT_SECONDS, Asked, Fate, draw, judge, request_of
 
 T = TypeVar("T")
+
+PAUSED = 1 / 3
+"""Of how many workflows an operator pauses activities."""
 
 IsOpen = Callable[[str], Awaitable[bool]]
 """Tells whether the current run of a workflow id is open, as the store has it."""
@@ -64,6 +69,12 @@ class Client:
             asyncio.create_task(self._query_for_ever()),
             asyncio.create_task(self._observer.describe_for_ever()),
         ]
+        # Drawn from what is the plan's own, so that it moves no other chance.
+        chance = random.Random(f"{self._name} begins at {self.plan.begin_at}")
+        if chance.random() < PAUSED:
+            onlookers.append(
+                asyncio.create_task(pause_now_and_then(self._frontend, self._name, chance))
+            )
         await _together(*actions)
         for task in onlookers:
             task.cancel()

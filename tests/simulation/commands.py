@@ -38,6 +38,9 @@ EVENT_OF_COMMAND = {
     types.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: (
         events.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED
     ),
+    types.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: (
+        events.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
+    ),
     types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: events.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED,
     types.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION: events.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
     types.COMMAND_TYPE_CANCEL_WORKFLOW_EXECUTION: events.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED,
@@ -108,6 +111,8 @@ def command_key(command: Command) -> Key:
         case types.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION:
             request = command.request_cancel_external_workflow_execution_command_attributes
             return event_type, request.control
+        case types.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION:
+            return event_type, command.start_child_workflow_execution_command_attributes.workflow_id
         case _:
             return event_type, ""
 
@@ -135,6 +140,8 @@ def event_key(event: history.HistoryEvent) -> Key:
         case events.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
             request = event.request_cancel_external_workflow_execution_initiated_event_attributes
             name = request.control
+        case events.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
+            name = event.start_child_workflow_execution_initiated_event_attributes.workflow_id
         case _:
             name = ""
     return event.event_type, name

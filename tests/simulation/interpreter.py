@@ -16,9 +16,9 @@ from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import event_type_pb2 as events
 from temporalio.api.history.v1 import message_pb2 as history
 
-from simulation import commands
+from simulation import children, commands
 from simulation.commands import Command
-from simulation.programs import Activity, Carried, Kind, Program, Step, decode, encode
+from simulation.programs import Activity, Carried, Child, Kind, Program, Step, decode, encode
 from simulation.updates import OpenUpdates
 
 SIGNAL_NAME = "token"
@@ -62,6 +62,10 @@ class Interpreter:
         self._fired: set[str] = set()
         self._sent: dict[int, str] = {}
         self._answered: set[str] = set()
+        self._run_id = ""
+        self._initiated: dict[int, str] = {}
+        self._started: set[str] = set()
+        self._ended: set[str] = set()
         self._decided: list[Command] | None = None
         self._expected: deque[commands.Key] = deque()
 
@@ -113,6 +117,7 @@ class Interpreter:
     def _on_started(self, event: Event) -> None:
         attributes = event.workflow_execution_started_event_attributes
         self._program, carried = decode(attributes.input.payloads[0].data)
+        self._run_id = attributes.original_execution_run_id
         self._attempt = attributes.attempt
         if attributes.HasField("retry_policy"):
             self._retry_policy = attributes.retry_policy
@@ -183,6 +188,25 @@ class Interpreter:
             raise HistoryError(f"event {event.event_id} is the answer to nothing that was sent")
         self._answered.add(token)
 
+    def _on_child_initiated(self, event: Event) -> None:
+        attributes = event.start_child_workflow_execution_initiated_event_attributes
+        self._initiated[event.event_id] = attributes.workflow_id
+
+    def _on_child_started(self, event: Event) -> None:
+        child = self._initiated.get(children.initiated_by(event))
+        if child is None or child in self._started:
+            raise HistoryError(f"event {event.event_id} starts a child that is not waited for")
+        self._started.add(child)
+
+    def _on_child_failed(self, event: Event) -> None:
+        raise HistoryError(f"event {event.event_id}: a child with an id of its own could not start")
+
+    def _on_child_ended(self, event: Event) -> None:
+        child = self._initiated.get(children.initiated_by(event))
+        if child not in self._started or child in self._ended:
+            raise HistoryError(f"event {event.event_id} ends a child that does not run")
+        self._ended.add(child)
+
     # The program
 
     def _advance(self, made: list[Command]) -> None:
@@ -217,6 +241,8 @@ class Interpreter:
                 made.extend(commands.signal_other(step.target, t) for t in self._tokens(step))
             case Kind.CANCEL_OTHER:
                 made.extend(commands.cancel_other(step.target, t) for t in self._tokens(step))
+            case Kind.CHILDREN:
+                made.extend(self._start_child(child) for child in step.children)
             case Kind.HEARTBEAT:
                 self._beats = step.count
             case Kind.MARKER:
@@ -238,12 +264,24 @@ class Interpreter:
                 return len(self.signals) >= step.count
             case Kind.SIGNAL_OTHER | Kind.CANCEL_OTHER:
                 return self._answered.issuperset(self._tokens(step))
+            case Kind.CHILDREN:
+                return all(
+                    self._child_id(child) in (self._ended if child.awaited else self._started)
+                    for child in step.children
+                )
             case Kind.HEARTBEAT:
                 self._beats -= 1
                 self.wants_new_task = self._beats >= 0
                 return not self.wants_new_task
             case _:
                 return True
+
+    def _start_child(self, child: Child) -> Command:
+        data = encode(child.program, Carried())
+        return children.start_child(self._child_id(child), data, child.policy)
+
+    def _child_id(self, child: Child) -> str:
+        return f"{child.name} of {self._run_id}"
 
     def _finish_race(self, activity: Activity, made: list[Command]) -> bool:
         if activity.name in self._outcomes:
@@ -292,4 +330,8 @@ _HANDLERS: dict[int, Callable[[Interpreter, Event], None]] = {
     events.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: Interpreter._on_sent,
     events.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: Interpreter._on_sent,
     **dict.fromkeys(commands.ANSWERS, Interpreter._on_answered),
+    events.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: Interpreter._on_child_initiated,
+    events.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: Interpreter._on_child_failed,
+    events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: Interpreter._on_child_started,
+    **dict.fromkeys(children.ENDS, Interpreter._on_child_ended),
 }

@@ -198,7 +198,8 @@ def _received(run: FinalRun) -> Iterator[Sent]:
                     yield Sent(sender, json_value(signal.input))
             case events.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
                 request = event.workflow_execution_cancel_requested_event_attributes
-                if request.HasField("external_workflow_execution"):
+                # A parent's end is the cause of those that name no event.
+                if request.external_initiated_event_id:
                     sender = request.external_workflow_execution.run_id
                     yield Sent(sender, request.external_initiated_event_id)
 

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     """Signals another workflow, and waits until it is told what came of it."""
     CANCEL_OTHER = "cancel other"
     """Asks another workflow to cancel itself, and waits likewise."""
+    CHILDREN = "children"
+    """Starts children, and waits until they have started; for some of them, until they end."""
 
 
 class Behaviour(StrEnum):
@@ -96,6 +98,23 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """A child workflow.
+
+    Attributes:
+        name: Unique in the program.
+        program: What it does.
+        policy: What its parent's end means for it, such as "TERMINATE".
+        awaited: Whether its parent waits for its end.
+    """
+
+    name: str
+    program: "Program"
+    policy: str
+    awaited: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step.
 
@@ -108,6 +127,7 @@ class Step:
     seconds: float = 0.0
     count: int = 0
     target: str = ""
+    children: tuple[Child, ...] = ()
 
     @property
     def outcome(self) -> str:
@@ -167,9 +187,7 @@ def encode(program: Program, carried: Carried) -> bytes:
 def decode(data: bytes) -> tuple[Program, Carried]:
     """Reads a workflow's input."""
     value = json.loads(data)
-    program: dict[str, Any] = value["program"]
-    steps = tuple(_step(step) for step in program.pop("steps"))
-    return Program(steps=steps, **program), Carried(**value["carried"])
+    return _program(value["program"]), Carried(**value["carried"])
 
 
 def encode_activity(activity: Activity) -> bytes:
@@ -182,9 +200,20 @@ def decode_activity(data: bytes) -> Activity:
     return _activity(json.loads(data))
 
 
+def _program(value: dict[str, Any]) -> Program:
+    steps = tuple(_step(step) for step in value.pop("steps"))
+    return Program(steps=steps, **value)
+
+
 def _step(value: dict[str, Any]) -> Step:
     activities = tuple(_activity(each) for each in value.pop("activities"))
-    return Step(kind=Kind(value.pop("kind")), activities=activities, **value)
+    children = tuple(_child(each) for each in value.pop("children"))
+    kind = Kind(value.pop("kind"))
+    return Step(kind=kind, activities=activities, children=children, **value)
+
+
+def _child(value: dict[str, Any]) -> Child:
+    return Child(program=_program(value.pop("program")), **value)
 
 
 def _activity(value: dict[str, Any]) -> Activity:
@@ -192,8 +221,12 @@ def _activity(value: dict[str, Any]) -> Activity:
     return Activity(behaviours=behaviours, **value)
 
 
-WEIGHTS = {Kind.ACTIVITIES: 4, Kind.SIGNAL_OTHER: 2}
+WEIGHTS = {Kind.ACTIVITIES: 4, Kind.SIGNAL_OTHER: 2, Kind.CHILDREN: 2}
 """How much more often than others a kind of step is drawn."""
+
+CHILDREN_DO = (Kind.ACTIVITIES, Kind.ACTIVITIES, Kind.TIMER, Kind.MARKER, Kind.CONTINUE)
+"""What children's steps are drawn from."""
+ENDLESS_ODDS, AWAITED_ODDS = 0.3, 0.7
 
 
 class ProgramMaker:
@@ -208,10 +241,11 @@ class ProgramMaker:
         self._generator = generator
         self._activities = 0
         self._signals = 0
+        self._children = 0
 
     def program(self, *, length: int, without: Collection[Kind] = (), **flags: Any) -> Program:
         """Returns a program of `length` steps, with none of some kinds."""
-        self._activities = self._signals = 0
+        self._activities = self._signals = self._children = 0
         kinds = [kind for kind in Kind if kind not in without]
         weights = [WEIGHTS.get(kind, 1) for kind in kinds]
         drawn = self._generator.choices(kinds, weights, k=length)
@@ -236,8 +270,29 @@ class ProgramMaker:
             case Kind.SIGNAL_OTHER | Kind.CANCEL_OTHER:
                 count = generator.choice((1, 1, 2, 4))
                 return Step(kind=kind, count=count, target=generator.choice(self.targets))
+            case Kind.CHILDREN:
+                count = generator.choice((1, 1, 2, 3))
+                return Step(kind=kind, children=tuple(self._child() for _ in range(count)))
             case Kind.MARKER | Kind.CONTINUE:
                 return Step(kind=kind)
+
+    def _child(self) -> Child:
+        generator = self._generator
+        self._children += 1
+        name = f"c{self._children}"
+        if generator.random() < ENDLESS_ODDS:
+            # Nobody signals it: only its parent's end ends it.
+            waits = Step(kind=Kind.SIGNALS, count=1)
+            program = Program(steps=(waits,), obeys_cancel=True)
+            policy = generator.choice(("TERMINATE", "REQUEST_CANCEL"))
+            return Child(name=name, program=program, policy=policy, awaited=False)
+        drawn = generator.choices(CHILDREN_DO, k=generator.choice((1, 1, 2)))
+        return Child(
+            name=name,
+            program=Program(steps=tuple(self._draw(kind) for kind in drawn)),
+            policy=generator.choice(("TERMINATE", "ABANDON", "REQUEST_CANCEL")),
+            awaited=generator.random() < AWAITED_ODDS,
+        )
 
     def _activity(self) -> Activity:
         generator = self._generator

@@ -84,6 +84,14 @@ async def _check_row(store: Store, row: VisibilityRow, run: FinalRun) -> AsyncIt
         yield f"its state expects event {state.next_event_id}, and it has {len(run.events)}"
 
 
+async def is_at_rest(store: Store, namespace_id: str) -> bool:
+    """Tells whether every run has closed and every message has arrived."""
+    if await store.read_messages(0, SLOT_COUNT - 1, NEVER, None, 1):
+        return False
+    rows = await store.list_workflows(namespace_id, Everything(), None, ALL)
+    return all(row.close_time for row in rows)
+
+
 async def is_open(store: Store, namespace_id: str, workflow_id: str) -> bool:
     """Tells whether the current run of a workflow id is open."""
     run = await store.load_current(namespace_id, workflow_id)

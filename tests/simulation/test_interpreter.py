@@ -126,6 +126,11 @@ class Scripted:
                     "REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED",
                 )
                 self.waiting.append((self.generator.choice(answers), event.event_id, None))
+            case types.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION:
+                child = command.start_child_workflow_execution_command_attributes
+                name = "START_CHILD_WORKFLOW_EXECUTION_INITIATED"
+                event = self.maker.add(name, workflow_id=child.workflow_id)
+                self.waiting.append(("CHILD_WORKFLOW_EXECUTION_STARTED", event.event_id, None))
             case types.COMMAND_TYPE_RECORD_MARKER:
                 self.maker.add("MARKER_RECORDED")
             case types.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES:
@@ -138,6 +143,12 @@ class Scripted:
         if not self.waiting:
             return
         name, event_id, activity = self.waiting.pop(self.generator.randrange(len(self.waiting)))
+        if "CHILD_WORKFLOW_EXECUTION" in name:
+            self.maker.add(name, initiated_event_id=event_id)
+            if name.endswith("_STARTED"):
+                ended = "CHILD_WORKFLOW_EXECUTION_COMPLETED"
+                self.waiting.append((ended, event_id, None))
+            return
         if "EXTERNAL_WORKFLOW_EXECUTION" in name:
             self.maker.add(name, initiated_event_id=event_id)
             return

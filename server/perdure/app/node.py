@@ -17,7 +17,7 @@ from perdure.app import settings
 from perdure.app.cluster import ClusterNode
 from perdure.app.directory import Directory, SearchAttributes
 from perdure.app.history_metrics import HistoryMetrics
-from perdure.app.matching_metrics import MatchingMetrics
+from perdure.app.matching_metrics import MatchingMetrics, WorkerMetrics
 from perdure.app.membership_metrics import MembershipMetrics
 from perdure.app.memory_metrics import HintMetrics, HistoryMemoryMetrics
 from perdure.app.message_metrics import MessageMetrics
@@ -25,6 +25,7 @@ from perdure.app.rpc_metrics import ClientMetrics, InternodeMetrics, QuotaMetric
 from perdure.app.sampling import on_loop
 from perdure.app.settings_file import SettingsFile
 from perdure.app.shard_metrics import ShardMetrics
+from perdure.app.system_worker import start_system_worker
 from perdure.app.traced import traced
 from perdure.app.traced_store import StoreSpans
 from perdure.app.update_metrics import UpdateMetrics
@@ -45,10 +46,12 @@ from perdure.rpc.clients import HistoryClient, MatchingClient, MatchingNode
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.partitions.client import PartitionedMatching
 from perdure.rpc.server import RpcServer
+from perdure.rpc.task_queue_configs import TaskQueueConfigs
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.ids import SystemIds
 from perdure.runtime.memory import tune_gc
 from perdure.runtime.tasks import TaskSet
+from perdure.systemworker.ports import LooksAfter
 from perdure.telemetry import tracing
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.diagnostics import log_start
@@ -148,6 +151,7 @@ class _Builder:
         store = self._store
         self._namespaces = NamespaceRegistry(metadata=store, clock=self._clock, ids=self._ids)
         self._search_attributes = SearchAttributes(metadata=store, clock=self._clock)
+        self._task_queue_configs = TaskQueueConfigs(metadata=store, clock=self._clock)
         self._directory = Directory(
             namespaces=self._namespaces, search_attributes=self._search_attributes
         )
@@ -163,6 +167,7 @@ class _Builder:
         matching.attach_history(history)
         await owner.begin(history.shards)
         self._history, self._matching = history, matching
+        self._start_system_worker(lambda _: True)
 
     async def start_member(self) -> None:
         """Starts the roles of this process, and becomes a member of the cluster."""
@@ -196,6 +201,21 @@ class _Builder:
         self._places["Nodes"] = await cluster.open_port(history, matching)
         self._parts.push_async_callback(cluster.close_port, STOP_GRACE_SECONDS)
         await cluster.join(history, matching)
+        if "worker" in roles:
+            self._start_system_worker(cluster.looks_after)
+
+    def _start_system_worker(self, looks_after: LooksAfter) -> None:
+        start_system_worker(
+            visibility=self._store,
+            history=self._history,
+            namespaces=self._namespaces,
+            clock=self._clock,
+            ids=self._ids,
+            tasks=self._tasks,
+            settings=settings.SYSTEM_WORKER.build(self._values),
+            metrics=self._metrics,
+            looks_after=looks_after,
+        )
 
     def _make_matching(self, incarnation: str) -> MatchingEngine:
         observer = MatchingMetrics(
@@ -209,8 +229,11 @@ class _Builder:
             incarnation=incarnation,
             on_error=self._task_failed,
             observer=observer,
+            rates=self._task_queue_configs,
         )
+        workers = WorkerMetrics(self._metrics)
         self._samplers.append(lambda: observer.sample(matching.statistics()))
+        self._samplers.append(lambda: workers.sample(matching.workers))
         self._parts.push_async_callback(matching.close)
         self._matching_engine = matching
         return matching
@@ -384,7 +407,9 @@ class _Builder:
             visibility=self._store,
             namespaces=self._namespaces,
             search_attributes=self._search_attributes,
+            task_queue_configs=self._task_queue_configs,
             ids=self._ids,
+            clock=self._clock,
             settings=settings.FRONTEND.build(self._values),
             cluster=ClusterInfo(
                 cluster_id=await self._store.cluster_id(),

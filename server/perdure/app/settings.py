@@ -8,12 +8,14 @@ from perdure.config.convert import (
     at_least,
     boolean,
     nanoseconds,
+    number,
     number_at_least,
     seconds,
     whole_seconds,
 )
 from perdure.config.groups import Key, Shared, declare_group
 from perdure.core.visibility.attributes import SearchAttributeLimits
+from perdure.core.visibility.limits import QueryLimits
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.frontend.quotas.limits import QuotaSettings
 from perdure.frontend.settings import FrontendSettings
@@ -21,6 +23,7 @@ from perdure.history.ports import HistorySettings
 from perdure.matching.settings import MatchingSettings
 from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.transport import TransportSettings
+from perdure.systemworker.settings import SystemWorkerSettings
 
 _COUNT = at_least(1)
 
@@ -47,6 +50,32 @@ SEARCH_ATTRIBUTES = declare_group(
         ),
     },
 )
+QUERIES = declare_group(
+    QueryLimits(),
+    {
+        "max_bytes": Key(
+            "frontend.visibilityQueryMaxSize", _COUNT, "bytes", "Longest visibility query."
+        ),
+        "max_tokens": Key(
+            "frontend.visibilityQueryMaxTokens",
+            _COUNT,
+            "tokens",
+            "Most words, values and operators of a visibility query.",
+        ),
+        "max_nesting": Key(
+            "frontend.visibilityQueryMaxNesting",
+            _COUNT,
+            "levels",
+            "So many parentheses and NOTs within each other are too many in a visibility query.",
+        ),
+        "max_alternations": Key(
+            "frontend.visibilityQueryMaxAlternations",
+            _COUNT,
+            "levels",
+            "Most ANDs and ORs within each other, in turn, of a visibility query.",
+        ),
+    },
+)
 WORKFLOW = declare_group(
     WorkflowSettings(),
     {
@@ -60,6 +89,12 @@ WORKFLOW = declare_group(
             _COUNT,
             "activities",
             "Most pending activities of a run.",
+        ),
+        "max_pending_children": Key(
+            "limit.numPendingChildExecutions.error",
+            _COUNT,
+            "children",
+            "Most pending children of a run.",
         ),
         "max_pending_signals": Key(
             "limit.numPendingSignals.error",
@@ -77,7 +112,7 @@ WORKFLOW = declare_group(
             "system.enableCrossNamespaceCommands",
             boolean,
             "",
-            "Whether workflows may signal and cancel those of other namespaces.",
+            "Whether workflows may start, signal and cancel those of other namespaces.",
         ),
         "max_signals": Key(
             "history.maximumSignalsPerExecution",
@@ -117,6 +152,9 @@ WORKFLOW = declare_group(
             _COUNT,
             "attempts",
             "Failures after which a workflow task is tried ever more rarely.",
+        ),
+        "default_workflow_task_timeout": Key(
+            "history.defaultWorkflowTaskTimeout", nanoseconds, "ns", "Where a start asks for none."
         ),
         "max_workflow_task_timeout": Key(
             "system.maxWorkflowTaskTimeout",
@@ -236,6 +274,18 @@ MATCHING = declare_group(
             "Over how many partitions of a task queue polls spread; not fewer than tasks do.",
         ),
         "write_partitions": Shared(WORKFLOW["write_partitions"]),
+        "worker_memory": Key(
+            "matching.workerRegistryEntryTTL",
+            seconds,
+            "s",
+            "How long a worker is listed after its last heartbeat.",
+        ),
+        "remembered_workers": Key(
+            "matching.workerRegistryMaxEntries",
+            _COUNT,
+            "workers",
+            "Of how many workers the last heartbeat is kept; about 2 kB each.",
+        ),
     },
 )
 FRONTEND = declare_group(
@@ -256,20 +306,9 @@ FRONTEND = declare_group(
         "max_links": Key("frontend.maxlinksPerRequest", _COUNT, "links", "Most on one request."),
         "max_link_bytes": Key("frontend.linkMaxSize", _COUNT, "bytes", "Largest link."),
         "search_attributes": SEARCH_ATTRIBUTES,
-        "max_custom_attributes": Key(
-            "limit.customSearchAttributes",
-            _COUNT,
-            "attributes",
-            "Most search attributes of one type that a namespace may add, Keyword apart.",
-        ),
-        "max_custom_keyword_attributes": Key(
-            "limit.customKeywordSearchAttributes",
-            _COUNT,
-            "attributes",
-            "Most search attributes of type Keyword that a namespace may add.",
-        ),
-        "default_workflow_task_seconds": Key(
-            "history.defaultWorkflowTaskTimeout", seconds, "s", "Where a start asks for none."
+        "queries": QUERIES,
+        "default_workflow_task_seconds": Shared(
+            WORKFLOW["default_workflow_task_timeout"], lambda duration: duration / 1e9
         ),
         "max_workflow_task_seconds": Shared(
             WORKFLOW["max_workflow_task_timeout"], lambda duration: duration / 1e9
@@ -306,6 +345,12 @@ FRONTEND = declare_group(
         "query_seconds": Key(
             "frontend.queryTimeout", seconds, "s", "How long a query without a deadline waits."
         ),
+        "namespace_delete_delay_seconds": Key(
+            "frontend.deleteNamespaceNamespaceDeleteDelay",
+            seconds,
+            "s",
+            "How long a deleted namespace without workflows stays.",
+        ),
     },
 )
 HISTORY = declare_group(
@@ -313,6 +358,30 @@ HISTORY = declare_group(
     {
         "cache_bytes": Key(
             "history.hostLevelCacheMaxSizeBytes", _COUNT, "bytes", "Memory for cached runs."
+        ),
+    },
+)
+SYSTEM_WORKER = declare_group(
+    SystemWorkerSettings(),
+    {
+        "retention_period": Key(
+            "worker.retentionPeriod",
+            seconds,
+            "s",
+            "How often workflows are looked for whose retention has run out.",
+        ),
+        "retention_rate": Key(
+            "worker.retentionDeletesPerSecond",
+            _COUNT,
+            "runs/s",
+            "Most runs that retention deletes per second, on one node.",
+        ),
+        "batch": Key("worker.deletionBatchSize", _COUNT, "runs", "Most runs deleted at a time."),
+        "namespace_rate": Key(
+            "frontend.deleteNamespaceDeleteActivityRPS",
+            _COUNT,
+            "runs/s",
+            "Most runs of a deleted namespace that are deleted per second.",
         ),
     },
 )

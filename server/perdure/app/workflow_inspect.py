@@ -113,6 +113,7 @@ def _decoded(rows: RunRows, *, payloads: bool) -> dict[str, Any]:
         "attributes": plain(run.attributes, payloads=payloads),
         "activities": [plain(each, payloads=payloads) for each in run.activities.values()],
         "timers": [plain(each, payloads=payloads) for each in run.timers.values()],
+        "children": [plain(each, payloads=payloads) for each in run.children.values()],
         "signal_requests": sorted(run.signal_requests),
         "buffered_events": _buffered(run, stored, payloads=payloads),
         "tasks": [_task(task) for task in rows.tasks],
@@ -182,6 +183,10 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
         *("last_heartbeat_time", "identity", "last_failure"),
     ),
     "timers": ("timer_id", "due", "started_event_id"),
+    "children": (
+        *("workflow_id", "workflow_type", "started_run_id", "initiated_event_id"),
+        "parent_close_policy",
+    ),
     "buffered_events": ("key", "event_type", "bytes"),
     "tasks": (
         *("task_type", "task_queue", "partition", "priority", "task_id", "scheduled_event_id"),

@@ -10,6 +10,7 @@ from perdure.core.visibility import attributes
 from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.unavailable import refuse_unavailable_start
+from perdure.frontend.validation.callbacks import check_callbacks, check_conflict_options
 from perdure.frontend.validation.durations import check_duration, settle_timeouts
 from perdure.frontend.validation.identifiers import (
     check_length,
@@ -81,6 +82,8 @@ class Starts:
         await self._check_attributes(namespace, request)
         check_priority(request.priority, self._settings.max_fairness_key_bytes)
         check_links(request.links, self._settings)
+        check_conflict_options(request.on_conflict_options)
+        check_callbacks(request.completion_callbacks)
         self._check_sizes(request)
         refuse_unavailable_start(request)
         # The first workflow task is always dispatched through its queue: clients ask again there.

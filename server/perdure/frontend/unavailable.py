@@ -18,11 +18,6 @@ def refuse_unavailable_start(request: Start) -> None:
         raise _not_yet("versioning overrides")
     if request.time_skipping_config.ByteSize():
         raise UnimplementedError("The Time-Skipping feature is not enabled for namespace.")
-    if isinstance(request, wf.StartWorkflowExecutionRequest):
-        if request.completion_callbacks:
-            raise _not_yet("completion callbacks")
-        if request.on_conflict_options.ByteSize():
-            raise _not_yet("on-conflict options")
 
 
 def check_deployment_options(options: WorkerDeploymentOptions) -> None:

@@ -6,13 +6,16 @@ from google.protobuf.message import DecodeError
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import InvalidArgumentError
+from perdure.core.uuids import is_uuid
 from perdure.frontend.deadlines import history_poll_timeout
 from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.long_polls import LongPolls
 from perdure.frontend.settings import FrontendSettings
-from perdure.frontend.validation.identifiers import check_execution, check_length
+from perdure.frontend.validation.identifiers import check_execution, check_length, refuse_nul
 from perdure.frontend.validation.links import check_links
+from perdure.frontend.validation.options import check_mask, check_options
 from perdure.frontend.validation.payloads import check_blob
+from perdure.frontend.validation.priorities import check_priority
 from perdure.proto.stored_pb2 import HistoryPageToken
 from perdure.rpc.clients import Encoded, HistoryClient
 from perdure.rpc.handler import Handler, RequestContext
@@ -44,6 +47,8 @@ class Workflows:
             "SignalWorkflowExecution": self.signal,
             "RequestCancelWorkflowExecution": self.request_cancel,
             "TerminateWorkflowExecution": self.terminate,
+            "DeleteWorkflowExecution": self.delete,
+            "UpdateWorkflowExecutionOptions": self.update_options,
             "DescribeWorkflowExecution": self.describe,
             "GetWorkflowExecutionHistory": self.get_history,
             "GetWorkflowExecutionHistoryReverse": self.get_history_reverse,
@@ -81,6 +86,31 @@ class Workflows:
         check_execution(request.workflow_execution, is_set=request.HasField("workflow_execution"))
         check_links(request.links, self._settings)
         return await self._history.terminate_workflow_execution(namespace, request)
+
+    async def delete(
+        self, request: wf.DeleteWorkflowExecutionRequest, _context: RequestContext
+    ) -> wf.DeleteWorkflowExecutionResponse:
+        """Deletes a run with all that is stored of it."""
+        namespace = await self._namespaces.enter(request.namespace)
+        check_execution(request.workflow_execution, is_set=request.HasField("workflow_execution"))
+        return await self._history.delete_workflow_execution(namespace, request)
+
+    async def update_options(
+        self, request: wf.UpdateWorkflowExecutionOptionsRequest, _context: RequestContext
+    ) -> wf.UpdateWorkflowExecutionOptionsResponse:
+        """Changes options of an open run."""
+        namespace = await self._namespaces.enter(request.namespace)
+        execution = request.workflow_execution
+        if not execution.workflow_id:
+            raise InvalidArgumentError("WorkflowId is not set on request.")
+        if execution.run_id and not is_uuid(execution.run_id):
+            raise InvalidArgumentError("RunId is not valid UUID.")
+        refuse_nul("WorkflowId", execution.workflow_id)
+        check_options(request)
+        options = request.workflow_execution_options
+        check_priority(options.priority, self._settings.max_fairness_key_bytes)
+        check_mask(request.update_mask, options)
+        return await self._history.update_workflow_execution_options(namespace, request)
 
     async def describe(
         self, request: wf.DescribeWorkflowExecutionRequest, _context: RequestContext

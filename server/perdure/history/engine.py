@@ -18,6 +18,7 @@ from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
 from perdure.core.workflow_task.state import deadline
 from perdure.history.activities import Activities
+from perdure.history.activity_operations import ActivityOperations
 from perdure.history.committer import Committer
 from perdure.history.dispatch import Dispatcher
 from perdure.history.entries import EntryCache, WorkflowEntry
@@ -40,6 +41,7 @@ from perdure.history.query import Querier
 from perdure.history.reads import HistoryReader
 from perdure.history.receipts import ReceiptSweep
 from perdure.history.responses import PageLimit
+from perdure.history.schedules import Schedules
 from perdure.history.shards import REACQUIRE, ShardAuthority, ShardSet, SlotRange
 from perdure.history.speculative import SpeculativeTasks
 from perdure.history.timers import TimerQueue
@@ -118,6 +120,7 @@ class HistoryEngine:
         self._receipts = self._make_receipts(clock, settings)
         self._workflows = Workflows(executor=executor)
         self._updates = Updates(executor=executor, store=store, observer=self._update_observer)
+        self._schedules = Schedules(executor=executor)
         self._workflow_tasks = WorkflowTasks(
             executor=executor,
             dispatcher=dispatcher,
@@ -127,6 +130,7 @@ class HistoryEngine:
             speculative=self._speculative,
             observer=self._update_observer,
         )
+        self._activity_operations = ActivityOperations(executor=executor)
         self._activities = Activities(executor=executor, dispatcher=dispatcher, tokens=tokens)
         self._querier = Querier(
             executor=executor,
@@ -344,6 +348,18 @@ class HistoryEngine:
         """Ends a run at once."""
         return await self._workflows.terminate(namespace, request)
 
+    async def delete_workflow_execution(
+        self, namespace: Namespace, request: wf.DeleteWorkflowExecutionRequest
+    ) -> wf.DeleteWorkflowExecutionResponse:
+        """Deletes a run; an open one is terminated first, and deleted soon after."""
+        return await self._workflows.delete(namespace, request)
+
+    async def update_workflow_execution_options(
+        self, namespace: Namespace, request: wf.UpdateWorkflowExecutionOptionsRequest
+    ) -> wf.UpdateWorkflowExecutionOptionsResponse:
+        """Changes options of an open run."""
+        return await self._workflows.update_options(namespace, request)
+
     async def describe_workflow_execution(
         self, namespace: Namespace, request: wf.DescribeWorkflowExecutionRequest
     ) -> wf.DescribeWorkflowExecutionResponse:
@@ -392,6 +408,42 @@ class HistoryEngine:
     ) -> wf.ExecuteMultiOperationResponse:
         """Updates a workflow, which is started if need be; waits up to `timeout` seconds."""
         return await self._updates.start_and_update(namespace, request, timeout)
+
+    async def create_schedule(
+        self, namespace: Namespace, request: wf.CreateScheduleRequest
+    ) -> wf.CreateScheduleResponse:
+        """Creates a schedule."""
+        return await self._schedules.create(namespace, request)
+
+    async def describe_schedule(
+        self, namespace: Namespace, request: wf.DescribeScheduleRequest
+    ) -> wf.DescribeScheduleResponse:
+        """Describes a schedule."""
+        return await self._schedules.describe(namespace, request)
+
+    async def update_schedule(
+        self, namespace: Namespace, request: wf.UpdateScheduleRequest
+    ) -> wf.UpdateScheduleResponse:
+        """Replaces a schedule's definition."""
+        return await self._schedules.update(namespace, request)
+
+    async def patch_schedule(
+        self, namespace: Namespace, request: wf.PatchScheduleRequest
+    ) -> wf.PatchScheduleResponse:
+        """Triggers, backfills, pauses or unpauses a schedule."""
+        return await self._schedules.patch(namespace, request)
+
+    async def list_schedule_matching_times(
+        self, namespace: Namespace, request: wf.ListScheduleMatchingTimesRequest
+    ) -> wf.ListScheduleMatchingTimesResponse:
+        """Returns the times of a schedule in a range."""
+        return await self._schedules.matching_times(namespace, request)
+
+    async def delete_schedule(
+        self, namespace: Namespace, request: wf.DeleteScheduleRequest
+    ) -> wf.DeleteScheduleResponse:
+        """Ends a schedule."""
+        return await self._schedules.delete(namespace, request)
 
     # Workers
 
@@ -476,8 +528,8 @@ class HistoryEngine:
         """Records a heartbeat, by token."""
         target = self._activities.by_token(namespace, request.task_token)
         details = request.details if request.HasField("details") else None
-        canceled = await self._activities.heartbeat(target, details, request.identity)
-        return wf.RecordActivityTaskHeartbeatResponse(cancel_requested=canceled)
+        told = await self._activities.heartbeat(target, details, request.identity)
+        return wf.RecordActivityTaskHeartbeatResponse(**told._asdict())
 
     async def respond_activity_task_completed_by_id(
         self, namespace: Namespace, request: wf.RespondActivityTaskCompletedByIdRequest
@@ -518,5 +570,29 @@ class HistoryEngine:
             namespace, request.workflow_id, request.run_id, request.activity_id
         )
         details = request.details if request.HasField("details") else None
-        canceled = await self._activities.heartbeat(target, details, request.identity)
-        return wf.RecordActivityTaskHeartbeatByIdResponse(cancel_requested=canceled)
+        told = await self._activities.heartbeat(target, details, request.identity)
+        return wf.RecordActivityTaskHeartbeatByIdResponse(**told._asdict())
+
+    async def pause_activity(
+        self, namespace: Namespace, request: wf.PauseActivityRequest
+    ) -> wf.PauseActivityResponse:
+        """Pauses activities."""
+        return await self._activity_operations.pause(namespace, request)
+
+    async def unpause_activity(
+        self, namespace: Namespace, request: wf.UnpauseActivityRequest
+    ) -> wf.UnpauseActivityResponse:
+        """Ends the pause of activities."""
+        return await self._activity_operations.unpause(namespace, request)
+
+    async def reset_activity(
+        self, namespace: Namespace, request: wf.ResetActivityRequest
+    ) -> wf.ResetActivityResponse:
+        """Counts attempts of activities anew."""
+        return await self._activity_operations.reset(namespace, request)
+
+    async def update_activity_options(
+        self, namespace: Namespace, request: wf.UpdateActivityOptionsRequest
+    ) -> wf.UpdateActivityOptionsResponse:
+        """Changes options of activities."""
+        return await self._activity_operations.update_options(namespace, request)

@@ -81,6 +81,7 @@ class Executor:
         self._settings = settings
         self._observer = observer
         self._in_flight: dict[WorkflowKey, asyncio.Future[Outcome]] = {}
+        self._deleting: dict[WorkflowKey, asyncio.Future[Outcome]] = {}
         self._loading: dict[WorkflowKey, asyncio.Task[WorkflowEntry | None]] = {}
         self._overtaken: set[WorkflowKey] = set()
 
@@ -137,13 +138,13 @@ class Executor:
         return await self._retrying(once)
 
     async def receive(
-        self, key: RunKey, receipt: ReceiptKey, action: Callable[[Step, Run | None], bytes]
+        self, key: RunKey, receipt: ReceiptKey | None, action: Callable[[Step, Run | None], bytes]
     ) -> bytes:
         """Steps a workflow id that a message has come to, unless it has come before.
 
         Args:
             key: Who it is for; an empty run id names the current run. There may be no such run.
-            receipt: What the step's receipt is called.
+            receipt: What the step's receipt is called; None when it keeps none.
             action: The step, which adds the receipt; it returns the receipt's data.
 
         Returns:
@@ -153,7 +154,7 @@ class Executor:
         async def once(_: StartEvents) -> bytes:
             # Of two that come at once both find none here: the store takes one receipt only, and
             # the other one is then found.
-            data = await self._store.load_receipt(receipt)
+            data = await self._store.load_receipt(receipt) if receipt else None
             if data is not None:
                 return data
             entry, run = await self._find_any(key)
@@ -328,10 +329,7 @@ class Executor:
     async def _commit(
         self, entry: WorkflowEntry, step: Step, commit: Commit, starts: list[FusedStart]
     ) -> None:
-        for run_id, change in step.runs.items():
-            entry.runs[run_id] = change.run
-        if step.new_current is not None:
-            entry.current = step.new_current
+        _remember(entry, step)
         future = self._committer.submit(commit)
         entry.last_commit = future
         self._in_flight[entry.key] = future
@@ -339,12 +337,14 @@ class Executor:
             self._overtaken.add(entry.key)
         entry.in_flight += 1
         self.cache.resize(entry)
+        self._forget_deleted(entry, step, future)
 
         def landed(ended: asyncio.Future[Outcome]) -> None:
             # Runs whether or not the caller still waits: what is durable must take effect.
             entry.in_flight -= 1
-            if self._in_flight.get(entry.key) is ended:
-                del self._in_flight[entry.key]
+            for under_way in (self._in_flight, self._deleting):
+                if under_way.get(entry.key) is ended:
+                    del under_way[entry.key]
             if _is_lost(ended):
                 self._dispatcher.release(starts)
                 self.cache.drop(entry)
@@ -361,6 +361,23 @@ class Executor:
             raise InvalidArgumentError(f"The store refuses what was sent: {outcome.detail}.")
         if not is_committed(outcome):
             raise TryAgain
+
+    def _forget_deleted(
+        self, entry: WorkflowEntry, step: Step, future: asyncio.Future[Outcome]
+    ) -> None:
+        """Takes runs out of memory whose deletion is in flight."""
+        deleted = [run_id for run_id, change in step.runs.items() if change.deleted]
+        if not deleted:
+            return
+        self._deleting[entry.key] = future
+        if entry.current is not None and entry.current.key.run_id in deleted:
+            # Whoever looks next waits until it has landed.
+            self.cache.drop(entry)
+            return
+        for run_id in deleted:
+            del entry.runs[run_id]
+        entry.deletions += len(deleted)
+        self.cache.resize(entry)
 
     def _took_effect(self, entry: WorkflowEntry, commit: Commit, starts: list[FusedStart]) -> None:
         self._timers.apply(commit)
@@ -406,13 +423,27 @@ class Executor:
                 entry = await self._load(cache_key, slot)
                 # Under another epoch others may have begun it since it was looked for.
                 if entry is None and self._shards.epoch(slot) == epoch:
-                    self._shards.check_lease()
-                    raise _not_found(key)
+                    return await self._find_earlier(key, slot)
                 continue
             run = entry.runs.get(key.run_id) if key.run_id else entry.current
             if run is not None:
                 return entry, run
             await self._load_run(entry, key)
+
+    async def _find_earlier(self, key: RunKey, slot: int) -> tuple[WorkflowEntry, Run]:
+        """Returns a closed run whose workflow id has no current run: that one was deleted.
+
+        Its entry stays out of memory, where it would stand for a workflow id without a run.
+        """
+        entry = WorkflowEntry((key.namespace_id, key.workflow_id), slot, None)
+        if key.run_id:
+            await self._load_run(entry, key)
+        self._shards.check_lease()
+        run = entry.runs.get(key.run_id)
+        if run is None:
+            raise _not_found(key)
+        entry.dropped = True
+        return entry, run
 
     async def _load(self, key: WorkflowKey, slot: int) -> WorkflowEntry | None:
         self.cache.misses += 1
@@ -454,14 +485,21 @@ class Executor:
         return entry
 
     async def _load_run(self, entry: WorkflowEntry, key: RunKey) -> None:
+        while (deleting := self._deleting.get(entry.key)) is not None:
+            await asyncio.wait([deleting])
+        deletions = entry.deletions
         stored = await self._store.load_run(key) if key.run_id else None
+        if entry.deletions != deletions:
+            # What was read may be of a run that is being deleted.
+            return
         if stored is None:
             if not await entry.settled():
                 return
             raise _not_found(key)
         if not entry.dropped and key.run_id not in entry.runs:
             entry.runs[key.run_id] = _to_run(stored)
-            self.cache.resize(entry)
+            if self.cache.holds(entry):
+                self.cache.resize(entry)
 
     async def _read_start_event(self, key: RunKey) -> history.HistoryEvent:
         batches = await self._store.read_history(key, 1, 2, 1)
@@ -480,6 +518,14 @@ def _is_lost(ended: asyncio.Future[Outcome]) -> bool:
 
 class TryAgain(Exception):
     """The state that a step was taken on turned out not to be the store's: reload and repeat."""
+
+
+def _remember(entry: WorkflowEntry, step: Step) -> None:
+    """Takes what a step made into memory, ahead of its commit."""
+    for run_id, change in step.runs.items():
+        entry.runs[run_id] = change.run
+    if step.new_current is not None:
+        entry.current = step.new_current
 
 
 def _restore_start_event(run: Run, known: StartEvents) -> None:

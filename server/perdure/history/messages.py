@@ -1,9 +1,10 @@
 """Messages between workflows: sends those of its own runs, takes in those to its own runs."""
 
+from perdure.core.child.receiving import start_receipt_key
 from perdure.core.commit import MessageRow, RunKey
 from perdure.core.errors import NamespaceNotFoundError, NotFoundError
 from perdure.core.external.outcomes import settle
-from perdure.core.external.receiving import receipt_key, receive
+from perdure.core.external.receiving import receipt_needed, receive, refuse_start
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
 from perdure.history.execution import Executor
@@ -68,5 +69,23 @@ class Messages:
             return receive(step, run, message).SerializeToString()
 
         key = RunKey(message.namespace_id, target.workflow_id, target.run_id)
-        data = await self._executor.receive(key, receipt_key(message), act)
+        if message.HasField("parent_close") and not message.parent_close.first_run_id:
+            first_run_id = await self._started_child(key, message)
+            if not first_run_id:
+                return NOT_FOUND
+            message = stored.Message.FromString(message.SerializeToString())
+            message.parent_close.first_run_id = first_run_id
+        data = await self._executor.receive(key, receipt_needed(message), act)
         return stored.Receipt.FromString(data)
+
+    async def _started_child(self, key: RunKey, message: stored.Message) -> str:
+        """Returns the first run of a child whose parent has closed without having heard of one.
+
+        Empty when there is none: from then on none is started.
+        """
+        data = await self._executor.receive(
+            key,
+            start_receipt_key(message),
+            lambda step, _: refuse_start(step, message).SerializeToString(),
+        )
+        return stored.Receipt.FromString(data).started_run_id

@@ -6,8 +6,9 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import RunKey
 from perdure.core.errors import NotFoundError
-from perdure.core.workflow import signals
+from perdure.core.workflow import options, signals
 from perdure.core.workflow.close import Termination, terminate
+from perdure.core.workflow.deletion import request_deletion
 from perdure.core.workflow.start import StartResult, start_workflow
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
@@ -116,6 +117,29 @@ class Workflows:
         await self._executor.update(run_key(namespace, request.workflow_execution), act)
         return wf.TerminateWorkflowExecutionResponse()
 
+    async def delete(
+        self, namespace: Namespace, request: wf.DeleteWorkflowExecutionRequest
+    ) -> wf.DeleteWorkflowExecutionResponse:
+        """Deletes a run; an open one is terminated first, and deleted soon after."""
+        await self._executor.update(
+            run_key(namespace, request.workflow_execution),
+            lambda step, run: request_deletion(step.edit(run)),
+        )
+        return wf.DeleteWorkflowExecutionResponse()
+
+    async def update_options(
+        self, namespace: Namespace, request: wf.UpdateWorkflowExecutionOptionsRequest
+    ) -> wf.UpdateWorkflowExecutionOptionsResponse:
+        """Changes options of an open run."""
+
+        def act(step: Step, run: Run) -> wf.UpdateWorkflowExecutionOptionsResponse:
+            change = step.edit(run)
+            signals.require_open(change)
+            changed = options.update(change, request)
+            return wf.UpdateWorkflowExecutionOptionsResponse(workflow_execution_options=changed)
+
+        return await self._executor.update(run_key(namespace, request.workflow_execution), act)
+
 
 def link_to_start(
     link: common.Link, namespace: Namespace, workflow_id: str, result: StartResult
@@ -125,6 +149,11 @@ def link_to_start(
     event.namespace = namespace.name
     event.workflow_id = workflow_id
     event.run_id = result.run_id
+    if result.attached_request_id:
+        reference = event.request_id_ref
+        reference.request_id = result.attached_request_id
+        reference.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED
+        return
     event.event_ref.event_id = 1
     event.event_ref.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
 

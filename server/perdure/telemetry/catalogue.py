@@ -23,6 +23,7 @@ _BACKLOG = (*_QUEUE, "task_priority")
 _PARTITION = (*_RPC, "partition", "task_type", "taskqueue")
 _WORKFLOW = (*_RUN, "taskqueue", "workflowType")
 _ACTIVITY = ("activityType", *_RPC, "taskqueue", "versioning_behavior", "workflowType")
+_SCHEDULE = ("namespace", *_SERVICE)
 _ACTIVITY_TIMEOUT = (*_ACTIVITY, "timeout_type")
 
 SERVICE_REQUESTS = counter("service_requests", _RPC, "RPCs received.")
@@ -66,6 +67,26 @@ WORKFLOW_CONTINUED_AS_NEW = counter(
 WORKFLOW_SCHEDULE_TO_CLOSE_LATENCY = histogram(
     "workflow_schedule_to_close_latency", _WORKFLOW, "Time from a run's start to its end."
 )
+SCHEDULE_ACTION_SUCCESS = counter(
+    "schedule_action_success", _SCHEDULE, "Workflows started by schedules."
+)
+SCHEDULE_ACTION_ERRORS = counter(
+    "schedule_action_errors",
+    _SCHEDULE,
+    "Actions of schedules that started nothing: the id is taken.",
+)
+SCHEDULE_ACTION_DELAY = histogram(
+    "schedule_action_delay", _SCHEDULE, "Time from when an action is due to its workflow's start."
+)
+SCHEDULE_MISSED_CATCHUP_WINDOW = counter(
+    "schedule_missed_catchup_window", _SCHEDULE, "Times that were too old to be made up for."
+)
+SCHEDULE_OVERLAP_SKIPPED = counter(
+    "schedule_overlap_skipped", _SCHEDULE, "Times dropped since the last action still ran."
+)
+SCHEDULE_BUFFER_OVERRUNS = counter(
+    "schedule_buffer_overruns", _SCHEDULE, "Times dropped since too many waited."
+)
 ACTIVITY_SUCCESS = counter("activity_success", _ACTIVITY, "Activities completed.")
 ACTIVITY_FAIL = counter(
     "activity_fail", _ACTIVITY, "Activities failed for good, their retries included."
@@ -94,6 +115,19 @@ ACTIVITY_END_TO_END_LATENCY = histogram(
     "activity_end_to_end_latency",
     _ACTIVITY,
     "The same as activity_start_to_close_latency: Temporal's older name of it.",
+)
+WORKFLOW_CLEANUP_DELETE = counter(
+    "workflow_cleanup_delete", _OPERATION, "Runs deleted with their history."
+)
+DELETE_EXECUTIONS_SUCCESS = counter(
+    "delete_executions_success",
+    ("namespace", *_SERVICE),
+    "Runs that the system worker had deleted: by retention, or with their namespace.",
+)
+DELETE_EXECUTIONS_FAILURE = counter(
+    "delete_executions_failure",
+    ("namespace", *_SERVICE),
+    "Runs that it could not have deleted, and tries again.",
 )
 CACHE_REQUESTS = counter("cache_requests", _CACHE_USE, "Look-ups of workflows in memory.")
 CACHE_MISS = counter("cache_miss", _CACHE_USE, "Look-ups that found nothing in memory.")
@@ -177,6 +211,19 @@ ASYNCMATCH_LATENCY = histogram(
     "asyncmatch_latency",
     _PARTITION,
     "Time from a task's being scheduled to its start, where the task had waited.",
+)
+WORKER_REGISTRY_WORKERS_ADDED = counter(
+    "worker_registry_workers_added", _SERVICE, "Workers whose first heartbeat has come."
+)
+WORKER_REGISTRY_WORKERS_REMOVED = counter(
+    "worker_registry_workers_removed",
+    _SERVICE,
+    "Workers that said that they have shut down, or were silent too long.",
+)
+WORKER_REGISTRY_CAPACITY_UTILIZATION = gauge(
+    "worker_registry_capacity_utilization",
+    _SERVICE,
+    "Workers that are remembered, as a share of how many may be.",
 )
 LOADED_TASK_QUEUE_COUNT = gauge(
     "loaded_task_queue_count", (*_RPC, "task_type"), "Task queues in memory, sticky ones too."

@@ -15,9 +15,10 @@ from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from temporalio.workflow import ActivityCancellationType
 
-from conformance.driver import Driver, until
+from conformance.driver import Driver, event_type, until
 from conformance.recording import Recording
 from conformance.scenario import ScenarioEnv, scenario
+from conformance.sdk_children import CHILDREN, Greets, HasChildren
 from conformance.sdk_workflows import (
     ACTIVITIES,
     WORKFLOWS,
@@ -101,6 +102,23 @@ async def sdk_medium(env: ScenarioEnv) -> Recording:
         record.note("result", await handle.result())
     record.events("history", await driver.history())
     record.note("describe", await driver.describe())
+    return record
+
+
+@scenario
+async def sdk_children(env: ScenarioEnv) -> Recording:
+    """Children that greet, continue as new, fail, are cancelled, and outlive their parent."""
+    record, client, driver = env.recording(), await env.sdk(), Driver(env)
+    async with worker(client, env, workflows=CHILDREN):
+        result = await client.execute_workflow(
+            HasChildren.run, id=driver.workflow_id, task_queue=driver.queue
+        )
+        record.note("result", result)
+        handle = client.get_workflow_handle(f"{driver.workflow_id}-abandoned")
+        await handle.signal(Greets.name, "orphan")
+        record.note("orphan", await handle.result())
+    kinds = [event_type(event) for event in await driver.history()]
+    record.note("events of children", [kind for kind in kinds if "CHILD" in kind])
     return record
 
 

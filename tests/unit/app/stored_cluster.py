@@ -114,6 +114,12 @@ def _run() -> RunWrite:
     attributes.memo.fields["customer"].metadata["encoding"] = b"json/plain"
     attributes.memo.fields["customer"].data = SECRET
     started = stored.TimerInfo(timer_id="t-1", started_event_id=6, due=START + 5 * SECOND)
+    child = stored.ChildInfo(
+        initiated_event_id=7,
+        workflow_id="packing-1",
+        started_run_id="child-run",
+        parent_close_policy=enums.PARENT_CLOSE_POLICY_TERMINATE,
+    )
     return RunWrite(
         RUN.run_id,
         0,
@@ -129,6 +135,7 @@ def _run() -> RunWrite:
             ItemKey(ItemKind.ATTRIBUTES, ""): attributes.SerializeToString(),
             ItemKey(ItemKind.ACTIVITY, "5"): activity.SerializeToString(),
             ItemKey(ItemKind.TIMER, "t-1"): started.SerializeToString(),
+            ItemKey(ItemKind.CHILD, "7"): child.SerializeToString(),
             ItemKey(ItemKind.SIGNAL_REQUEST, "s-1"): b"",
             ItemKey(ItemKind.BUFFERED_EVENT, "1"): signal.SerializeToString(),
         },

@@ -18,7 +18,8 @@ COUNTS = {
     *("started_event_id", "scheduled_event_id", "next_event_id", "last_started_event_id"),
     *("last_completed_event_id", "close_event_id", "cancel_requested_event_id"),
     *("history_size_bytes", "state_transition_count", "signal_count", "buffered_event_count"),
-    *("buffered_event_bytes", "next_buffer_key", "task_id"),
+    *("buffered_event_bytes", "next_buffer_key", "task_id", "parent_initiated_event_id"),
+    "initiated_event_id",
 }
 """Whole numbers of stored messages that are neither times nor durations."""
 
@@ -60,6 +61,9 @@ def test_everything_of_a_run() -> None:
         *("2023-11-14T22:13:21.500000000Z", "2s"),
     )
     assert [timer["timer_id"] for timer in found["timers"]] == ["t-1"]
+    (child,) = found["children"]
+    assert (child["workflow_id"], child["started_run_id"]) == ("packing-1", "child-run")
+    assert child["parent_close_policy"] == "PARENT_CLOSE_POLICY_TERMINATE"
     assert found["signal_requests"] == ["s-1"]
     assert [event["event_type"] for event in found["buffered_events"]] == [
         "EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED"
@@ -99,6 +103,7 @@ def test_it_is_readable() -> None:
     page = perdure("-w", WORKFLOW_ID).stdout
     assert WORKFLOW_ID in page
     assert "no money" in page
+    assert "packing-1" in page
     assert "line 2" not in page
     assert "and 230 earlier batches, which --output json lists" in page
 
@@ -131,7 +136,10 @@ def test_what_cannot_be_decoded() -> None:
 
 @pytest.mark.parametrize(
     "message",
-    [stored.RunStart, stored.RunState, stored.WorkflowTask, stored.ActivityInfo, stored.TimerInfo],
+    [
+        *(stored.RunStart, stored.RunState, stored.WorkflowTask, stored.ActivityInfo),
+        *(stored.TimerInfo, stored.ChildInfo),
+    ],
 )
 def test_every_whole_number_is_a_time_a_duration_or_a_count(message: type[Any]) -> None:
     for field in message.DESCRIPTOR.fields:

@@ -12,6 +12,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from perdure.core.activity import tasks as activity_tasks
 from perdure.core.activity.state import ActivityStatus, status
+from perdure.core.child.state import start_key
 from perdure.core.commit import DispatchKey, DispatchTask, ItemKind
 from perdure.core.external.tasks import message_key
 from perdure.core.protobuf import timestamp_ns
@@ -36,6 +37,13 @@ FROM_OUTSIDE = {
     EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED,
     EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
     EventType.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED,
+    EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT,
+    EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED,
     EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
     EventType.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
     EventType.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
@@ -85,6 +93,7 @@ def rows_say_what_memory_says(driver: Driver, run: Run) -> None:
     assert list(loaded.timers) == list(run.timers)
     assert list(loaded.external_signals) == list(run.external_signals)
     assert list(loaded.external_cancels) == list(run.external_cancels)
+    assert list(loaded.children) == list(run.children)
     assert _still_due(loaded) == _still_due(run)
     assert loaded.next_deadline() == run.next_deadline()
     kinds = Counter(item.kind for item in driver.rows.runs[run.key.run_id].items)
@@ -92,6 +101,7 @@ def rows_say_what_memory_says(driver: Driver, run: Run) -> None:
     assert kinds[ItemKind.TIMER] == len(run.timers)
     assert kinds[ItemKind.EXTERNAL_SIGNAL] == len(run.external_signals)
     assert kinds[ItemKind.EXTERNAL_CANCEL] == len(run.external_cancels)
+    assert kinds[ItemKind.CHILD] == len(run.children)
     assert kinds[ItemKind.SIGNAL_REQUEST] == len(run.signal_requests)
     assert kinds[ItemKind.BUFFERED_EVENT] == len(run.buffered)
 
@@ -191,6 +201,10 @@ def history_alone_says_the_same(driver: Driver, run: Run) -> None:
     }
     assert told.external_signals == set(run.external_signals)
     assert told.external_cancels == set(run.external_cancels)
+    assert told.children == {
+        event_id: info.started_event_id or (-1 if info.started_run_id else 0)
+        for event_id, info in run.children.items()
+    }
     assert told.timers == {timer.started_event_id: key for key, timer in run.timers.items()}
     task = state.workflow_task
     if not state.HasField("workflow_task") or is_held_back(run):
@@ -244,7 +258,16 @@ def messages_are_what_the_state_wants(driver: Driver) -> None:
         for run in map(driver.run, driver.rows.runs)
         for info in [*run.external_signals.values(), *run.external_cancels.values()]
     }
-    assert {key: row.run for key, row in driver.rows.messages.items()} == wanted
+    wanted |= {
+        start_key(run, info): run.key
+        for run in map(driver.run, driver.rows.runs)
+        for info in run.children.values()
+        if not info.started_run_id
+    }
+    # What a closed run has to say to its parent and children is remembered by its row alone.
+    left = {key: row.run for key, row in driver.rows.messages.items() if key not in wanted}
+    assert all(not driver.run(key.run_id).is_running for key in left.values())
+    assert {key: row.run for key, row in driver.rows.messages.items() if key in wanted} == wanted
     for row in driver.rows.messages.values():
         message = stored.Message.FromString(row.data)
         assert message.id == row.key.id

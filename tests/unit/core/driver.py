@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import Payloads, WorkflowExecution
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
@@ -135,6 +136,10 @@ class Driver:
         key = self.run(run_id).key.run_id
         return self._step(lambda step: act(step, step.edit(self.run(key))))
 
+    def step(self, act: Callable[[Step], T]) -> T:
+        """Steps the workflow id, whether or not it has a run."""
+        return self._step(act)
+
     def _step(self, act: Callable[[Step], T]) -> T:
         step = Step(self._context(), self.current)
         before = self._snapshot()
@@ -242,8 +247,14 @@ class Driver:
 
     def answer(self, row: MessageRow, outcome: Outcome.ValueType) -> None:
         """Tells the sender of a message what it came to."""
-        message = stored.Message.FromString(row.data)
         receipt = stored.Receipt(outcome=outcome)
+        if stored.Message.FromString(row.data).HasField("child_start"):
+            receipt.started_run_id = "child-run" * (outcome == stored.Receipt.OUTCOME_TAKEN)
+        self.settle(row, receipt)
+
+    def settle(self, row: MessageRow, receipt: stored.Receipt) -> None:
+        """Tells the sender of a message what its receiver has answered."""
+        message = stored.Message.FromString(row.data)
         run = self.run(row.run.run_id)
         self._step(lambda step: settle(step, run, row, message, receipt))
 
@@ -380,8 +391,10 @@ class Driver:
         """Ends an activity as cancelled."""
         self._answer(target, lambda c, find: outcomes.cancel(c, find, None, "worker"))
 
-    def heartbeat(self, target: Taken | str, details: Payloads | None = None) -> bool:
-        """Records a heartbeat; returns whether the activity is to be cancelled."""
+    def heartbeat(
+        self, target: Taken | str, details: Payloads | None = None
+    ) -> outcomes.HeartbeatAnswer:
+        """Records a heartbeat; returns what has been done to the activity meanwhile."""
         return self._answer(target, lambda c, find: outcomes.heartbeat(c, find, details, "worker"))
 
     def _answer(self, target: Taken | str, act: Callable[[RunStep, outcomes.Find], T]) -> T:
@@ -437,6 +450,25 @@ def message_to(
         message.cancel_request.reason = "enough"
     else:
         message.signal.name = "signal"
+    return message
+
+
+def result_of(run: Run, info: stored.ChildInfo, kind: str) -> stored.Message:
+    """Returns the message by which a child of a run tells how it has ended."""
+    first = info.started_run_id or "child-run"
+    message = stored.Message(
+        id="result",
+        namespace_id=NAMESPACE_ID,
+        target=run.execution(),
+        sender_namespace_id=info.namespace_id,
+        sender=WorkflowExecution(workflow_id=info.workflow_id, run_id=first),
+        initiated_event_id=info.initiated_event_id,
+    )
+    message.child.parent_run_id = run.key.run_id
+    message.child.initiated_event_id = info.initiated_event_id
+    message.child.first_run_id = first
+    close_event = message.child_result.close_event
+    close_event.event_type = EventType.Value(f"EVENT_TYPE_WORKFLOW_EXECUTION_{kind}")
     return message
 
 
@@ -524,6 +556,9 @@ def contents(run: Run) -> dict[str, Any]:
         "external cancels": {
             key: info.SerializeToString(deterministic=True)
             for key, info in run.external_cancels.items()
+        },
+        "children": {
+            key: info.SerializeToString(deterministic=True) for key, info in run.children.items()
         },
         "signal requests": set(run.signal_requests),
         "buffered": [

@@ -33,6 +33,7 @@ class Story:
     external_signals: set[int] = field(default_factory=set)
     external_cancels: set[int] = field(default_factory=set)
     updates: dict[str, int] = field(default_factory=dict)
+    children: dict[int, int] = field(default_factory=dict)
     messages: Counter[str] = field(default_factory=Counter)
     signals: int = 0
     signal_requests: Counter[str] = field(default_factory=Counter)
@@ -82,6 +83,8 @@ def _tell(story: Story, event: HistoryEvent) -> None:
         signaled = event.workflow_execution_signaled_event_attributes
         other = signaled.HasField("external_workflow_execution")
         (story.messages if other else story.signal_requests)[signaled.request_id] += 1
+    elif "CHILD_WORKFLOW" in name:
+        _tell_of_child(story, event, name)
     elif "EXTERNAL_WORKFLOW_EXECUTION" in name:
         _tell_of_external(story, event, name)
     elif name == "WORKFLOW_EXECUTION_CANCEL_REQUESTED":
@@ -143,6 +146,24 @@ def _tell_of_external(story: Story, event: HistoryEvent, name: str) -> None:
         pending.add(event.event_id)
     else:
         pending.remove(_said(event, "initiated_event_id"))
+
+
+def _tell_of_child(story: Story, event: HistoryEvent, name: str) -> None:
+    if name.endswith("_INITIATED"):
+        story.children[event.event_id] = 0
+        return
+    initiated = _said(event, "initiated_event_id")
+    if name == "CHILD_WORKFLOW_EXECUTION_STARTED":
+        assert not story.children[initiated]
+        story.children[initiated] = event.event_id or -1
+        return
+    started = story.children.pop(initiated)
+    if name == "START_CHILD_WORKFLOW_EXECUTION_FAILED":
+        assert not started
+    else:
+        # While both wait in the buffer neither has an id.
+        assert started
+        assert _said(event, "started_event_id") == max(started, 0)
 
 
 def _tell_of_timer(story: Story, event: HistoryEvent, what: str) -> None:

@@ -21,6 +21,7 @@ from conformance.commands import (
     record_marker,
     schedule_activity,
     signal_external,
+    start_child,
     start_timer,
     upsert_memo,
 )
@@ -142,6 +143,18 @@ def externals() -> st.SearchStrategy[Command]:
     return st.one_of(st.builds(signal_external, targets), st.builds(cancel_external, targets))
 
 
+def children() -> st.SearchStrategy[Command]:
+    """Draws a child to start, which seldom lacks an id."""
+    policies = st.sampled_from(["UNSPECIFIED", "TERMINATE", "ABANDON", "REQUEST_CANCEL"])
+    return st.builds(
+        lambda workflow_id, policy: start_child(
+            workflow_id, parent_close_policy=f"PARENT_CLOSE_POLICY_{policy}"
+        ),
+        st.sampled_from(["x", "y", "z", ""]),
+        policies,
+    )
+
+
 def commands(known: Known) -> st.SearchStrategy[Command]:
     """Draws a command that leaves the run open."""
     choices = [
@@ -154,6 +167,7 @@ def commands(known: Known) -> st.SearchStrategy[Command]:
         ),
         st.builds(record_marker, st.sampled_from(["marker", "marker", "marker", ""])),
         externals(),
+        children(),
         st.builds(upsert_memo, note=st.sampled_from(["new", ""])),
     ]
     if known.activities:

@@ -25,11 +25,12 @@ from perdure.core.workflow_task.state import is_started
 from perdure.proto import stored_pb2 as stored
 from unit.core import recipes
 from unit.core.checks import Checker
-from unit.core.driver import STICKY_QUEUE, Driver, Taken, message_to
+from unit.core.driver import STICKY_QUEUE, Driver, Taken, message_to, result_of
 
 SETTINGS = WorkflowSettings(
     max_buffered_events=4,
     max_pending_activities=3,
+    max_pending_children=3,
     max_pending_signals=3,
     max_pending_cancels=3,
     max_signals=12,
@@ -135,6 +136,19 @@ class CoreMachine(RuleBasedStateMachine):
         outcome = stored.Receipt.OUTCOME_TAKEN if taken else stored.Receipt.OUTCOME_NOT_FOUND
         self.driver.answer(row, outcome)
         assert row.key not in self.driver.rows.messages
+
+    @precondition(lambda self: self.driver.run().children)
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["COMPLETED", "FAILED", "CANCELED", "TIMED_OUT", "TERMINATED"]),
+    )
+    def child_ends(self, data: st.DataObject, kind: str) -> None:
+        run = self.driver.run()
+        info = data.draw(st.sampled_from(list(run.children.values())))
+        message = result_of(run, info, kind)
+        assert self.driver.receive(message).outcome == stored.Receipt.OUTCOME_TAKEN
+        assert info.initiated_event_id not in run.children
+        assert self.driver.receive(message).outcome == stored.Receipt.OUTCOME_NOT_FOUND
 
     @rule(number=st.integers(1, 8), cancel=st.booleans(), child=recipes.seldom())
     def take_message_in(self, number: int, cancel: bool, child: bool) -> None:

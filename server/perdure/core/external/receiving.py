@@ -7,9 +7,11 @@ message already, the caller has found out.
 
 from temporalio.api.history.v1 import message_pb2 as history
 
+from perdure.core.child import receiving as child
 from perdure.core.commit import ReceiptKey, ReceiptRow
 from perdure.core.errors import UnimplementedError
 from perdure.core.protobuf import seconds
+from perdure.core.schedule import receiving as schedule
 from perdure.core.slots import slot_of
 from perdure.core.workflow import signals
 from perdure.core.workflow.state import Run
@@ -24,6 +26,8 @@ A message comes again for as long as its sender's shard has not recorded the ans
 must outlive the longest outage of the sender's store between the two: a week leaves time to restore
 it. Where closed runs are kept for longer, so are receipts: what a history shows is known.
 """
+
+_WITHOUT_RECEIPT = frozenset({"child_result", "parent_close"})
 
 Outcome = stored.Receipt.Outcome
 
@@ -44,16 +48,48 @@ def receive(step: Step, run: Run | None, message: stored.Message) -> stored.Rece
     Raises:
         UnimplementedError: What the message says is of a later release.
     """
-    receipt = stored.Receipt(outcome=_take(step, run, message))
+    if message.WhichOneof("payload") is not None:
+        child.hear(step, run, message)
+    match message.WhichOneof("payload"):
+        case "child_start":
+            receipt = child.take_start(step, message)
+        case "child_result":
+            return child.take_result(step, run, message)
+        case "parent_close":
+            return child.take_parent_close(step, run, message)
+        case kind if kind in schedule.KINDS:
+            receipt = schedule.take(step, run, message)
+        case _:
+            receipt = stored.Receipt(outcome=_take(step, run, message))
+    _keep(step, receipt_key(message), receipt)
+    return receipt
+
+
+def refuse_start(step: Step, message: stored.Message) -> stored.Receipt:
+    """Sees to it that a child is not started any more: its parent has closed.
+
+    Called when the message that starts it has no receipt yet.
+    """
+    _keep(step, child.start_receipt_key(message), child.NOT_FOUND)
+    return child.NOT_FOUND
+
+
+def _keep(step: Step, key: ReceiptKey, receipt: stored.Receipt) -> None:
     step.add_receipt(
         ReceiptRow(
-            key=receipt_key(message),
-            slot=slot_of(message.namespace_id, message.target.workflow_id),
+            key=key,
+            slot=slot_of(key.namespace_id, key.workflow_id),
             expiry=step.now + max(step.context.retention, LEAST_KEPT),
             data=receipt.SerializeToString(),
         )
     )
-    return receipt
+
+
+def receipt_needed(message: stored.Message) -> ReceiptKey | None:
+    """Names the receipt by which a message that comes again is known; None when none is kept."""
+    if message.WhichOneof("payload") in _WITHOUT_RECEIPT:
+        return None
+    return receipt_key(message)
 
 
 def _take(step: Step, run: Run | None, message: stored.Message) -> Outcome.ValueType:

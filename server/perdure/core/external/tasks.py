@@ -1,5 +1,6 @@
 """The outbox row of a message to another workflow."""
 
+from perdure.core.child.tasks import sign
 from perdure.core.commit import MessageKey, MessageRow
 from perdure.core.workflow.state import Run
 from perdure.proto import stored_pb2 as stored
@@ -15,7 +16,6 @@ def message_row(run: Run, info: stored.ExternalInfo, message: stored.Message) ->
     message.id = info.message_id
     message.namespace_id = info.namespace_id
     message.target.CopyFrom(info.target)
-    message.sender_namespace_id = run.key.namespace_id
-    message.sender.CopyFrom(run.execution())
+    sign(run, message)
     message.initiated_event_id = info.initiated_event_id
     return MessageRow(message_key(run, info), run.key, message.SerializeToString())

@@ -3,6 +3,8 @@
 Texts, and the order in which things are looked at, are the real server's.
 """
 
+from collections.abc import Collection
+
 from temporalio.api.command.v1 import message_pb2 as commands
 
 from perdure.core.uuids import is_uuid
@@ -42,6 +44,26 @@ def cancel_problem(
     foreign = _is_foreign(attributes.namespace, context)
     found = _cancel_text(attributes, context, foreign=foreign)
     return None if found is None else CommandProblem(_BAD_CANCEL, found)
+
+
+def early_cancel_problem(
+    attributes: commands.RequestCancelExternalWorkflowExecutionCommandAttributes,
+    started: Collection[str],
+) -> CommandProblem | None:
+    """Returns a problem when a cancel request is for a child that the same task starts.
+
+    Args:
+        attributes: The command's.
+        started: The workflow ids of the children that earlier commands of the task start.
+    """
+    if attributes.workflow_id not in started:
+        return None
+    return CommandProblem(
+        _BAD_CANCEL,
+        "Start and RequestCancel for child workflow is not allowed in same workflow task. "
+        f"WorkflowId={attributes.workflow_id} RunId={attributes.run_id} "
+        f"Namespace={attributes.namespace}",
+    )
 
 
 def signals_limit_problem(pending: int, limit: int) -> CommandProblem | None:

@@ -11,6 +11,11 @@ _CLOSING = frozenset(
         events.EVENT_TYPE_ACTIVITY_TASK_FAILED,
         events.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT,
         events.EVENT_TYPE_ACTIVITY_TASK_CANCELED,
+        events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED,
+        events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED,
+        events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED,
+        events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT,
+        events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED,
     }
 )
 
@@ -20,7 +25,8 @@ def reordered(
 ) -> Iterator[tuple[int, history.HistoryEvent]]:
     """Yields buffered events as they are appended: what closes something comes last.
 
-    The real server does so, and SDKs count on an activity's close after its start.
+    The real server does so, and SDKs count on the close of an activity
+    or a child after its start.
     """
     closing: list[tuple[int, history.HistoryEvent]] = []
     for key, event in list(buffered.items()):
@@ -58,5 +64,31 @@ def activity_close_attributes(event: history.HistoryEvent) -> ActivityCloseAttri
             return event.activity_task_timed_out_event_attributes
         case events.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
             return event.activity_task_canceled_event_attributes
+        case _:
+            return None
+
+
+ChildCloseAttributes = (
+    history.ChildWorkflowExecutionCompletedEventAttributes
+    | history.ChildWorkflowExecutionFailedEventAttributes
+    | history.ChildWorkflowExecutionCanceledEventAttributes
+    | history.ChildWorkflowExecutionTimedOutEventAttributes
+    | history.ChildWorkflowExecutionTerminatedEventAttributes
+)
+
+
+def child_close_attributes(event: history.HistoryEvent) -> ChildCloseAttributes | None:
+    """Returns the attributes of an event that tells a child's end, None for any other event."""
+    match event.event_type:
+        case events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
+            return event.child_workflow_execution_completed_event_attributes
+        case events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED:
+            return event.child_workflow_execution_failed_event_attributes
+        case events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
+            return event.child_workflow_execution_canceled_event_attributes
+        case events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
+            return event.child_workflow_execution_timed_out_event_attributes
+        case events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED:
+            return event.child_workflow_execution_terminated_event_attributes
         case _:
             return None

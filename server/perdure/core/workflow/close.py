@@ -2,9 +2,9 @@
 
     RUNNING ── complete | fail | cancel | continue_as_new | terminate | time_out ─► closed
 
-Closing deletes the run's tasks, timers and undelivered messages in the same commit. A failure or a
-run timeout of a run with a retry policy, and continue-as-new, create the next run in that commit
-too.
+Closing deletes the run's tasks, timers and undelivered messages in the same commit, which also
+tells its children and its parent. A failure or a run timeout of a run with a retry policy, and
+continue-as-new, create the next run in that commit too.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,11 @@ from temporalio.api.enums.v1 import workflow_pb2 as enums
 from temporalio.api.failure.v1 import message_pb2 as failures
 
 from perdure.core.activity.tasks import dispatch_key as activity_key
+from perdure.core.child import transitions as child
 from perdure.core.commit import ItemKey, ItemKind
 from perdure.core.external.transitions import forget_all
 from perdure.core.protobuf import capped_ns, set_duration
+from perdure.core.schedule.reports import report_close
 from perdure.core.transition import transition
 from perdure.core.update.transitions import close_with_run
 from perdure.core.workflow.status import RunStatus, status_of
@@ -44,7 +46,10 @@ def _close(step: RunStep, status: enums.WorkflowExecutionStatus.ValueType, event
         step.delete_item(ItemKey(ItemKind.TIMER, timer_id))
     forget_all(step)
     close_with_run(step)
+    child.leave(step)
+    child.report(step)
     run.deadlines.clear()
+    report_close(step, step.batch.events[-1])
     step.visibility_changed = True
 
 

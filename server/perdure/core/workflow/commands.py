@@ -12,6 +12,7 @@ from temporalio.api.sdk.v1 import user_metadata_pb2 as user_metadata
 
 from perdure.core.activity import transitions as activity
 from perdure.core.activity.state import ActivityStatus, status
+from perdure.core.child import transitions as child
 from perdure.core.external import transitions as external
 from perdure.core.timer import transitions as timer
 from perdure.core.update import outcomes as updates
@@ -187,6 +188,15 @@ def _cancel_external(application: _Application, command: commands.Command) -> No
     )
 
 
+def _start_child(application: _Application, command: commands.Command) -> None:
+    child.initiate(
+        application.change,
+        command.start_child_workflow_execution_command_attributes,
+        _metadata(command),
+        application.completed_event_id,
+    )
+
+
 def _complete(application: _Application, command: commands.Command) -> None:
     close.complete(
         application.change,
@@ -273,6 +283,7 @@ _APPLY: dict[int, Callable[[_Application, commands.Command], None]] = {
     types.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: _cancel_activity,
     types.COMMAND_TYPE_START_TIMER: _start_timer,
     types.COMMAND_TYPE_CANCEL_TIMER: _cancel_timer,
+    types.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: _start_child,
     types.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION: _signal_external,
     types.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: _cancel_external,
     types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: _complete,

@@ -4,8 +4,9 @@ from temporalio.api.enums.v1 import workflow_pb2 as enums
 from temporalio.api.failure.v1 import message_pb2 as failures
 
 from perdure.core.activity.outcomes import time_passed
+from perdure.core.schedule import transitions as schedule
 from perdure.core.timer import transitions as timer
-from perdure.core.workflow import close
+from perdure.core.workflow import close, deletion
 from perdure.core.workflow.next_run import begin_retry, retry_decision, start_event
 from perdure.core.workflow.signals import after_external_event
 from perdure.core.workflow.state import Deadline, DeadlineKind
@@ -45,9 +46,13 @@ def _fire(step: Step, change: RunStep, deadline: Deadline) -> None:
             expire_workflow_task(change)
         case DeadlineKind.ACTIVITY:
             time_passed(change, change.run.activities[deadline.event_id])
+        case DeadlineKind.DELETION:
+            deletion.delete(change)
         case DeadlineKind.TIMER:
             timer.fire(change, change.run.timers[deadline.timer_id])
             after_external_event(change)
+        case DeadlineKind.SCHEDULE:
+            schedule.wake(change)
 
 
 def expire_workflow_task(change: RunStep) -> None:

@@ -25,6 +25,8 @@ def describe(run: Run) -> wf.DescribeWorkflowExecutionResponse:
     if run.is_running:
         for activity in run.activities.values():
             _fill_activity(response.pending_activities.add(), activity)
+        for child in run.children.values():
+            _fill_child(response.pending_children.add(), child)
         if run.state.HasField("workflow_task"):
             _fill_task(response.pending_workflow_task, run)
     return response
@@ -62,10 +64,13 @@ def _fill_info(info: workflow.WorkflowExecutionInfo, run: Run) -> None:
     info.task_queue = start.task_queue
     info.root_execution.CopyFrom(start.root if start.HasField("root") else run.execution())
     info.first_run_id = start.first_run_id
+    if start.HasField("parent"):
+        info.parent_execution.CopyFrom(start.parent)
+        info.parent_namespace_id = start.parent_namespace_id
     if state.build_id:
         info.most_recent_worker_version_stamp.build_id = state.build_id
-    if start.HasField("priority"):
-        info.priority.CopyFrom(start.priority)
+    if (priority := run.priority) is not None:
+        info.priority.CopyFrom(priority)
     if not run.is_running:
         set_timestamp(info.close_time, state.close_time)
         set_duration(info.execution_duration, max(state.close_time - start.execution_time, 0))
@@ -83,6 +88,11 @@ def _fill_extended(extended: workflow.WorkflowExecutionExtendedInfo, run: Run) -
     started = extended.request_id_infos[start.request_id]
     started.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
     started.event_id = 1
+    for request_id, attached in run.attached.items():
+        info = extended.request_id_infos[request_id]
+        info.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED
+        info.event_id = attached.event_id
+        info.buffered = not attached.event_id
 
 
 def _fill_task(pending: workflow.PendingWorkflowTaskInfo, run: Run) -> None:
@@ -96,6 +106,14 @@ def _fill_task(pending: workflow.PendingWorkflowTaskInfo, run: Run) -> None:
     set_timestamp(pending.original_scheduled_time, task.original_scheduled_time)
     set_timestamp(pending.started_time, task.started_time)
     pending.attempt = task.attempt
+
+
+def _fill_child(pending: workflow.PendingChildExecutionInfo, child: stored.ChildInfo) -> None:
+    pending.workflow_id = child.workflow_id
+    pending.run_id = child.started_run_id
+    pending.workflow_type_name = child.workflow_type
+    pending.initiated_id = child.initiated_event_id
+    pending.parent_close_policy = child.parent_close_policy
 
 
 def _fill_activity(pending: workflow.PendingActivityInfo, activity: stored.ActivityInfo) -> None:
@@ -127,15 +145,29 @@ def _fill_activity(pending: workflow.PendingActivityInfo, activity: stored.Activ
         pending.last_failure.CopyFrom(activity.last_failure)
     if activity.priority.ByteSize():
         pending.priority.CopyFrom(activity.priority)
+    _fill_pause(pending, activity)
     _fill_options(pending, activity)
 
 
 def _activity_state(activity: stored.ActivityInfo) -> enums.PendingActivityState.ValueType:
     if activity.cancel_requested:
         return enums.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+    paused = activity.HasField("pause")
     if status(activity) is ActivityStatus.STARTED:
+        if paused:
+            return enums.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED
         return enums.PENDING_ACTIVITY_STATE_STARTED
+    if paused:
+        return enums.PENDING_ACTIVITY_STATE_PAUSED
     return enums.PENDING_ACTIVITY_STATE_SCHEDULED
+
+
+def _fill_pause(pending: workflow.PendingActivityInfo, activity: stored.ActivityInfo) -> None:
+    if activity.HasField("pause"):
+        pending.paused = True
+        set_timestamp(pending.pause_info.pause_time, activity.pause.time)
+        pending.pause_info.manual.identity = activity.pause.identity
+        pending.pause_info.manual.reason = activity.pause.reason
 
 
 def _fill_options(pending: workflow.PendingActivityInfo, activity: stored.ActivityInfo) -> None:

@@ -11,6 +11,7 @@ from temporalio.api.failure.v1 import message_pb2 as failures
 from temporalio.api.history.v1 import message_pb2 as history
 
 from perdure.core import retry
+from perdure.core.child.state import carry_parent
 from perdure.core.protobuf import capped_ns, set_duration, set_limit, set_timestamp
 from perdure.core.workflow.close import continued_timeouts
 from perdure.core.workflow.start import NewRun, begin
@@ -82,8 +83,8 @@ def begin_continued(
         attributes.continued_failure.CopyFrom(command.failure)
     if command.HasField("retry_policy"):
         attributes.retry_policy.CopyFrom(retry.with_defaults(command.retry_policy))
-    if start.HasField("priority"):
-        attributes.priority.CopyFrom(start.priority)
+    if (priority := change.run.priority) is not None:
+        attributes.priority.CopyFrom(priority)
     set_limit(
         attributes.workflow_execution_timeout,
         start.execution_timeout,
@@ -129,6 +130,7 @@ def _begin(
             attributes.workflow_execution_expiration_time, old.start.execution_expiration_time
         )
     _carry_reset_points(change, attributes)
+    carry_parent(old.start, attributes)
     new = NewRun(
         run_id,
         attributes,
@@ -136,4 +138,7 @@ def _begin(
         metadata=old.start.user_metadata if old.start.HasField("user_metadata") else None,
         backoff=backoff,
     )
-    schedule_if_needed(begin(step, old.key._replace(run_id=run_id), new))
+    following = begin(step, old.key._replace(run_id=run_id), new)
+    if old.start.HasField("scheduled_by"):
+        following.run.start.scheduled_by.CopyFrom(old.start.scheduled_by)
+    schedule_if_needed(following)

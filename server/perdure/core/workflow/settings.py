@@ -18,9 +18,10 @@ class WorkflowSettings:
         blob_size_limit: Largest payload collection of a command, in bytes.
         memo_size_limit: Largest memo, in bytes.
         max_pending_activities: Pending activities of one run.
+        max_pending_children: Children of one run whose end it does not know.
         max_pending_signals: Signals of one run to other workflows whose outcome is open.
         max_pending_cancels: Cancel requests of one run to others whose outcome is open.
-        cross_namespace_commands: Whether a run may signal and cancel in other namespaces.
+        cross_namespace_commands: Whether a run may start, signal and cancel in other namespaces.
         max_signals: Signals that one run may receive.
         max_buffered_events: Events that wait for a started workflow task.
         max_buffered_bytes: Their total size.
@@ -28,6 +29,7 @@ class WorkflowSettings:
         max_auto_reset_points: Binary checksums remembered with their first workflow task.
         workflow_task_heartbeat_timeout: How long workflow tasks may do nothing but heartbeat.
         critical_workflow_task_attempt: From this attempt on, the task's timeout grows.
+        default_workflow_task_timeout: Of a child whose command asks for none.
         max_workflow_task_timeout: The longest start-to-close timeout of a workflow task.
         max_workflow_task_backoff: The most that it grows by.
         suggest_continue_as_new_events: History length from which a new run is suggested.
@@ -48,6 +50,7 @@ class WorkflowSettings:
     blob_size_limit: int = 2 * MEBIBYTE
     memo_size_limit: int = 2 * MEBIBYTE
     max_pending_activities: int = 2000
+    max_pending_children: int = 2000
     max_pending_signals: int = 2000
     max_pending_cancels: int = 2000
     cross_namespace_commands: bool = False
@@ -58,6 +61,7 @@ class WorkflowSettings:
     max_auto_reset_points: int = 20
     workflow_task_heartbeat_timeout: int = seconds(30 * 60)
     critical_workflow_task_attempt: int = 10
+    default_workflow_task_timeout: int = seconds(10)
     max_workflow_task_timeout: int = seconds(120)
     max_workflow_task_backoff: int = seconds(10 * 60)
     suggest_continue_as_new_events: int = 4096

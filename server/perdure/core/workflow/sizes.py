@@ -18,6 +18,7 @@ from perdure.core.workflow.problems import Cause, CommandProblem
 from perdure.core.workflow.settings import WorkflowSettings
 
 _SCHEDULE_ACTIVITY = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SCHEDULE_ACTIVITY_ATTRIBUTES
+_START_CHILD = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_START_CHILD_EXECUTION_ATTRIBUTES
 _SIGNAL = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_SIGNAL_WORKFLOW_EXECUTION_ATTRIBUTES
 _FAIL = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_FAIL_WORKFLOW_EXECUTION_ATTRIBUTES
 _CONTINUE = Cause.WORKFLOW_TASK_FAILED_CAUSE_BAD_CONTINUE_AS_NEW_ATTRIBUTES
@@ -48,6 +49,18 @@ def signal_problem(
         settings.blob_size_limit,
         _SIGNAL,
         "SignalExternalWorkflowExecutionCommandAttributes.Input",
+    )
+
+
+def child_problem(
+    attributes: commands.StartChildWorkflowExecutionCommandAttributes, settings: WorkflowSettings
+) -> CommandProblem | None:
+    """Returns a problem when a child's input, memo or search attributes are too large."""
+    name = "StartChildWorkflowExecutionCommandAttributes."
+    return (
+        _check(_size(attributes.input), settings.blob_size_limit, _START_CHILD, f"{name} Input")
+        or _check(_size(attributes.memo), settings.memo_size_limit, _START_CHILD, f"{name}Memo")
+        or _check_attributes(attributes.search_attributes, settings.search_attributes, _START_CHILD)
     )
 
 

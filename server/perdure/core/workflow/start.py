@@ -12,9 +12,11 @@ from temporalio.api.sdk.v1 import user_metadata_pb2 as user_metadata
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core import retry
+from perdure.core.child.state import keep_parent
 from perdure.core.commit import RunKey
 from perdure.core.errors import WorkflowExecutionAlreadyStartedError
 from perdure.core.protobuf import duration_ns, set_duration, set_limit, set_timestamp, timestamp_ns
+from perdure.core.workflow import options
 from perdure.core.workflow.close import Termination, terminate
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run, new_run
 from perdure.core.workflow.step import RunStep, Step
@@ -54,12 +56,16 @@ class NewRun:
 
 @dataclass(slots=True, frozen=True)
 class StartResult:
-    """What a start request came to."""
+    """What a start request came to.
+
+    `attached_request_id` is the request's own, when it was attached to a run that was open.
+    """
 
     run_id: str
     started: bool
     status: enums.WorkflowExecutionStatus.ValueType
     first_run_id: str
+    attached_request_id: str = ""
 
 
 def begin(step: Step, key: RunKey, new: NewRun) -> RunStep:
@@ -124,6 +130,7 @@ def _run_start(new: NewRun, now: int) -> stored.RunStart:
         start.run_timeout = run_timeout
     if attributes.HasField("root_workflow_execution"):
         start.root.CopyFrom(attributes.root_workflow_execution)
+    keep_parent(attributes, start)
     if new.metadata is not None:
         start.user_metadata.CopyFrom(new.metadata)
     return start
@@ -134,6 +141,7 @@ def start_workflow(
     namespace_id: str,
     request: wf.StartWorkflowExecutionRequest,
     before_first_task: Callable[[RunStep], None] | None = None,
+    adopt: Callable[[history.WorkflowExecutionStartedEventAttributes], None] | None = None,
 ) -> StartResult:
     """Starts a workflow, or answers for the run that its workflow id has already.
 
@@ -142,16 +150,21 @@ def start_workflow(
         namespace_id: The namespace's id.
         request: What to start.
         before_first_task: Adds events to a new run before its first workflow task is scheduled.
+        adopt: Says of a new run whose child it is.
 
     Raises:
         WorkflowExecutionAlreadyStartedError: The conflict or reuse policy refuses a new run.
     """
     existing = step.current
     if existing is not None:
+        if before_first_task is None and request.request_id in existing.attached:
+            return _attached(existing, request.request_id)
         answered = _apply_policies(step, existing, request)
         if answered is not None:
             return answered
     new = from_request(step, request)
+    if adopt is not None:
+        adopt(new.attributes)
     if existing is not None and existing.is_running:
         _terminate_existing(step, existing, new.run_id)
     change = begin(step, RunKey(namespace_id, request.workflow_id, new.run_id), new)
@@ -190,9 +203,7 @@ def _apply_policies(
     if existing.is_running:
         match request.workflow_id_conflict_policy:
             case enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING:
-                return StartResult(
-                    run_id, False, existing.state.status, existing.start.first_run_id
-                )
+                return _use_existing(step, existing, request)
             case enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING:
                 return None
         if request.workflow_id_reuse_policy == enums.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING:
@@ -204,6 +215,26 @@ def _apply_policies(
         )
     _check_reuse(existing, request.workflow_id_reuse_policy)
     return None
+
+
+def _use_existing(
+    step: Step, existing: Run, request: wf.StartWorkflowExecutionRequest
+) -> StartResult:
+    if request.HasField("on_conflict_options"):
+        options.attach(step.edit(existing), request)
+    attached = request.on_conflict_options.attach_request_id
+    return _attached(existing, request.request_id if attached else "")
+
+
+def _attached(existing: Run, request_id: str) -> StartResult:
+    """Returns the answer for a run that was there; `request_id` if that was attached to it."""
+    return StartResult(
+        existing.key.run_id,
+        False,
+        existing.state.status,
+        existing.start.first_run_id,
+        attached_request_id=request_id,
+    )
 
 
 def _check_reuse(existing: Run, policy: enums.WorkflowIdReusePolicy.ValueType) -> None:

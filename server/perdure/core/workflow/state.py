@@ -1,10 +1,10 @@
 """A run in memory: what its rows say, and what can be derived from them.
 
 Theory of operation. A run's stored half is protobuf: `start` (immutable), `state` (rewritten by
-every step), `attributes`, and one row per pending activity, timer, signal or cancel request to
-another workflow, buffered event and remembered signal request. This module loads them into a `Run`
-and keeps what is derived beside them: the heap of deadlines and the newest history batches. Only
-transitions change a run, through a `RunStep`, which remembers what to write.
+every step), `attributes`, and one row per pending activity, timer, child, signal or cancel request
+to another workflow, buffered event and remembered signal request. This module loads them into a
+`Run` and keeps what is derived beside them: the heap of deadlines and the newest history batches.
+Only transitions change a run, through a `RunStep`, which remembers what to write.
 """
 
 import heapq
@@ -18,6 +18,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 
 from perdure.core.activity import state as activity_state
 from perdure.core.commit import HistoryBatch, ItemKey, ItemKind, RunKey
+from perdure.core.schedule.state import ScheduleRows, load_rows
 from perdure.core.slots import slot_of
 from perdure.core.timer import state as timer_state
 from perdure.core.update import state as update_state
@@ -37,6 +38,8 @@ class DeadlineKind:
     WORKFLOW_TASK = 4
     ACTIVITY = 5
     TIMER = 6
+    SCHEDULE = 12
+    DELETION = 180
 
 
 class Deadline(NamedTuple):
@@ -79,8 +82,11 @@ class Run:
     timers: dict[str, stored.TimerInfo] = field(default_factory=dict)
     external_signals: dict[int, stored.ExternalInfo] = field(default_factory=dict)
     external_cancels: dict[int, stored.ExternalInfo] = field(default_factory=dict)
+    children: dict[int, stored.ChildInfo] = field(default_factory=dict)
     signal_requests: set[str] = field(default_factory=set)
+    attached: dict[str, stored.AttachedRequest] = field(default_factory=dict)
     buffered: dict[int, history.HistoryEvent] = field(default_factory=dict)
+    schedule: ScheduleRows | None = None
     deadlines: list[Deadline] = field(default_factory=list)
     tail: list[HistoryBatch] = field(default_factory=list)
     tail_bytes: int = 0
@@ -95,6 +101,13 @@ class Run:
     def is_running(self) -> bool:
         """Whether the run is open."""
         return self.state.status == RUNNING
+
+    @property
+    def priority(self) -> common.Priority | None:
+        """The run's priority, as it is now; None when it has none."""
+        if self.state.HasField("priority"):
+            return self.state.priority
+        return self.start.priority if self.start.HasField("priority") else None
 
     def execution(self) -> common.WorkflowExecution:
         """Returns the public name of this run."""
@@ -138,22 +151,33 @@ class Run:
 
 def is_justified(run: Run, deadline: Deadline) -> bool:
     """Tells whether a deadline is still what the state says."""
+    kind, due = deadline.kind, deadline.due
+    if kind == DeadlineKind.DELETION:
+        return run.state.deletion_due == due
     if not run.is_running:
         return False
-    kind, due = deadline.kind, deadline.due
+    if kind in _OF_ITEMS:
+        return _is_item_due(run, deadline)
     if kind == DeadlineKind.WORKFLOW_TASK:
         return workflow_task_state.deadline(run.state) == due
-    if kind == DeadlineKind.ACTIVITY:
-        activity = run.activities.get(deadline.event_id)
-        return activity is not None and activity_state.deadline(activity) == due
-    if kind == DeadlineKind.TIMER:
-        timer = run.timers.get(deadline.timer_id)
-        return timer is not None and timer_deadline(timer) == deadline
     if kind == DeadlineKind.FIRST_WORKFLOW_TASK:
         return run.state.first_workflow_task_due == due
     if kind == DeadlineKind.RUN:
         return run.start.run_expiration_time == due
     return run.start.execution_expiration_time == due
+
+
+_OF_ITEMS = frozenset({DeadlineKind.ACTIVITY, DeadlineKind.TIMER, DeadlineKind.SCHEDULE})
+
+
+def _is_item_due(run: Run, deadline: Deadline) -> bool:
+    if deadline.kind == DeadlineKind.ACTIVITY:
+        activity = run.activities.get(deadline.event_id)
+        return activity is not None and activity_state.deadline(activity) == deadline.due
+    if deadline.kind == DeadlineKind.TIMER:
+        timer = run.timers.get(deadline.timer_id)
+        return timer is not None and timer_deadline(timer) == deadline
+    return run.schedule is not None and run.schedule.state.wake_time == deadline.due
 
 
 def new_run(key: RunKey, start: stored.RunStart, attributes: stored.Attributes) -> Run:
@@ -185,6 +209,7 @@ def load_run(
     )
     for item, blob in items.items():
         _load_item(run, item, blob)
+    run.schedule = load_rows(items)
     _restore_order(run)
     _restore_deadlines(run)
     return run
@@ -197,6 +222,7 @@ def _restore_order(run: Run) -> None:
     run.activity_ids = {info.activity_id: event_id for event_id, info in run.activities.items()}
     run.external_signals = dict(sorted(run.external_signals.items()))
     run.external_cancels = dict(sorted(run.external_cancels.items()))
+    run.children = dict(sorted(run.children.items()))
     run.timers = dict(sorted(run.timers.items(), key=lambda item: item[1].started_event_id))
     run.updates = dict(
         sorted(
@@ -219,12 +245,22 @@ def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
             run.external_signals[int(item.key)] = stored.ExternalInfo.FromString(blob)
         case ItemKind.EXTERNAL_CANCEL:
             run.external_cancels[int(item.key)] = stored.ExternalInfo.FromString(blob)
+        case ItemKind.CHILD:
+            run.children[int(item.key)] = stored.ChildInfo.FromString(blob)
+        case ItemKind.BUFFERED_EVENT:
+            run.buffered[int(item.key)] = history.HistoryEvent.FromString(blob)
+        case _:
+            _load_request(run, item, blob)
+
+
+def _load_request(run: Run, item: ItemKey, blob: bytes) -> None:
+    match item.kind:
         case ItemKind.SIGNAL_REQUEST:
             run.signal_requests.add(item.key)
         case ItemKind.UPDATE:
             _load_update(run, stored.UpdateInfo.FromString(blob))
-        case ItemKind.BUFFERED_EVENT:
-            run.buffered[int(item.key)] = history.HistoryEvent.FromString(blob)
+        case ItemKind.CALLBACK:
+            run.attached[item.key] = stored.AttachedRequest.FromString(blob)
 
 
 def _load_update(run: Run, info: stored.UpdateInfo) -> None:
@@ -243,6 +279,8 @@ def _add_run_deadlines(run: Run) -> None:
 
 def _restore_deadlines(run: Run) -> None:
     _add_run_deadlines(run)
+    if due := run.state.deletion_due:
+        run.add_deadline(Deadline(due, DeadlineKind.DELETION))
     if due := run.state.first_workflow_task_due:
         run.add_deadline(Deadline(due, DeadlineKind.FIRST_WORKFLOW_TASK))
     if due := workflow_task_state.deadline(run.state):
@@ -252,3 +290,5 @@ def _restore_deadlines(run: Run) -> None:
             run.add_deadline(Deadline(due, DeadlineKind.ACTIVITY, event_id))
     for timer in run.timers.values():
         run.add_deadline(timer_deadline(timer))
+    if run.schedule is not None and (due := run.schedule.state.wake_time):
+        run.add_deadline(Deadline(due, DeadlineKind.SCHEDULE))

@@ -26,11 +26,16 @@ from perdure.core.commit import (
     MessageRow,
     ReceiptRow,
     RunWrite,
+    ScheduleOutcome,
     TimerRow,
 )
 from perdure.core.protobuf import set_timestamp
 from perdure.core.visibility.query import ValueType
-from perdure.core.workflow.buffer import activity_close_attributes, reordered
+from perdure.core.workflow.buffer import (
+    activity_close_attributes,
+    child_close_attributes,
+    reordered,
+)
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run
 from perdure.core.workflow.visibility import visibility_row
@@ -127,9 +132,11 @@ class RunStep:
     messages_added: dict[MessageKey, MessageRow] = field(default_factory=dict)
     messages_deleted: list[MessageKey] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
+    schedule_outcomes: list[ScheduleOutcome] = field(default_factory=list)
     visibility_changed: bool = False
     touched: bool = False
     holds_external: bool = False
+    deleted: bool = False
     transitions: int = 1
     offers: dict[DispatchKey, DispatchTask] = field(default_factory=dict)
     watched: bool = False
@@ -210,10 +217,32 @@ class RunStep:
             event_id = run.state.next_event_id
             event.event_id = event_id
             _link_started(event, started)
+            self._link_child(event)
+            self._note_attached(event)
             self.batch.events.append(event)
             run.state.next_event_id += 1
         self.touched = True
         return True
+
+    def _link_child(self, event: history.HistoryEvent) -> None:
+        # Whether a child has started is known before the event that says so has an id.
+        if event.event_type != events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+            return
+        attributes = event.child_workflow_execution_started_event_attributes
+        info = self.run.children.get(attributes.initiated_event_id)
+        if info is not None:
+            info.started_event_id = event.event_id
+            item = ItemKey(ItemKind.CHILD, str(info.initiated_event_id))
+            self.put_item(item, info.SerializeToString())
+
+    def _note_attached(self, event: history.HistoryEvent) -> None:
+        """Notes which event attached a request, once a buffered one has its id."""
+        attributes = event.workflow_execution_options_updated_event_attributes
+        attached = self.run.attached.get(attributes.attached_request_id)
+        if attached is not None and not attached.event_id:
+            attached.event_id = event.event_id
+            item = ItemKey(ItemKind.CALLBACK, attached.request_id)
+            self.put_item(item, attached.SerializeToString())
 
     # Rows
 
@@ -282,6 +311,9 @@ class RunStep:
         """Adds what changed to a commit, and makes the run's in-memory version the new one."""
         run = self.run
         state = run.state
+        if self.deleted:
+            self._delete(commit)
+            return
         if run.speculative:
             make_durable(self)
         state.state_transition_count += self.transitions
@@ -319,8 +351,24 @@ class RunStep:
         commit.messages_added.extend(self.messages_added.values())
         commit.messages_deleted.extend(self.messages_deleted)
         commit.outcomes.extend(self.outcomes)
+        commit.schedule_outcomes.extend(self.schedule_outcomes)
         if self.visibility_changed:
             commit.visibility.append(visibility_row(run, self.context.search_attributes))
+
+    def _delete(self, commit: Commit) -> None:
+        """Removes a closed run: it has no tasks, and its messages outlive it."""
+        run = self.run
+        if run.state.timer_due:
+            commit.timers_deleted.append(TimerRow(run.state.timer_due, run.slot, run.key))
+        commit.runs.append(
+            RunWrite(
+                run_id=run.key.run_id,
+                expected_version=self.expected_version,
+                state=b"",
+                version=self.context.ids.task_id(),
+                deleted=True,
+            )
+        )
 
     def _arm_timer(self, commit: Commit) -> None:
         # A row that is too early costs one idle wake-up; replacing it by each later deadline would
@@ -424,10 +472,18 @@ class Step:
 
 
 def _link_started(event: history.HistoryEvent, started: dict[int, int]) -> None:
-    # An activity that closed while a workflow task was started has both its events in the buffer:
-    # the started event gets its id only now.
+    # What began and closed while a workflow task was started has both its events in the buffer: the
+    # started event gets its id only now.
     if event.event_type == events.EVENT_TYPE_ACTIVITY_TASK_STARTED:
         started[event.activity_task_started_event_attributes.scheduled_event_id] = event.event_id
+        return
+    if event.event_type == events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+        begun = event.child_workflow_execution_started_event_attributes
+        started[begun.initiated_event_id] = event.event_id
+        return
+    child = child_close_attributes(event)
+    if child is not None and not child.started_event_id:
+        child.started_event_id = started.get(child.initiated_event_id, 0)
         return
     attributes = activity_close_attributes(event)
     if attributes is not None and not attributes.started_event_id:

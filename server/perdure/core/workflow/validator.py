@@ -15,6 +15,7 @@ from temporalio.api.protocol.v1 import message_pb2 as protocol
 from perdure.core import retry
 from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.activity.validator import schedule_problem
+from perdure.core.child import validator as child
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.external import validator as external
 from perdure.core.protobuf import duration_problem
@@ -58,6 +59,8 @@ class _Seen:
     timers_started: set[str] = field(default_factory=set)
     timers_canceled: set[str] = field(default_factory=set)
     pending_activities: int = 0
+    pending_children: int = 0
+    children_started: set[str] = field(default_factory=set)
     pending_signals: int = 0
     pending_cancels: int = 0
     unseen: int = 0
@@ -84,6 +87,7 @@ def first_problem(
         next_event_id=step.state.next_event_id + unwritten + 1,
         cancelable=_cancelable(step),
         pending_activities=len(step.run.activities),
+        pending_children=len(step.run.children),
         pending_signals=len(step.run.external_signals),
         pending_cancels=len(step.run.external_cancels),
         unseen=len(step.run.buffered),
@@ -246,6 +250,19 @@ def _check_cancel_timer(seen: _Seen, command: commands.Command) -> CommandProble
     return None
 
 
+def _check_start_child(seen: _Seen, command: commands.Command) -> CommandProblem | None:
+    attributes = command.start_child_workflow_execution_command_attributes
+    settings = seen.step.context.settings
+    found = (
+        child.start_problem(seen.step, attributes)
+        or sizes.child_problem(attributes, settings)
+        or child.limit_problem(seen.pending_children, settings.max_pending_children)
+    )
+    seen.pending_children += 1
+    seen.children_started.add(attributes.workflow_id)
+    return found
+
+
 def _check_signal(seen: _Seen, command: commands.Command) -> CommandProblem | None:
     attributes = command.signal_external_workflow_execution_command_attributes
     context = seen.step.context
@@ -263,8 +280,12 @@ def _check_signal(seen: _Seen, command: commands.Command) -> CommandProblem | No
 def _check_cancel_request(seen: _Seen, command: commands.Command) -> CommandProblem | None:
     attributes = command.request_cancel_external_workflow_execution_command_attributes
     context = seen.step.context
-    found = external.cancel_problem(attributes, context) or external.cancels_limit_problem(
-        seen.pending_cancels, context.settings.max_pending_cancels
+    found = (
+        external.cancel_problem(attributes, context)
+        or external.early_cancel_problem(attributes, seen.children_started)
+        or external.cancels_limit_problem(
+            seen.pending_cancels, context.settings.max_pending_cancels
+        )
     )
     seen.pending_cancels += 1
     return found
@@ -434,6 +455,7 @@ _CHECKS: dict[int, _Check] = {
     types.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: _check_cancel_activity,
     types.COMMAND_TYPE_START_TIMER: _check_start_timer,
     types.COMMAND_TYPE_CANCEL_TIMER: _check_cancel_timer,
+    types.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION: _check_start_child,
     types.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION: _check_signal,
     types.COMMAND_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION: _check_cancel_request,
     types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION: _check_complete,

@@ -397,5 +397,8 @@ def _end(step: RunStep) -> None:
 def schedule_if_needed(step: RunStep) -> None:
     """Schedules a task for a new event, unless one exists or the first one is delayed."""
     state = step.state
+    if step.run.schedule is not None:
+        # Schedules have no workflow tasks.
+        return
     if _status(step) is NONE and not state.first_workflow_task_due and step.run.is_running:
         schedule(step)
