@@ -8,7 +8,6 @@ from perdure.config.convert import (
     at_least,
     boolean,
     nanoseconds,
-    number,
     number_at_least,
     seconds,
     whole_seconds,
