@@ -22,9 +22,8 @@ class Deviation:
 
 
 _UNAVAILABLE_RPCS = {
-    "resets and pauses of workflows": """
-        PauseWorkflowExecution PollWorkflowExecutionTimeSkipping
-        ResetWorkflowExecution UnpauseWorkflowExecution
+    "pauses of workflows": """
+        PauseWorkflowExecution PollWorkflowExecutionTimeSkipping UnpauseWorkflowExecution
     """,
     "batch operations": """
         DescribeBatchOperation ListBatchOperations StartBatchOperation StopBatchOperation
@@ -73,18 +72,25 @@ _EXACT_INTERVAL = "the retry interval itself; the real server measures it by two
 _MANY_ATTRIBUTES = "a namespace may have as many search attributes of each type as it likes"
 _TOLD_TIMEOUTS = "a worker is told the timeouts that hold now, by which it paces its heartbeats"
 _EXPIRATION = "an activity's expiration follows a changed schedule-to-close timeout"
+_PRIORITIES = "of a priority that no waiting task has, no statistics are shown"
 _FAIRNESS = "rate limits and weights of fairness keys are refused: not here yet"
 _SYSTEM_RATE = "there is no system-wide rate limit of task queues to report"
-_CAPABILITIES = "only capabilities that are here are announced"
-_EAGER = "eager workflow start is not announced and not accepted: not here yet"
-_CRON = "cron schedules are refused as unimplemented: not here yet"
-_TRANSITIONS = "a start fused with its commit counts by what happened, not by transactions"
-_RENUMBERED = "the BuildIds that are not there number other identifiers differently"
-_CLOSED_TASK = "a closed run has no pending workflow task, where the real server shows its last"
 _FIRST_TASK = (
     "a run's first task is written even if all it brings is refused: a worker that has the run in"
     " its cache could not be told to go back to before it"
 )
+_CAPABILITIES = "only capabilities that are here are announced"
+_BAD_CRON = (
+    "a run that continues as new with a schedule that is none fails its task; on the real server"
+    " it does so, and never comes again"
+)
+_RESET_AGAIN = (
+    "a reset request that is repeated answers with the run that it has made; the real server"
+    " resets again"
+)
+_TRANSITIONS = "a start fused with its commit counts by what happened, not by transactions"
+_RENUMBERED = "the BuildIds that are not there number other identifiers differently"
+_CLOSED_TASK = "a closed run has no pending workflow task, where the real server shows its last"
 _UNSET_TIMER = "a timer without a duration fires at once, where on the real server it never does"
 
 _DESCRIBED = "workflow_execution_info/search_attributes/indexed_fields"
@@ -92,8 +98,6 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("activity_success", f"describe completed/{_DESCRIBED}", _BUILD_IDS),
     ("child_inherits", f"parent described/{_DESCRIBED}", _BUILD_IDS),
     ("child_success", f"*/{_DESCRIBED}", _BUILD_IDS),
-    ("child_attributes_refused", "cron/message", _CRON),
-    ("child_attributes_refused", "cron: event/0/failure/message", _CRON),
     ("continue_as_new_carries", f"first described/{_DESCRIBED}/BuildIds", _BUILD_IDS),
     ("continue_as_new_carries", f"second described/{_DESCRIBED}", _BUILD_IDS),
     ("continue_as_new_overrides", f"described/{_DESCRIBED}/BuildIds", _BUILD_IDS),
@@ -122,17 +126,27 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("search_attribute_limits", "a fourth", _MANY_ATTRIBUTES),
     ("search_attribute_limits", "listed/BoolD", _MANY_ATTRIBUTES),
     ("system_info", "capabilities/*", _CAPABILITIES),
+    ("reset_repeated", "**", _RESET_AGAIN),
+    ("cron_continued_badly", "**", _BAD_CRON),
+    ("cron_goes_on", f"third described/{_DESCRIBED}", _BUILD_IDS),
+    ("start_delay_passes", f"described closed/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_activities", f"described/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_follows_the_chain", f"first described/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_open_run", f"old run described/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_open_run", "old run described/pending_workflow_task", _CLOSED_TASK),
+    ("reset_while_task_started", "described/indexed_fields/BuildIds", _BUILD_IDS),
     ("cli_workflow", "describe closed/pendingWorkflowTask", _CLOSED_TASK),
     ("run_timeout", "describe/pending_workflow_task", _CLOSED_TASK),
-    ("start_eager", "**", _EAGER),
-    ("invalid_signal_with_start", "bad cron/*", _CRON),
-    ("invalid_start", "bad cron/*", _CRON),
-    ("invalid_start", "eager with cron", _CRON),
+    ("task_queue_backlog", "by priority, taken/*", _PRIORITIES),
     ("task_queue_fairness", "**", _FAIRNESS),
     ("task_queue_rate_limit", "described workflows/1", _SYSTEM_RATE),
     ("timer_of_zero", "history/*", _UNSET_TIMER),
-    ("update_during_start_delay", "rejected: history/**", _FIRST_TASK),
     ("describe_task_queue", "nobody/effective_rate_limit", _SYSTEM_RATE),
+    (
+        "update_during_start_delay",
+        "rejected: history/**",
+        _FIRST_TASK,
+    ),
     (
         "broken_bytes",
         "text that is not UTF-8/message",

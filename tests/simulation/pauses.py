@@ -27,7 +27,7 @@ async def pause_now_and_then(
     history, namespace = frontend.history, frontend.namespace
     execution = common.WorkflowExecution(workflow_id=workflow_id)
     while True:
-        await asyncio.sleep(generator.expovariate(1 / 6))
+        await asyncio.sleep(generator.expovariate(1 / 2))
         pause = wf.PauseActivityRequest(
             namespace=namespace.name,
             execution=execution,

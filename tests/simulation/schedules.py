@@ -1,7 +1,7 @@
 """A schedule in the simulation: each of its times starts exactly one workflow, whatever fails.
 
-The schedule has a bounded number of actions, which may overlap. Its client creates it, waits until
-all of them have been taken, and deletes it. Then the store must hold one run for each time.
+The schedule has a bounded number of actions. Its client creates it, waits until all of them have
+been taken and are over, and deletes it. Then the store must hold one run for each time.
 """
 
 import asyncio
@@ -21,6 +21,8 @@ from simulation.rpc import Frontend
 
 SCHEDULE_ID = "schedule"
 WORKFLOW_ID = "scheduled"
+POLICIES = (overlap.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL, overlap.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL)
+"""Those that drop nothing: the actions overlap, or each waits for the end of the one before."""
 _ACTIONS = "the actions of the schedule"
 
 
@@ -43,8 +45,9 @@ class ScheduleClient:
         self._begin_at = generator.uniform(0.0, seconds / 3)
         self._interval = generator.randint(1, max(1, round(seconds / self.actions)))
         self._jitter = generator.choice((0, 0, 1))
+        self._policy = generator.choice(POLICIES)
         self._frontend = frontend
-        self._taken: list[str] = []
+        self._taken: dict[str, str] = {}
 
     async def run(self) -> None:
         """Returns when the schedule is deleted."""
@@ -59,14 +62,28 @@ class ScheduleClient:
             described = await frontend.insist(
                 lambda: history.describe_schedule(frontend.namespace, describe)
             )
-            recent = described.info.recent_actions
-            self._taken = [each.start_workflow_result.run_id for each in recent]
+            recent = [each.start_workflow_result for each in described.info.recent_actions]
+            self._taken = {each.run_id: each.workflow_id for each in recent}
             await asyncio.sleep(1.0)
+        for workflow_id in self._taken.values():
+            await self._wait_for_end(workflow_id)
         delete = wf.DeleteScheduleRequest(schedule_id=SCHEDULE_ID, identity="client")
         try:
             await frontend.insist(lambda: history.delete_schedule(frontend.namespace, delete))
         except NotFoundError:
             frontend.trace.note(SCHEDULE_ID, "had been deleted")
+
+    async def _wait_for_end(self, workflow_id: str) -> None:
+        frontend, history = self._frontend, self._frontend.history
+        request = wf.DescribeWorkflowExecutionRequest()
+        request.execution.workflow_id = workflow_id
+        while True:
+            described = await frontend.insist(
+                lambda: history.describe_workflow_execution(frontend.namespace, request)
+            )
+            if described.workflow_execution_info.HasField("close_time"):
+                return
+            await asyncio.sleep(1.0)
 
     def check(self, runs: Runs) -> Iterator[str]:
         """Yields what is wrong with the runs that the schedule has started."""
@@ -86,7 +103,7 @@ class ScheduleClient:
         spec, state = definition.spec, definition.state
         spec.interval.add().interval.seconds = self._interval
         spec.jitter.seconds = self._jitter
-        definition.policies.overlap_policy = overlap.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL
+        definition.policies.overlap_policy = self._policy
         state.limited_actions, state.remaining_actions = True, self.actions
         action = definition.action.start_workflow
         action.workflow_id = WORKFLOW_ID

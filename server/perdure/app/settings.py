@@ -167,6 +167,24 @@ WORKFLOW = declare_group(
             "ns",
             "Longest pause before such a try.",
         ),
+        "max_history_events": Key(
+            "limit.historyCount.error",
+            _COUNT,
+            "events",
+            "History length over which a run is terminated.",
+        ),
+        "max_history_bytes": Key(
+            "limit.historySize.error",
+            _COUNT,
+            "bytes",
+            "History size over which a run is terminated.",
+        ),
+        "max_state_bytes": Key(
+            "limit.mutableStateSize.error",
+            _COUNT,
+            "bytes",
+            "Size of what is pending in a run over which it is terminated.",
+        ),
         "suggest_continue_as_new_events": Key(
             "limit.historyCount.suggestContinueAsNew",
             _COUNT,

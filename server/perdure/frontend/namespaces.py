@@ -222,6 +222,7 @@ class Namespaces:
         info.capabilities.sync_update = info.capabilities.async_update = True
         info.capabilities.worker_heartbeats = True
         info.supports_schedules = True
+        info.capabilities.eager_workflow_start = True
         info.limits.blob_size_limit_error = self._settings.max_blob_bytes
         info.limits.memo_size_limit_error = self._settings.max_memo_bytes
         return described

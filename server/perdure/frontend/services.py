@@ -93,14 +93,7 @@ class Frontend:
                 visibility=visibility,
                 settings=settings,
             ),
-            TaskQueues(
-                namespaces=gate,
-                matching=matching,
-                configs=task_queue_configs,
-                settings=settings,
-                host_name=cluster.host_name,
-            ),
-            Workers(namespaces=gate, matching=matching),
+            *_of_operators(gate, matching, task_queue_configs, settings, cluster),
             managed,
             System(cluster=cluster),
             Retired(namespaces=gate),
@@ -145,6 +138,24 @@ class Frontend:
     def end_long_polls(self) -> None:
         """Answers the long polls under way, and later ones at once, as when their time is up."""
         self._long_polls.end()
+
+
+def _of_operators(
+    gate: NamespaceGate,
+    matching: MatchingClient,
+    configs: TaskQueueConfigs,
+    settings: FrontendSettings,
+    cluster: ClusterInfo,
+) -> tuple[_Family, ...]:
+    """Returns what operators ask of matching."""
+    queues = TaskQueues(
+        namespaces=gate,
+        matching=matching,
+        configs=configs,
+        settings=settings,
+        host_name=cluster.host_name,
+    )
+    return queues, Workers(namespaces=gate, matching=matching)
 
 
 def _of_workflow_service(families: Iterable[_Family]) -> dict[str, Handler]:

@@ -74,6 +74,7 @@ def _system_info() -> wf.GetSystemInfoResponse:
             supports_schedules=True,
             sdk_metadata=True,
             count_group_by_execution_status=True,
+            eager_workflow_start=True,
         ),
     )
 

@@ -40,6 +40,7 @@ from perdure.history.queries import BufferedQueries
 from perdure.history.query import Querier
 from perdure.history.reads import HistoryReader
 from perdure.history.receipts import ReceiptSweep
+from perdure.history.resets import Resets
 from perdure.history.responses import PageLimit
 from perdure.history.schedules import Schedules
 from perdure.history.shards import REACQUIRE, ShardAuthority, ShardSet, SlotRange
@@ -118,7 +119,7 @@ class HistoryEngine:
             executor=executor, receivers=self, observer=self._message_observer
         )
         self._receipts = self._make_receipts(clock, settings)
-        self._workflows = Workflows(executor=executor)
+        self._workflows = Workflows(executor=executor, dispatcher=dispatcher)
         self._updates = Updates(executor=executor, store=store, observer=self._update_observer)
         self._schedules = Schedules(executor=executor)
         self._workflow_tasks = WorkflowTasks(
@@ -139,6 +140,7 @@ class HistoryEngine:
             matching=matching,
             ids=ids,
         )
+        self._resets = self._make_resets(settings)
         self._reader = HistoryReader(executor=executor, store=store, page=page)
 
     def _make_executor(
@@ -205,6 +207,11 @@ class HistoryEngine:
             tasks=self._tasks,
             max_batch=settings.commit_batch,
             on_lost=self._lost,
+        )
+
+    def _make_resets(self, settings: HistorySettings) -> Resets:
+        return Resets(
+            executor=self._executor, store=self._store, ids=self._ids, settings=settings.workflow
         )
 
     def _make_receipts(self, clock: Clock, settings: HistorySettings) -> ReceiptSweep:
@@ -359,6 +366,12 @@ class HistoryEngine:
     ) -> wf.UpdateWorkflowExecutionOptionsResponse:
         """Changes options of an open run."""
         return await self._workflows.update_options(namespace, request)
+
+    async def reset_workflow_execution(
+        self, namespace: Namespace, request: wf.ResetWorkflowExecutionRequest
+    ) -> wf.ResetWorkflowExecutionResponse:
+        """Begins a run with another one's history up to a workflow task."""
+        return await self._resets.reset(namespace, request)
 
     async def describe_workflow_execution(
         self, namespace: Namespace, request: wf.DescribeWorkflowExecutionRequest

@@ -21,6 +21,7 @@ from perdure.core.errors import (
     UnavailableError,
 )
 from perdure.core.slots import slot_of
+from perdure.core.workflow.limits import RunLimitExceeded, check_limits
 from perdure.core.workflow.state import Run, load_run
 from perdure.core.workflow.step import NeedsStartEvent, RunStep, Step, StepContext
 from perdure.history.committer import CommitLost, Committer, is_committed
@@ -118,8 +119,9 @@ class Executor:
         action: StartAction[T],
         *,
         assume_new: bool,
+        after: Callable[[T], None] = _nothing,
     ) -> T:
-        """Steps a workflow id that may have no run yet.
+        """Steps a workflow id that may have no run yet; `after` is that of `update`.
 
         With `assume_new` the first try supposes that it has none unless memory says otherwise: the
         commit finds out, which saves a read for every workflow that is really new.
@@ -133,7 +135,7 @@ class Executor:
             if entry.current is not None:
                 _restore_start_event(entry.current, known)
             step = self._step(entry)
-            return await self._run(entry, step, lambda: action(step), _nothing)
+            return await self._run(entry, step, lambda: action(step), after)
 
         return await self._retrying(once)
 
@@ -230,6 +232,9 @@ class Executor:
             try:
                 try:
                     return await once(known)
+                except RunLimitExceeded as overgrown:
+                    await self.update(overgrown.run, overgrown.end)
+                    raise InvalidArgumentError(overgrown.reason) from None
                 except NeedsStartEvent as needed:
                     # No try is lost by it: each run has one such event, and it never changes.
                     key = needed.run.key
@@ -268,6 +273,7 @@ class Executor:
         starts: list[FusedStart] = []
         try:
             result = act()
+            check_limits(step)
             starts = self._dispatcher.start_fused(step)
             commit = step.finish()
             self._dispatcher.capture(starts)

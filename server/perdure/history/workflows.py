@@ -12,7 +12,9 @@ from perdure.core.workflow.deletion import request_deletion
 from perdure.core.workflow.start import StartResult, start_workflow
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
+from perdure.history.dispatch import Dispatcher
 from perdure.history.execution import Executor
+from perdure.history.responses import StartedWorkflowTask
 from perdure.rpc.clients import Namespace
 
 
@@ -30,18 +32,29 @@ def check_chain(run: Run, first_run_id: str) -> None:
 class Workflows:
     """Starts and ends workflows, and passes messages to them."""
 
-    def __init__(self, *, executor: Executor) -> None:
+    def __init__(self, *, executor: Executor, dispatcher: Dispatcher) -> None:
         self._executor = executor
+        self._dispatcher = dispatcher
 
     async def start(
         self, namespace: Namespace, request: wf.StartWorkflowExecutionRequest
     ) -> wf.StartWorkflowExecutionResponse:
         """Starts a workflow, or applies its conflict and reuse policies."""
+        given: list[StartedWorkflowTask] = []
+
+        def capture(result: StartResult) -> None:
+            given[:] = (
+                [self._dispatcher.capture_workflow_task(result.eager, full_history=True)]
+                if result.eager is not None
+                else []
+            )
+
         result = await self._executor.start(
             namespace.id,
             request.workflow_id,
             lambda step: start_workflow(step, namespace.id, request),
             assume_new=True,
+            after=capture,
         )
         response = wf.StartWorkflowExecutionResponse(
             run_id=result.run_id,
@@ -50,6 +63,9 @@ class Workflows:
             status=result.status,
         )
         link_to_start(response.link, namespace, request.workflow_id, result)
+        if given:
+            task = await self._dispatcher.encode(given[0])
+            response.eager_workflow_task.MergeFromString(task)
         return response
 
     async def signal_with_start(

@@ -66,6 +66,7 @@ class RunStart(_message.Message):
     COMPLETION_CALLBACKS_FIELD_NUMBER: _builtins.int
     VERSIONING_OVERRIDE_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
+    ORIGINAL_START_TIME_FIELD_NUMBER: _builtins.int
     PARENT_NAMESPACE_ID_FIELD_NUMBER: _builtins.int
     PARENT_NAMESPACE_FIELD_NUMBER: _builtins.int
     PARENT_INITIATED_EVENT_ID_FIELD_NUMBER: _builtins.int
@@ -87,6 +88,8 @@ class RunStart(_message.Message):
     run_expiration_time: _builtins.int
     first_workflow_task_backoff: _builtins.int
     identity: _builtins.str
+    original_start_time: _builtins.int
+    """When the first run that a reset run stems from was started; 0 for a run that none has made."""
     parent_namespace_id: _builtins.str
     """Of a child: its parent's namespace, and the event of the parent's run that started it."""
     parent_namespace: _builtins.str
@@ -139,6 +142,7 @@ class RunStart(_message.Message):
         completion_callbacks: _abc.Iterable[_message_pb2.Callback] | None = ...,
         versioning_override: _message_pb2_1.VersioningOverride | None = ...,
         identity: _builtins.str = ...,
+        original_start_time: _builtins.int = ...,
         parent_namespace_id: _builtins.str = ...,
         parent_namespace: _builtins.str = ...,
         parent_initiated_event_id: _builtins.int = ...,
@@ -146,7 +150,7 @@ class RunStart(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "execution_timeout", b"execution_timeout", "parent", b"parent", "priority", b"priority", "retry_policy", b"retry_policy", "root", b"root", "run_timeout", b"run_timeout", "scheduled_by", b"scheduled_by", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "scheduled_by", b"scheduled_by", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "original_start_time", b"original_start_time", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "scheduled_by", b"scheduled_by", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__execution_timeout: _TypeAlias = _typing.Literal["execution_timeout"]  # noqa: Y015
     _WhichOneofArgType__execution_timeout: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout"]  # noqa: Y015
@@ -291,6 +295,8 @@ class RunState(_message.Message):
     AUTO_RESET_POINTS_FIELD_NUMBER: _builtins.int
     DELETION_DUE_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    RESET_RUN_ID_FIELD_NUMBER: _builtins.int
+    RESET_REQUEST_ID_FIELD_NUMBER: _builtins.int
     status: _workflow_pb2.WorkflowExecutionStatus.ValueType
     next_event_id: _builtins.int
     last_event_time: _builtins.int
@@ -318,6 +324,10 @@ class RunState(_message.Message):
     workflow_task_attempt: _builtins.int
     deletion_due: _builtins.int
     """When the run, which is closed, is deleted; 0 when nobody has asked for that."""
+    reset_run_id: _builtins.str
+    """The newest run that a reset of this one has made."""
+    reset_request_id: _builtins.str
+    """The request of the reset that made this run."""
     @_builtins.property
     def workflow_task(self) -> Global___WorkflowTask: ...
     @_builtins.property
@@ -356,10 +366,12 @@ class RunState(_message.Message):
         auto_reset_points: _abc.Iterable[_message_pb2_1.ResetPointInfo] | None = ...,
         deletion_due: _builtins.int = ...,
         priority: _message_pb2.Priority | None = ...,
+        reset_run_id: _builtins.str = ...,
+        reset_request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["priority", b"priority", "workflow_task", b"workflow_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_reset_points", b"auto_reset_points", "buffered_event_bytes", b"buffered_event_bytes", "buffered_event_count", b"buffered_event_count", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "close_event_id", b"close_event_id", "close_time", b"close_time", "deletion_due", b"deletion_due", "first_workflow_task_due", b"first_workflow_task_due", "history_size_bytes", b"history_size_bytes", "last_completed_event_id", b"last_completed_event_id", "last_event_time", b"last_event_time", "last_started_event_id", b"last_started_event_id", "new_run_id", b"new_run_id", "next_buffer_key", b"next_buffer_key", "next_event_id", b"next_event_id", "priority", b"priority", "sdk_name", b"sdk_name", "sdk_version", b"sdk_version", "signal_count", b"signal_count", "state_transition_count", b"state_transition_count", "status", b"status", "sticky_task_queue", b"sticky_task_queue", "sticky_timeout", b"sticky_timeout", "timer_due", b"timer_due", "workflow_task", b"workflow_task", "workflow_task_attempt", b"workflow_task_attempt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_reset_points", b"auto_reset_points", "buffered_event_bytes", b"buffered_event_bytes", "buffered_event_count", b"buffered_event_count", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "close_event_id", b"close_event_id", "close_time", b"close_time", "deletion_due", b"deletion_due", "first_workflow_task_due", b"first_workflow_task_due", "history_size_bytes", b"history_size_bytes", "last_completed_event_id", b"last_completed_event_id", "last_event_time", b"last_event_time", "last_started_event_id", b"last_started_event_id", "new_run_id", b"new_run_id", "next_buffer_key", b"next_buffer_key", "next_event_id", b"next_event_id", "priority", b"priority", "reset_request_id", b"reset_request_id", "reset_run_id", b"reset_run_id", "sdk_name", b"sdk_name", "sdk_version", b"sdk_version", "signal_count", b"signal_count", "state_transition_count", b"state_transition_count", "status", b"status", "sticky_task_queue", b"sticky_task_queue", "sticky_timeout", b"sticky_timeout", "timer_due", b"timer_due", "workflow_task", b"workflow_task", "workflow_task_attempt", b"workflow_task_attempt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -323,6 +323,12 @@ class HistoryClient(HistoryTasks, HistoryMessages, Protocol):
         """Changes options of an open run."""
         ...
 
+    async def reset_workflow_execution(
+        self, namespace: Namespace, request: wf.ResetWorkflowExecutionRequest
+    ) -> wf.ResetWorkflowExecutionResponse:
+        """Begins a run with another one's history up to a workflow task."""
+        ...
+
     async def describe_workflow_execution(
         self, namespace: Namespace, request: wf.DescribeWorkflowExecutionRequest
     ) -> wf.DescribeWorkflowExecutionResponse:

@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from conformance.commands import complete_workflow
+from conformance.commands import complete_workflow, record_marker
 from conformance.driver import Driver
 from conformance.recording import Recording
 from conformance.scenario import ScenarioEnv, scenario
@@ -94,6 +94,31 @@ async def cli_result(env: ScenarioEnv) -> Recording:
     missing = f"--workflow-id={env.name('missing')}"
     record.note("result of missing", await temporal(env, "workflow", "result", missing))
     record.note("describe missing", await temporal(env, "workflow", "describe", missing))
+    return record
+
+
+@scenario
+async def cli_reset(env: ScenarioEnv) -> Recording:
+    """Reset by an event's id, and to the first and the last workflow task."""
+    record, driver = env.recording(), Driver(env)
+    await driver.start()
+    await driver.step(record_marker("one"))
+    await driver.step_after_signal(record_marker("two"))
+    workflow = ("workflow", "reset", f"--workflow-id={driver.workflow_id}", "--reason=why")
+    targets = {
+        "event": ("--event-id=4",),
+        "first": ("--type=FirstWorkflowTask",),
+        "last": ("--type=LastWorkflowTask", "--reapply-exclude=Signal"),
+        "continued": ("--type=LastContinuedAsNew",),
+        "bad event": ("--event-id=2",),
+    }
+    for name, target in targets.items():
+        answer = await temporal(env, *workflow, *target)
+        record.note(name, answer)
+        if "error" not in answer:
+            record.events(f"{name}: history", await driver.history())
+            await driver.step(record_marker(name))
+    await driver.terminate()
     return record
 
 

@@ -16,6 +16,7 @@ from perdure.core.child.state import start_key
 from perdure.core.commit import DispatchKey, DispatchTask, ItemKind
 from perdure.core.external.tasks import message_key
 from perdure.core.protobuf import timestamp_ns
+from perdure.core.reset.rebuild import Rebuilt
 from perdure.core.workflow.describe import describe
 from perdure.core.workflow.state import Deadline, Run, is_justified
 from perdure.core.workflow.transient import unwritten_events
@@ -97,6 +98,9 @@ def rows_say_what_memory_says(driver: Driver, run: Run) -> None:
     assert _still_due(loaded) == _still_due(run)
     assert loaded.next_deadline() == run.next_deadline()
     kinds = Counter(item.kind for item in driver.rows.runs[run.key.run_id].items)
+    assert run.item_bytes == sum(
+        len(blob) for blob in driver.rows.runs[run.key.run_id].items.values()
+    )
     assert kinds[ItemKind.ACTIVITY] == len(run.activities)
     assert kinds[ItemKind.TIMER] == len(run.timers)
     assert kinds[ItemKind.EXTERNAL_SIGNAL] == len(run.external_signals)
@@ -213,6 +217,45 @@ def history_alone_says_the_same(driver: Driver, run: Run) -> None:
         assert written.workflow_task == (task.scheduled_event_id, task.started_event_id)
 
 
+def events_rebuild_the_state(driver: Driver, run: Run) -> None:
+    """What a reset would make of the whole history is what the engine came to."""
+    state = run.state
+    rebuilt = Rebuilt(run.key.run_id, driver.settings.max_auto_reset_points)
+    for event in driver.rows.history(run.key.run_id):
+        rebuilt.apply(event)
+    assert rebuilt.attributes.memo == run.attributes.memo
+    assert rebuilt.attributes.search_attributes == run.attributes.search_attributes
+    for name in ("next_event_id", "last_started_event_id", "last_completed_event_id", "build_id"):
+        assert getattr(rebuilt.state, name) == getattr(state, name), name
+    if not run.is_running or run.buffered:
+        return
+    # (Those of a closed run say when its history expires.)
+    assert list(rebuilt.state.auto_reset_points) == list(state.auto_reset_points)
+    assert rebuilt.signal_requests == run.signal_requests
+    assert rebuilt.timers == {timer.started_event_id: timer for timer in run.timers.values()}
+    assert set(rebuilt.initiated) == {*run.external_signals, *run.external_cancels}
+    assert rebuilt.activities.keys() == run.activities.keys()
+    for event_id, told in rebuilt.activities.items():
+        info = run.activities[event_id]
+        for name in _TOLD_OF_ACTIVITIES:
+            assert getattr(told, name) == getattr(info, name), name
+
+
+_TOLD_OF_ACTIVITIES = (
+    "activity_id",
+    "activity_type",
+    "task_queue",
+    "schedule_to_close_timeout",
+    "schedule_to_start_timeout",
+    "start_to_close_timeout",
+    "heartbeat_timeout",
+    "retry_policy",
+    "cancel_requested",
+    "cancel_requested_event_id",
+    "user_metadata",
+)
+
+
 def workflow_task_is_where_it_says(driver: Driver, run: Run) -> None:
     state, task = run.state, run.state.workflow_task
     if not state.HasField("workflow_task"):
@@ -305,6 +348,7 @@ CHECKS: tuple[Callable[[Driver, Run], None], ...] = (
     worker_is_told,
     times_never_go_back,
     history_alone_says_the_same,
+    events_rebuild_the_state,
     workflow_task_is_where_it_says,
     readers_can_look,
 )

@@ -25,6 +25,9 @@ from perdure.core.errors import NamespaceNotFoundError, NotFoundError, ServiceEr
 from perdure.core.external.outcomes import settle
 from perdure.core.external.receiving import Outcome, receipt_key, receive
 from perdure.core.protobuf import seconds
+from perdure.core.reset.begin import Past, begin_reset, cut
+from perdure.core.reset.reapply import wanted_types
+from perdure.core.reset.rebuild import Rebuilt
 from perdure.core.visibility.query import ValueType
 from perdure.core.workflow import close, completion, signals
 from perdure.core.workflow.deadlines import fire_due
@@ -229,6 +232,26 @@ class Driver:
             close.terminate(change, close.Termination(reason="over", identity="client"))
 
         self.update(run_id, act)
+
+    def reset(self, event_id: int, run_id: str = "", **fields: Any) -> str:
+        """Begins a run with the events of another before an id; returns the new run's id."""
+        request = build(
+            wf.ResetWorkflowExecutionRequest,
+            workflow_task_finish_event_id=event_id,
+            reason="because",
+            **fields,
+        )
+        base = self.run(run_id)
+        past = Past(Rebuilt(self.ids.run_id(), self.settings.max_auto_reset_points))
+        past.batches = cut(self.rows.runs[base.key.run_id].batches, event_id - 1)
+        wanted = wanted_types(request)
+        for event in self.rows.history(base.key.run_id):
+            if event.event_id < event_id:
+                past.rebuilt.apply(event)
+            elif event.event_type in wanted:
+                past.later.append(event)
+        past.tip = (base.key.run_id, base.state.next_event_id)
+        return self._step(lambda step: begin_reset(step, base, past, request).key.run_id)
 
     # Other workflows
 

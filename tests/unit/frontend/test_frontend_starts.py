@@ -128,16 +128,9 @@ async def test_search_attributes_get_their_types() -> None:
     assert kept.data == b"5"
 
 
-async def test_an_eager_start_becomes_a_plain_one() -> None:
-    async with serving_frontend() as (world, client):
-        request = await started(world, client, request_eager_execution=True)
-    assert not request.request_eager_execution
-
-
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ({"cron_schedule": "* * * * *"}, "cron schedules"),
         ({"versioning_override": VersioningOverride(auto_upgrade=True)}, "versioning overrides"),
         (
             {"completion_callbacks": [{"nexus": {"url": "temporal://system"}}]},

@@ -26,6 +26,7 @@ async def test_only_what_works_is_announced() -> None:
         "supports_schedules",
         "sdk_metadata",
         "count_group_by_execution_status",
+        "eager_workflow_start",
     }
 
 

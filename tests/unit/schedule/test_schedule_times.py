@@ -1,5 +1,6 @@
 """Times of a schedule, against a reference that walks second by second."""
 
+import struct
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -172,6 +173,17 @@ def test_the_clock_on_the_wall_is_taken_literally(hour: int, day: datetime, expe
     start = int((day + timedelta(hours=5)).timestamp())
     spec = schedule.ScheduleSpec(cron_string=[f"30 {hour} * * *"], timezone_name="America/New_York")
     assert len(_times(spec, start, start + 20 * 3600)) == expected
+
+
+def test_a_zone_may_come_as_data() -> None:
+    by_name = schedule.ScheduleSpec(cron_string=["30 1 * * *"], timezone_name="America/New_York")
+    # One hour ahead of UTC, for ever.
+    header = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4)
+    block = struct.pack(">lbb", 3600, 0, 0) + b"CET\0"
+    data = header + block + header + block + b"\nCET-1\n"
+    by_data = schedule.ScheduleSpec(cron_string=["30 1 * * *"], timezone_data=data)
+    assert _times(by_data, 0, 86_400) == [1800]
+    assert _times(by_name, 0, 86_400) == [5 * 3600 + 5400]
 
 
 def test_start_and_end_are_inclusive() -> None:

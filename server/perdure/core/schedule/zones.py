@@ -4,9 +4,9 @@ Rules that hold here: times are whole seconds since the Unix epoch. A wall time 
 the wall shows, written as the seconds that it would be in UTC.
 """
 
+import struct
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from io import BytesIO
 from zoneinfo import ZoneInfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -14,6 +14,30 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 class UnknownZoneError(ValueError):
     """There is no such time zone, or its data is not a TZif file."""
+
+
+class _Data:
+    """Bytes, as `ZoneInfo` reads them: the core does not open files, nor what looks like one."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._position = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Returns the next bytes, fewer at the end."""
+        found = self._data[self._position : self._position + size]
+        self._position += len(found)
+        return found
+
+    def readline(self, size: int = -1, /) -> bytes:
+        """Returns the bytes up to and with the next end of a line."""
+        end = self._data.find(b"\n", self._position) + 1 or len(self._data)
+        return self.read(end - self._position)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Goes to a position: from the start, or from here where `whence` is 1."""
+        self._position = offset + (self._position if whence == 1 else 0)
+        return self._position
 
 
 @lru_cache(maxsize=256)
@@ -27,8 +51,8 @@ def find_zone(name: str, data: bytes = b"") -> tzinfo:
     """
     if data:
         try:
-            return ZoneInfo.from_file(BytesIO(data), key=name or "LocalTime")
-        except (ValueError, EOFError) as error:
+            return ZoneInfo.from_file(_Data(data), key=name or "LocalTime")
+        except (ValueError, struct.error) as error:
             raise UnknownZoneError("malformed time zone information") from error
     if name in {"", "UTC", "Local"}:
         return UTC

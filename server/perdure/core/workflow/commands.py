@@ -19,7 +19,14 @@ from perdure.core.update import outcomes as updates
 from perdure.core.update.messages import Inbox
 from perdure.core.visibility.attributes import add_types
 from perdure.core.workflow import close
-from perdure.core.workflow.next_run import begin_continued, begin_retry, retry_decision, start_event
+from perdure.core.workflow.next_run import (
+    begin_continued,
+    begin_retry,
+    begin_scheduled,
+    is_scheduled,
+    retry_decision,
+    start_event,
+)
 from perdure.core.workflow.step import RunStep, Step
 from perdure.core.workflow.upserts import merge
 from perdure.core.workflow.validator import CLOSING
@@ -53,12 +60,16 @@ def prepare(change: RunStep, batch: Sequence[commands.Command]) -> None:
     """Makes sure that everything needed to apply the commands is in memory.
 
     Raises:
-        NeedsStartEvent: A failing run may be retried, for which its first event is needed.
+        NeedsStartEvent: Another run may follow, for which this one's first event is needed.
     """
+    completes = any(
+        command.command_type == types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION for command in batch
+    )
     fails = any(
         command.command_type == types.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION for command in batch
     )
-    if fails and change.run.start.HasField("retry_policy"):
+    retried = fails and change.run.start.HasField("retry_policy")
+    if retried or ((fails or completes) and is_scheduled(change.run)):
         start_event(change.run)
 
 
@@ -198,20 +209,26 @@ def _start_child(application: _Application, command: commands.Command) -> None:
 
 
 def _complete(application: _Application, command: commands.Command) -> None:
-    close.complete(
-        application.change,
-        command.complete_workflow_execution_command_attributes,
-        application.completed_event_id,
-    )
+    step, change = application.step, application.change
+    attributes = command.complete_workflow_execution_command_attributes
+    run_id = step.context.ids.run_id() if is_scheduled(change.run) else ""
+    close.complete(change, attributes, application.completed_event_id, run_id)
+    if run_id:
+        result = attributes.result if attributes.HasField("result") else None
+        begin_scheduled(step, change, run_id, result=result)
 
 
 def _fail(application: _Application, command: commands.Command) -> None:
+    step, change = application.step, application.change
     failure = command.fail_workflow_execution_command_attributes.failure
-    decision = retry_decision(application.change, failure)
-    run_id = application.step.context.ids.run_id() if decision.retries else ""
-    close.fail(application.change, failure, application.completed_event_id, decision.state, run_id)
+    decision = retry_decision(change, failure)
+    follows = decision.retries or is_scheduled(change.run)
+    run_id = step.context.ids.run_id() if follows else ""
+    close.fail(change, failure, application.completed_event_id, decision.state, run_id)
     if decision.retries:
-        begin_retry(application.step, application.change, run_id, failure, decision.delay)
+        begin_retry(step, change, run_id, failure, decision.delay)
+    elif follows:
+        begin_scheduled(step, change, run_id, failure=failure)
 
 
 def _cancel(application: _Application, command: commands.Command) -> None:

@@ -1,13 +1,18 @@
 """What happens to a run when time passes."""
 
 from temporalio.api.enums.v1 import workflow_pb2 as enums
-from temporalio.api.failure.v1 import message_pb2 as failures
 
 from perdure.core.activity.outcomes import time_passed
 from perdure.core.schedule import transitions as schedule
 from perdure.core.timer import transitions as timer
 from perdure.core.workflow import close, deletion
-from perdure.core.workflow.next_run import begin_retry, retry_decision, start_event
+from perdure.core.workflow.next_run import (
+    begin_retry,
+    begin_scheduled,
+    is_scheduled,
+    retry_decision,
+    start_event,
+)
 from perdure.core.workflow.signals import after_external_event
 from perdure.core.workflow.state import Deadline, DeadlineKind
 from perdure.core.workflow.step import RunStep, Step
@@ -20,11 +25,12 @@ def fire_due(step: Step, change: RunStep) -> None:
     """Does everything that has come due in a run.
 
     Raises:
-        NeedsStartEvent: The run's time is up and it may be retried.
+        NeedsStartEvent: The run's time is up and another one may follow.
     """
     run = change.run
     expires = run.start.run_expiration_time
-    if expires and expires <= change.now and run.start.HasField("retry_policy") and run.is_running:
+    follows = run.start.HasField("retry_policy") or is_scheduled(run)
+    if expires and expires <= change.now and follows and run.is_running:
         start_event(run)
     # Whatever comes of it, a step by a timer row is written: so is a speculative task, and first,
     # so that its own deadline is among those that are looked at.
@@ -65,12 +71,14 @@ def expire_workflow_task(change: RunStep) -> None:
 
 
 def _run_expires(step: Step, change: RunStep) -> None:
-    failure = failures.Failure(message="workflow timeout", source="Server")
-    failure.timeout_failure_info.timeout_type = enums.TIMEOUT_TYPE_START_TO_CLOSE
+    failure = close.run_timeout_failure()
     decision = retry_decision(change, failure)
-    if not decision.retries:
+    if not decision.retries and not is_scheduled(change.run):
         close.time_out(change, decision.state)
         return
     run_id = step.context.ids.run_id()
-    close.time_out_and_retry(change, failure, run_id)
-    begin_retry(step, change, run_id, failure, decision.delay)
+    close.time_out(change, decision.state, run_id)
+    if decision.retries:
+        begin_retry(step, change, run_id, failure, decision.delay)
+    else:
+        begin_scheduled(step, change, run_id, failure=failure)

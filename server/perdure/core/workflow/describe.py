@@ -84,7 +84,10 @@ def _fill_extended(extended: workflow.WorkflowExecutionExtendedInfo, run: Run) -
     else:
         extended.run_expiration_time.seconds = NEVER_SECONDS
     extended.cancel_requested = state.cancel_requested
-    set_timestamp(extended.original_start_time, start.start_time)
+    set_timestamp(extended.original_start_time, start.original_start_time or start.start_time)
+    if start.original_start_time:
+        set_timestamp(extended.last_reset_time, start.start_time)
+    extended.reset_run_id = state.reset_run_id
     started = extended.request_id_infos[start.request_id]
     started.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
     started.event_id = 1

@@ -32,6 +32,9 @@ class WorkflowSettings:
         default_workflow_task_timeout: Of a child whose command asks for none.
         max_workflow_task_timeout: The longest start-to-close timeout of a workflow task.
         max_workflow_task_backoff: The most that it grows by.
+        max_history_events: History length over which a run is ended.
+        max_history_bytes: History size over which a run is ended.
+        max_state_bytes: Size of what is pending in a run, over which it is ended.
         suggest_continue_as_new_events: History length from which a new run is suggested.
         suggest_continue_as_new_bytes: History size from which a new run is suggested.
         min_run_interval: Least time between the starts of two runs of one chain.
@@ -64,6 +67,9 @@ class WorkflowSettings:
     default_workflow_task_timeout: int = seconds(10)
     max_workflow_task_timeout: int = seconds(120)
     max_workflow_task_backoff: int = seconds(10 * 60)
+    max_history_events: int = 51_200
+    max_history_bytes: int = 50 * MEBIBYTE
+    max_state_bytes: int = 8 * MEBIBYTE
     suggest_continue_as_new_events: int = 4096
     suggest_continue_as_new_bytes: int = 4 * MEBIBYTE
     min_run_interval: int = seconds(1)

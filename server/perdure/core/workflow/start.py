@@ -15,8 +15,15 @@ from perdure.core import retry
 from perdure.core.child.state import keep_parent
 from perdure.core.commit import RunKey
 from perdure.core.errors import WorkflowExecutionAlreadyStartedError
-from perdure.core.protobuf import duration_ns, set_duration, set_limit, set_timestamp, timestamp_ns
-from perdure.core.workflow import options
+from perdure.core.protobuf import (
+    capped_ns,
+    duration_ns,
+    set_duration,
+    set_limit,
+    set_timestamp,
+    timestamp_ns,
+)
+from perdure.core.workflow import cron, eager, options
 from perdure.core.workflow.close import Termination, terminate
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run, new_run
 from perdure.core.workflow.step import RunStep, Step
@@ -58,7 +65,8 @@ class NewRun:
 class StartResult:
     """What a start request came to.
 
-    `attached_request_id` is the request's own, when it was attached to a run that was open.
+    `attached_request_id` is the request's own, when it was attached to a run that was open;
+    `eager` is the step of a run whose first task is given out.
     """
 
     run_id: str
@@ -66,6 +74,7 @@ class StartResult:
     status: enums.WorkflowExecutionStatus.ValueType
     first_run_id: str
     attached_request_id: str = ""
+    eager: RunStep | None = None
 
 
 def begin(step: Step, key: RunKey, new: NewRun) -> RunStep:
@@ -171,7 +180,12 @@ def start_workflow(
     if before_first_task is not None:
         before_first_task(change)
     schedule_if_needed(change)
-    return StartResult(new.run_id, True, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, new.run_id)
+    given = (
+        eager.start_first_task(change, request) if eager.is_wanted(request, new.backoff) else None
+    )
+    return StartResult(
+        new.run_id, True, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, new.run_id, eager=given
+    )
 
 
 def _terminate_existing(step: Step, existing: Run, new_run_id: str) -> None:
@@ -197,9 +211,14 @@ def _apply_policies(
 ) -> StartResult | None:
     """Returns the answer that the existing run gives, or None to go on and start a new one."""
     run_id = existing.key.run_id
-    same = StartResult(run_id, True, existing.state.status, existing.start.first_run_id)
     if request.request_id == existing.start.request_id:
-        return same
+        return StartResult(
+            run_id,
+            True,
+            existing.state.status,
+            existing.start.first_run_id,
+            eager=eager.given_before(step, existing, request),
+        )
     if existing.is_running:
         match request.workflow_id_conflict_policy:
             case enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING:
@@ -296,7 +315,12 @@ def from_request(step: Step, request: wf.StartWorkflowExecutionRequest) -> NewRu
     if request.HasField("retry_policy"):
         attributes.retry_policy.CopyFrom(retry.with_defaults(request.retry_policy))
     _set_timeouts(step, attributes, request)
+    backoff = capped_ns(request.workflow_start_delay)
+    if request.cron_schedule:
+        attributes.initiator = enums.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
+        backoff = cron.backoff(request.cron_schedule, step.now, step.now)
     set_duration(attributes.first_workflow_task_backoff, backoff)
+    attributes.eager_execution_accepted = eager.is_wanted(request, backoff)
     return NewRun(
         run_id,
         attributes,

@@ -8,7 +8,7 @@ Only transitions change a run, through a `RunStep`, which remembers what to writ
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -88,6 +88,8 @@ class Run:
     buffered: dict[int, history.HistoryEvent] = field(default_factory=dict)
     schedule: ScheduleRows | None = None
     deadlines: list[Deadline] = field(default_factory=list)
+    item_sizes: dict[ItemKey, int] = field(default_factory=dict)
+    item_bytes: int = 0
     tail: list[HistoryBatch] = field(default_factory=list)
     tail_bytes: int = 0
     start_event: history.HistoryEvent | None = None
@@ -119,6 +121,14 @@ class Run:
         self.tail_bytes += len(batch.blob)
         while self.tail_bytes > budget and len(self.tail) > 1:
             self.tail_bytes -= len(self.tail.pop(0).blob)
+
+    def measure_items(self, put: Mapping[ItemKey, bytes], deleted: Iterable[ItemKey]) -> None:
+        """Keeps count of what the run's rows of pending items take, as they are written."""
+        for item in deleted:
+            self.item_bytes -= self.item_sizes.pop(item, 0)
+        for item, blob in put.items():
+            self.item_bytes += len(blob) - self.item_sizes.get(item, 0)
+            self.item_sizes[item] = len(blob)
 
     def add_deadline(self, deadline: Deadline) -> None:
         """Notes that something is due.
@@ -210,6 +220,7 @@ def load_run(
     for item, blob in items.items():
         _load_item(run, item, blob)
     run.schedule = load_rows(items)
+    run.measure_items(items, ())
     _restore_order(run)
     _restore_deadlines(run)
     return run

@@ -133,6 +133,8 @@ class RunStep:
     messages_deleted: list[MessageKey] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
     schedule_outcomes: list[ScheduleOutcome] = field(default_factory=list)
+    copied: list[HistoryBatch] = field(default_factory=list)
+    """Batches of another run's history that this new run begins with."""
     visibility_changed: bool = False
     touched: bool = False
     holds_external: bool = False
@@ -325,6 +327,7 @@ class RunStep:
             state=b"",
             version=self.context.ids.task_id(),
         )
+        write.history.extend(self.copied)
         if self.batch.events:
             blob = self.batch.SerializeToString()
             state.history_size_bytes += len(blob)
@@ -341,6 +344,7 @@ class RunStep:
             self.items_put[item] = run.activities[event_id].SerializeToString()
         self._arm_timer(commit)
         write.items_put, write.items_deleted = self.items_put, self.items_deleted
+        run.measure_items(self.items_put, self.items_deleted)
         write.state = state.SerializeToString()
         if not self.expected_version:
             write.start = run.start.SerializeToString()

@@ -22,7 +22,7 @@ from perdure.core.protobuf import duration_problem
 from perdure.core.timer.transitions import fires_from_buffer
 from perdure.core.update.validator import MessageChecks
 from perdure.core.visibility.attributes import add_types, check_names, check_values
-from perdure.core.workflow import sizes
+from perdure.core.workflow import cron, sizes
 from perdure.core.workflow.buffer import closed_in_buffer
 from perdure.core.workflow.problems import Cause, CommandProblem, camel_case
 from perdure.core.workflow.step import RunStep
@@ -348,8 +348,10 @@ def _continuation_problem(
     ):
         if found := duration_problem(value):
             return f"Invalid {field_name} on {name}: {found}. {suffix}"
-    if attributes.cron_schedule:
-        return "CronSchedule is not served by this release."
+    try:
+        cron.check(attributes.cron_schedule)
+    except cron.CronError as error:
+        return str(error)
     if found := retry.problem(attributes.retry_policy):
         return f"invalid WorkflowRetryPolicy on {name}: {found}. {suffix}"
     return None

@@ -282,6 +282,7 @@ REPEATABLE: Final[dict[str, Callable[..., bool]]] = {
     "create_schedule": _with_request_id,
     "update_schedule": _with_request_id,
     "patch_schedule": _with_request_id,
+    "reset_workflow_execution": _with_request_id,
     # The receiver tells messages apart by their id.
     "deliver_message": _always,
     # The poll's request id does the same for a start, and names the start that is undone.
