@@ -206,15 +206,32 @@ def _frontend() -> list[Alert]:
         f"{faults.rate(catalogue.SERVICE_ERROR_WITH_TYPE, 'cluster')}"
         f" / {frontend.rate(catalogue.SERVICE_REQUESTS, 'cluster')}"
     )
-    return _both(
-        "FrontendErrors",
-        ratio,
-        thresholds.FRONTEND_ERROR_RATIO,
-        hold="5m",
-        summary="{{ $value | humanizePercentage }} of requests fail through no fault of their"
-        " sender.",
-        board=FRONTEND,
+    by_limit = ("cluster", "namespace", "resource_exhausted_scope")
+    throttled = (
+        f"{frontend.rate(catalogue.SERVICE_ERRORS_RESOURCE_EXHAUSTED, *by_limit)}"
+        " / on(cluster, namespace) group_left() "
+        f"{frontend.rate(catalogue.SERVICE_REQUESTS, 'cluster', 'namespace')}"
     )
+    return [
+        *_both(
+            "FrontendErrors",
+            ratio,
+            thresholds.FRONTEND_ERROR_RATIO,
+            hold="5m",
+            summary="{{ $value | humanizePercentage }} of requests fail through no fault of their"
+            " sender.",
+            board=FRONTEND,
+        ),
+        *_both(
+            "NamespaceThrottled",
+            throttled,
+            thresholds.THROTTLED_RATIO,
+            hold="5m",
+            summary="A limit of the {{ $labels.resource_exhausted_scope | toLower }} refuses"
+            " {{ $value | humanizePercentage }} of the requests for {{ $labels.namespace }}.",
+            board=FRONTEND,
+        ),
+    ]
 
 
 def _queues() -> list[Alert]:

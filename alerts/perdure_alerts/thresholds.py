@@ -18,6 +18,8 @@ EVENT_LOOP_LAG_SECONDS = Threshold(0.2, 1.0)
 """The slowest hundredth: everything that a process does is late by as much."""
 FRONTEND_ERROR_RATIO = Threshold(0.001, 0.01)
 """Requests that failed through no fault of their sender."""
+THROTTLED_RATIO = Threshold(0.01, 0.1)
+"""Requests of a namespace that a limit refuses. SDKs repeat them: it becomes slow, then fails."""
 LEASE_FAILURES = 5.0
 """Of one node in five minutes: it renews about once a second, so that single ones mean nothing."""
 RESTARTS = 2.0

@@ -3,13 +3,15 @@
 import contextlib
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 import click
 from rich.console import Console
 
-from bench import backlog, machine, profiler
+from bench import backlog, machine, profiler, visibility
 from bench.comparisons import SERVERS, STORES, Comparison
 from bench.errors import BenchError
 from bench.gates import judge
@@ -24,6 +26,7 @@ ROUNDS = 2
 QUICK_ROUNDS = 1
 HOT_FUNCTIONS = 25
 BACKLOG_SECTION = "bench backlog"
+VISIBILITY_SECTION = "bench visibility"
 MIN_WIDTH = 150
 INTERRUPTED = 130
 
@@ -46,9 +49,15 @@ def _targets(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 )
 @click.option("--backlog", "is_backlog", is_flag=True, help="Measure a big backlog instead.")
 @click.option(
+    "--visibility",
+    "is_visibility",
+    is_flag=True,
+    help="Measure listings and counts of many closed workflows instead.",
+)
+@click.option(
     "--rows",
     type=click.IntRange(min=backlog.MIN_ROWS),
-    help=f"Tasks of the backlog.  [default: {backlog.ROWS}]",
+    help=f"Tasks of the backlog, or closed workflows.  [default: {backlog.ROWS}]",
 )
 @click.option(
     "--scenario",
@@ -94,6 +103,7 @@ def main(
     *,
     store: str | None,
     is_backlog: bool,
+    is_visibility: bool,
     rows: int | None,
     scenarios: tuple[str, ...],
     targets: tuple[Target, ...] | None,
@@ -110,7 +120,22 @@ def main(
         msg = "--gate and --profile exclude each other: a profiler slows what it watches"
         raise click.UsageError(msg)
     if is_backlog:
-        _measure_backlog(rows or backlog.ROWS, output=output, page=page, gate=gate)
+        _measure_rows(
+            partial(backlog.run, rows or backlog.ROWS),
+            BACKLOG_SECTION,
+            output=output,
+            page=page,
+            gate=gate,
+        )
+        return
+    if is_visibility:
+        _measure_rows(
+            partial(visibility.run, max(rows or visibility.ROWS, visibility.MIN_ROWS)),
+            VISIBILITY_SECTION,
+            output=output,
+            page=page,
+            gate=gate,
+        )
         return
     comparison = SERVERS if store is None else STORES
     targets = targets or comparison.targets
@@ -139,10 +164,17 @@ def main(
         sys.exit(1)
 
 
-def _measure_backlog(rows: int, *, output: str, page: Path | None, gate: bool) -> None:
+def _measure_rows(
+    measure: Callable[[Callable[[str], None]], backlog.BacklogReport | visibility.VisibilityReport],
+    section: str,
+    *,
+    output: str,
+    page: Path | None,
+    gate: bool,
+) -> None:
     said = Console(stderr=True)
     here = machine.describe(with_devserver=False, with_postgres=True).sentence()
-    report = backlog.run(rows, lambda line: said.print(line, highlight=False))
+    report = measure(lambda line: said.print(line, highlight=False))
     console = Console()
     text = f"{here}. {report.to_markdown()}"
     if output == "json":
@@ -150,7 +182,7 @@ def _measure_backlog(rows: int, *, output: str, page: Path | None, gate: bool) -
     else:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     if page is not None:
-        write_markdown(page, text, section=BACKLOG_SECTION)
+        write_markdown(page, text, section=section)
     if gate and not all(check.passed for check in report.checks()):
         sys.exit(1)
 

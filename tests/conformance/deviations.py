@@ -22,23 +22,11 @@ class Deviation:
 
 
 _UNAVAILABLE_RPCS = {
-    "schedules": """
-        CountSchedules CreateSchedule DeleteSchedule DescribeSchedule ListScheduleMatchingTimes
-        ListSchedules PatchSchedule UpdateSchedule
-    """,
-    "workflow updates": """
-        ExecuteMultiOperation PollWorkflowExecutionUpdate UpdateWorkflowExecution
-    """,
-    "resets, deletions, pauses and options of workflows": """
-        DeleteWorkflowExecution PauseWorkflowExecution PollWorkflowExecutionTimeSkipping
-        ResetWorkflowExecution UnpauseWorkflowExecution UpdateWorkflowExecutionOptions
+    "pauses of workflows": """
+        PauseWorkflowExecution PollWorkflowExecutionTimeSkipping UnpauseWorkflowExecution
     """,
     "batch operations": """
         DescribeBatchOperation ListBatchOperations StartBatchOperation StopBatchOperation
-    """,
-    "operator commands on activities": """
-        PauseActivity PauseActivityExecution ResetActivity ResetActivityExecution UnpauseActivity
-        UnpauseActivityExecution UpdateActivityExecutionOptions UpdateActivityOptions
     """,
     "activities without a workflow": """
         CountActivityExecutions DeleteActivityExecution DescribeActivityExecution
@@ -52,9 +40,6 @@ _UNAVAILABLE_RPCS = {
         SetWorkerDeploymentRampingVersion UpdateWorkerDeploymentVersionComputeConfig
         UpdateWorkerDeploymentVersionMetadata ValidateWorkerDeploymentVersionComputeConfig
     """,
-    "worker heartbeats and task queue configuration": """
-        CountWorkers DescribeWorker ListWorkers RecordWorkerHeartbeat UpdateTaskQueueConfig
-    """,
     "Nexus": """
         CountNexusOperationExecutions DeleteNexusOperationExecution DescribeNexusOperationExecution
         ListNexusOperationExecutions PollNexusOperationExecution PollNexusTaskQueue
@@ -64,8 +49,8 @@ _UNAVAILABLE_RPCS = {
         OperatorService.GetNexusEndpoint OperatorService.ListNexusEndpoints
         OperatorService.UpdateNexusEndpoint
     """,
-    "remote clusters and deleting namespaces": """
-        OperatorService.AddOrUpdateRemoteCluster OperatorService.DeleteNamespace
+    "remote clusters": """
+        OperatorService.AddOrUpdateRemoteCluster
         OperatorService.ListClusters OperatorService.RemoveRemoteCluster
     """,
 }
@@ -84,10 +69,25 @@ _BUILD_IDS = (
     " worker versioning"
 )
 _EXACT_INTERVAL = "the retry interval itself; the real server measures it by two clock readings"
+_MANY_ATTRIBUTES = "a namespace may have as many search attributes of each type as it likes"
+_TOLD_TIMEOUTS = "a worker is told the timeouts that hold now, by which it paces its heartbeats"
+_EXPIRATION = "an activity's expiration follows a changed schedule-to-close timeout"
+_PRIORITIES = "of a priority that no waiting task has, no statistics are shown"
+_FAIRNESS = "rate limits and weights of fairness keys are refused: not here yet"
+_SYSTEM_RATE = "there is no system-wide rate limit of task queues to report"
+_FIRST_TASK = (
+    "a run's first task is written even if all it brings is refused: a worker that has the run in"
+    " its cache could not be told to go back to before it"
+)
 _CAPABILITIES = "only capabilities that are here are announced"
-_ATTACH = "attaching a request to an open run is refused: not here yet"
-_EAGER = "eager workflow start is not announced and not accepted: not here yet"
-_CRON = "cron schedules are refused as unimplemented: not here yet"
+_BAD_CRON = (
+    "a run that continues as new with a schedule that is none fails its task; on the real server"
+    " it does so, and never comes again"
+)
+_RESET_AGAIN = (
+    "a reset request that is repeated answers with the run that it has made; the real server"
+    " resets again"
+)
 _TRANSITIONS = "a start fused with its commit counts by what happened, not by transactions"
 _RENUMBERED = "the BuildIds that are not there number other identifiers differently"
 _CLOSED_TASK = "a closed run has no pending workflow task, where the real server shows its last"
@@ -98,8 +98,6 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("activity_success", f"describe completed/{_DESCRIBED}", _BUILD_IDS),
     ("child_inherits", f"parent described/{_DESCRIBED}", _BUILD_IDS),
     ("child_success", f"*/{_DESCRIBED}", _BUILD_IDS),
-    ("child_attributes_refused", "cron/message", _CRON),
-    ("child_attributes_refused", "cron: event/0/failure/message", _CRON),
     ("continue_as_new_carries", f"first described/{_DESCRIBED}/BuildIds", _BUILD_IDS),
     ("continue_as_new_carries", f"second described/{_DESCRIBED}", _BUILD_IDS),
     ("continue_as_new_overrides", f"described/{_DESCRIBED}/BuildIds", _BUILD_IDS),
@@ -111,35 +109,43 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("*", "**/state_transition_count", _TRANSITIONS),
     ("start_and_complete", f"describe closed/{_DESCRIBED}", _BUILD_IDS),
     ("activity_next_retry_delay", "*/0/current_retry_interval", _EXACT_INTERVAL),
+    ("activity_options_take_effect", "*/heartbeat_timeout", _TOLD_TIMEOUTS),
+    ("activity_options_updated", "*/1/expiration_time", _EXPIRATION),
+    ("activity_pause_in_backoff", "*/0/current_retry_interval", _EXACT_INTERVAL),
+    ("activity_reset_paused", "*/0/current_retry_interval", _EXACT_INTERVAL),
+    ("activity_reset_restores_options", "*/0/expiration_time", _EXPIRATION),
+    ("activity_reset_waiting", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("activity_retries", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("activity_retry_default_policy", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("cli_operator", "describe/namespaceInfo/capabilities/*", _CAPABILITIES),
     ("cli_operator", "describe/namespaceInfo/limits/*", _CAPABILITIES),
-    ("cli_operator", "describe/namespaceInfo/supportsSchedules", _CAPABILITIES),
     ("namespaces", "**/namespace_info/capabilities/*", _CAPABILITIES),
     ("namespaces", "**/namespace_info/limits/*", _CAPABILITIES),
-    ("namespaces", "**/namespace_info/supports_schedules", _CAPABILITIES),
     ("namespace_of_the_system", "**/namespace_info/capabilities/*", _CAPABILITIES),
     ("namespace_of_the_system", "**/namespace_info/limits/*", _CAPABILITIES),
-    ("namespace_of_the_system", "**/namespace_info/supports_schedules", _CAPABILITIES),
-    (
-        "namespace_divisions",
-        "by division/**",
-        "runs are counted by status only, not by the division of the namespace",
-    ),
+    ("search_attribute_limits", "a fourth", _MANY_ATTRIBUTES),
+    ("search_attribute_limits", "listed/BoolD", _MANY_ATTRIBUTES),
     ("system_info", "capabilities/*", _CAPABILITIES),
+    ("reset_repeated", "**", _RESET_AGAIN),
+    ("cron_continued_badly", "**", _BAD_CRON),
+    ("cron_goes_on", f"third described/{_DESCRIBED}", _BUILD_IDS),
+    ("start_delay_passes", f"described closed/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_activities", f"described/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_follows_the_chain", f"first described/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_open_run", f"old run described/{_DESCRIBED}", _BUILD_IDS),
+    ("reset_open_run", "old run described/pending_workflow_task", _CLOSED_TASK),
+    ("reset_while_task_started", "described/indexed_fields/BuildIds", _BUILD_IDS),
     ("cli_workflow", "describe closed/pendingWorkflowTask", _CLOSED_TASK),
     ("run_timeout", "describe/pending_workflow_task", _CLOSED_TASK),
-    ("conflict_use_existing_attaches", "**", _ATTACH),
-    ("start_eager", "**", _EAGER),
-    ("invalid_signal_with_start", "bad cron/*", _CRON),
-    ("invalid_start", "bad cron/*", _CRON),
-    ("invalid_start", "eager with cron", _CRON),
+    ("task_queue_backlog", "by priority, taken/*", _PRIORITIES),
+    ("task_queue_fairness", "**", _FAIRNESS),
+    ("task_queue_rate_limit", "described workflows/1", _SYSTEM_RATE),
     ("timer_of_zero", "history/*", _UNSET_TIMER),
+    ("describe_task_queue", "nobody/effective_rate_limit", _SYSTEM_RATE),
     (
-        "describe_task_queue",
-        "nobody/effective_rate_limit",
-        "there is no system-wide rate limit of task queues to report",
+        "update_during_start_delay",
+        "rejected: history/**",
+        _FIRST_TASK,
     ),
     (
         "broken_bytes",

@@ -6,6 +6,7 @@ so that what a test observes is what the server did.
 """
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -228,6 +229,24 @@ class Driver:
             wf.ResetStickyTaskQueueRequest, namespace=NAMESPACE, execution=self.execution(run_id)
         )
         return await call(self.env, request, wf.ResetStickyTaskQueueResponse)
+
+    async def reset(
+        self, event_id: int, run_id: str = "", **fields: Any
+    ) -> wf.ResetWorkflowExecutionResponse:
+        """ResetWorkflowExecution, to just before a workflow task's end."""
+        request = build(
+            wf.ResetWorkflowExecutionRequest,
+            **{
+                "namespace": NAMESPACE,
+                "workflow_execution": self.execution(run_id),
+                "workflow_task_finish_event_id": event_id,
+                "reason": "because",
+                "request_id": str(uuid.uuid4()),
+                "identity": IDENTITY,
+            }
+            | fields,
+        )
+        return await call(self.env, request, wf.ResetWorkflowExecutionResponse)
 
     # What workers call.
 

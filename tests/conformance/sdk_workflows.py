@@ -174,6 +174,68 @@ class Waits:
 
 
 @workflow.defn
+class Ledger:
+    """Keeps a sum that updates change."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+        self._done = False
+        self._continues = False
+
+    @workflow.run
+    async def run(self, first: int) -> int:
+        """Waits for the signal `done`, or continues as new from ten times its sum."""
+        self._sum += first
+        await workflow.wait_condition(lambda: self._done or self._continues)
+        if self._continues:
+            workflow.continue_as_new(self._sum * 10)
+        return self._sum
+
+    @workflow.signal
+    def done(self) -> None:
+        """Lets the workflow end."""
+        self._done = True
+
+    @workflow.signal
+    def continue_as_new(self) -> None:
+        """Lets the workflow continue as new."""
+        self._continues = True
+
+    @workflow.update
+    def add(self, amount: int) -> int:
+        """Adds at once; returns the sum."""
+        self._sum += amount
+        return self._sum
+
+    @add.validator
+    def refuse_less_than_one(self, amount: int) -> None:
+        """Refuses what would not raise the sum."""
+        if amount < 1:
+            raise ApplicationError(f"{amount} is less than 1", type="TooSmall")
+
+    @workflow.update
+    async def add_greeting(self, name: str) -> str:
+        """Adds the length of a greeting, which an activity makes; returns the greeting."""
+        text = await workflow.execute_activity(
+            greet, name, start_to_close_timeout=timedelta(seconds=10)
+        )
+        self._sum += len(text)
+        return text
+
+    @workflow.update
+    async def fail(self, text: str) -> None:
+        """Fails after it was accepted."""
+        await workflow.sleep(timedelta(milliseconds=10))
+        raise ApplicationError(text, type="Refused")
+
+    @workflow.update(unfinished_policy=workflow.HandlerUnfinishedPolicy.ABANDON)
+    async def wait_for_end(self) -> str:
+        """Is never completed."""
+        await workflow.wait_condition(lambda: False)
+        return ""
+
+
+@workflow.defn
 class Counts:
     """Continues as new until a number is zero."""
 
@@ -218,7 +280,7 @@ class ChangedAfter:
         return await workflow.execute_activity(greet, "after", start_to_close_timeout=_SOON)
 
 
-WORKFLOWS = [Hello, Medium, Cancels, Fails, Waits, Counts, Elsewhere]
+WORKFLOWS = [Hello, Medium, Cancels, Fails, Waits, Ledger, Counts, Elsewhere]
 ACTIVITIES: list[Callable[..., Any]] = [
     greet,
     fail_at_first,

@@ -53,6 +53,15 @@ async def test_items_are_put_replaced_and_deleted(store: Store, shard: Shard) ->
     assert run.items == {**attributes, item("2"): b"TWO", signal: b""}
 
 
+async def test_items_of_every_kind_come_back_as_they_were_put(store: Store, shard: Shard) -> None:
+    await commit_all(store, start(shard, "run-1"))
+    puts = {item("", kind): f"of {kind.name}".encode() for kind in ItemKind}
+    await commit_all(store, transition(shard, step("run-1", 1, items_put=puts)))
+    run = await store.load_run(run_key("run-1"))
+    assert run is not None
+    assert run.items == puts
+
+
 async def test_deleting_an_item_that_is_not_there_is_no_error(store: Store, shard: Shard) -> None:
     await commit_all(store, start(shard, "run-1"))
     gone = step("run-1", 1, items_deleted={item("never")})

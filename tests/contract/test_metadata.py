@@ -58,3 +58,13 @@ async def test_documents_are_compared_and_set(store: Store) -> None:
 async def test_of_documents_at_once_one_is_first(store: Store) -> None:
     answers = await asyncio.gather(*(store.put_document("d", 1, bytes([n])) for n in range(8)))
     assert sum(answers) == 1
+
+
+async def test_a_namespace_is_deleted_in_the_version_that_is_named(store: Store) -> None:
+    await store.create_namespace(NamespaceRow("id", "name", 1, b""))
+    assert not await store.delete_namespace("id", 2)
+    assert not await store.delete_namespace("other", 1)
+    assert await store.delete_namespace("id", 1)
+    assert not await store.delete_namespace("id", 1)
+    assert await store.list_namespaces() == []
+    assert await store.create_namespace(NamespaceRow("id", "name", 1, b""))

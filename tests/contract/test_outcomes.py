@@ -26,6 +26,7 @@ from contract.rows import (
     whole_shard,
 )
 from perdure.core.commit import Commit, RunWrite
+from perdure.core.visibility.catalogue import STATUS
 from perdure.core.visibility.query import Everything
 from perdure.persistence.ports import Result, Shard, Store, StoreUnavailable
 
@@ -242,7 +243,7 @@ async def test_reads_of_text_that_no_database_holds_find_nothing(store: Store) -
         assert await store.read_queue(queue(text), None, 9) == []
         assert await store.list_workflows(text, Everything(), None, 9) == []
         assert await store.count_workflows(text, Everything()) == 0
-        assert await store.count_workflows_by_status(text, Everything()) == {}
+        assert await store.count_workflows_by(text, Everything(), STATUS) == {}
         assert await store.get_document(text) is None
 
 

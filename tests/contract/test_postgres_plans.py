@@ -116,7 +116,7 @@ async def commits(shard: tuple[str, Shard]) -> AsyncIterator[Explained]:
 @pytest.fixture
 async def reads(shard: tuple[str, Shard]) -> AsyncIterator[Explained]:
     """A connection as reads have it."""
-    async with explaining(shard[0], setup="") as explained:
+    async with explaining(shard[0], setup="configure_reads") as explained:
         yield explained
 
 

@@ -72,11 +72,11 @@ async def test_a_position_stays_when_its_row_has_gone(
 
 async def test_counts(store: Store, rows: list[VisibilityRow]) -> None:
     assert await store.count_workflows(NAMESPACE, Everything()) == len(rows)
-    assert await store.count_workflows_by_status(NAMESPACE, Everything()) == {1: 4, 2: 3, 3: 2}
+    assert await store.count_workflows_by(NAMESPACE, Everything(), STATUS) == {1: 4, 2: 3, 3: 2}
     closed = Comparison(STATUS, Operator.NOT_EQUAL, (1,))
     assert await store.count_workflows(NAMESPACE, closed) == 5
-    assert await store.count_workflows_by_status(NAMESPACE, closed) == {2: 3, 3: 2}
-    assert await store.count_workflows_by_status("nowhere", Everything()) == {}
+    assert await store.count_workflows_by(NAMESPACE, closed, STATUS) == {2: 3, 3: 2}
+    assert await store.count_workflows_by("nowhere", Everything(), STATUS) == {}
 
 
 async def test_a_row_comes_back_as_it_was_written(store: Store, shard: Shard) -> None:
@@ -100,7 +100,8 @@ async def test_a_row_comes_back_as_it_was_written(store: Store, shard: Shard) ->
         memo=b"\0memo\xff",
         search_attributes=b"\0attributes\xff",
         search_values={
-            "CustomText": "Some Text",
+            "CustomText": frozenset({"some", "text"}),
+            "NoWords": frozenset(),
             "Empty": "",
             "Int": -(1 << 63),
             "Whole": 2.0,

@@ -1,6 +1,7 @@
 """The clients of one workflow id: they tell its story (`plans.py`) and keep the ledger."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -13,10 +14,15 @@ from simulation.commands import json_payloads, json_value
 from simulation.interpreter import SIGNAL_NAME
 from simulation.ledger import Ledger, Signal, Start
 from simulation.observer import Observer
+from simulation.pauses import pause_now_and_then
 from simulation.plans import Plan, Story
-from simulation.rpc import Frontend
+from simulation.rpc import RPC_SECONDS, Frontend
+from simulation.updates import COMPLETED, WAIT_SECONDS, Asked, Fate, draw, judge, request_of
 
 T = TypeVar("T")
+
+PAUSED = 1 / 3
+"""Of how many workflows an operator pauses activities."""
 
 IsOpen = Callable[[str], Awaitable[bool]]
 """Tells whether the current run of a workflow id is open, as the store has it."""
@@ -53,6 +59,8 @@ class Client:
         actions = [self._observer.follow(), self._observer.wait_for_close()]
         if self.plan.story is not Story.SIGNALED:
             actions += [self._signal(token, at) for token, at in self.plan.signals.items()]
+        drawn = draw(self._name, self._frontend.generator)
+        actions += [self._update(token, fate, at) for token, (fate, at) in drawn.items()]
         if self.plan.story is Story.CANCELED:
             actions.append(self._cancel())
         if self.plan.story is Story.TERMINATED:
@@ -61,6 +69,12 @@ class Client:
             asyncio.create_task(self._query_for_ever()),
             asyncio.create_task(self._observer.describe_for_ever()),
         ]
+        # Drawn from what is the plan's own, so that it moves no other chance.
+        chance = random.Random(f"{self._name} begins at {self.plan.begin_at}")
+        if chance.random() < PAUSED:
+            onlookers.append(
+                asyncio.create_task(pause_now_and_then(self._frontend, self._name, chance))
+            )
         await _together(*actions)
         for task in onlookers:
             task.cancel()
@@ -68,11 +82,16 @@ class Client:
         await self._check_closed()
 
     async def _ask(
-        self, what: str, call: Callable[[], Awaitable[T]], *, accept: tuple[Code, ...]
+        self,
+        what: str,
+        call: Callable[[], Awaitable[T]],
+        *,
+        accept: tuple[Code, ...],
+        seconds: float = RPC_SECONDS,
     ) -> T | None:
         """Calls until there is an answer; None when the server says one of the `accept` codes."""
         try:
-            answer = await self._frontend.insist(call)
+            answer = await self._frontend.insist(call, seconds=seconds)
         except ServiceError as error:
             text = f"{what} refused: {error.code.name} {error.message}"
             if error.code in accept:
@@ -145,6 +164,28 @@ class Client:
         )
         if answer is not None:
             self._ledger.signals[token].acknowledged = True
+
+    async def _update(self, token: str, fate: Fate, at: float) -> None:
+        """Asks for an update until it has an outcome."""
+        frontend, history = self._frontend, self._frontend.history
+        await asyncio.sleep(at)
+        asked = self._ledger.updates[token] = Asked(self._name, fate)
+        request = request_of(frontend.namespace.name, self._name, token, fate)
+        while True:
+            answer = await self._ask(
+                f"update {token} ({fate})",
+                lambda: history.update_workflow_execution(
+                    frontend.namespace, request, WAIT_SECONDS
+                ),
+                accept=(Code.NOT_FOUND, Code.FAILED_PRECONDITION),
+                seconds=WAIT_SECONDS + 5.0,
+            )
+            if answer is None:
+                return
+            if answer.stage == COMPLETED:
+                if wrong := judge(asked, token, answer):
+                    frontend.trace.violation(wrong)
+                return
 
     async def _cancel(self) -> None:
         frontend, history = self._frontend, self._frontend.history

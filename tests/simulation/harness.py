@@ -32,6 +32,7 @@ from simulation.node import PUBLIC_PORT, Surroundings
 from simulation.observer import Observer
 from simulation.plans import Plan, PlanMaker
 from simulation.rpc import Connection, Frontend
+from simulation.schedules import ScheduleClient
 from simulation.store import SimulatedDatabase
 from simulation.topology import SITES, Topology, draw_topology
 from simulation.trace import Trace
@@ -177,6 +178,8 @@ class Simulation:
             loop.create_task(self._client(plan).run(), name=f"client of {plan.workflow_id}")
             for plan in plans
         ]
+        schedules = self._schedules(seconds)
+        clients.append(loop.create_task(schedules.run(), name="client of the schedule"))
         await self._nemesis.rage(seconds)
         await self._settle()
         _, pending = await asyncio.wait(clients, timeout=PATIENCE_SECONDS)
@@ -192,7 +195,7 @@ class Simulation:
             async for line in storage.describe_open_runs(self._store, NAMESPACE.id):
                 self._trace.note("store", line)
         else:
-            await self._check({plan.workflow_id: plan.expectation for plan in plans})
+            await self._check({plan.workflow_id: plan.expectation for plan in plans}, schedules)
 
     async def _await_rest(self) -> None:
         """Waits for children that nobody watches, and for what is told of their ends."""
@@ -212,7 +215,9 @@ class Simulation:
             await asyncio.sleep(1.0)
         self._trace.violation(f"the cluster does not come to rest: {self._fleet.unsettled()}")
 
-    async def _check(self, expectations: dict[str, invariants.Expectation]) -> None:
+    async def _check(
+        self, expectations: dict[str, invariants.Expectation], schedules: ScheduleClient
+    ) -> None:
         runs = await storage.read_runs(self._store, NAMESPACE.id)
         for run in runs.values():
             self._trace.note("history", f"{run.run_id} {_names(run)}")
@@ -221,6 +226,7 @@ class Simulation:
         self._report(invariants.check_ends(expectations, runs))
         self._report(invariants.check_chains(runs))
         self._report(children.check_children(runs))
+        self._report(schedules.check(runs))
         async for problem in storage.check_store(self._store, NAMESPACE.id, runs):
             self._trace.violation(problem)
         self._report(self._fleet.left_over(await self._store.read_cluster()))
@@ -257,6 +263,9 @@ class Simulation:
             ledger=self._ledger,
             is_open=lambda workflow_id: storage.is_open(self._store, NAMESPACE.id, workflow_id),
         )
+
+    def _schedules(self, seconds: float) -> ScheduleClient:
+        return ScheduleClient(generator=self._generator, frontend=self._frontend(), seconds=seconds)
 
     def _workflow_worker(self, name: str) -> Coroutine[Any, Any, None]:
         worker = WorkflowWorker(

@@ -19,6 +19,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 from simulation import children, commands
 from simulation.commands import Command
 from simulation.programs import Activity, Carried, Child, Kind, Program, Step, decode, encode
+from simulation.updates import OpenUpdates
 
 SIGNAL_NAME = "token"
 
@@ -40,12 +41,14 @@ class Interpreter:
         last_event_id: The last event that was applied.
         signals: The tokens of the signals received so far, over the chain of runs.
         wants_new_task: The last decision asks for another workflow task at once.
+        updates: What the run has accepted and not completed.
     """
 
     def __init__(self) -> None:
         self.last_event_id = 0
         self.signals: list[str] = []
         self.wants_new_task = False
+        self.updates = OpenUpdates()
         self._program = Program(steps=())
         self._attempt = 1
         self._retry_policy: common.RetryPolicy | None = None
@@ -97,6 +100,7 @@ class Interpreter:
         if event.event_id != self.last_event_id + 1:
             raise HistoryError(f"event {event.event_id} comes after {self.last_event_id}")
         self.last_event_id = event.event_id
+        self.updates.apply([event])
         if event.event_type in commands.COMMAND_EVENTS:
             self._match(event)
         if handler := _HANDLERS.get(event.event_type):

@@ -15,6 +15,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 
 from simulation.commands import ANSWERS, initiated_event_id, json_value
 from simulation.ledger import Ledger
+from simulation.updates import updates_happened_once
 
 Status = workflow_enums.WorkflowExecutionStatus
 
@@ -93,6 +94,9 @@ def check_promises(ledger: Ledger, runs: Runs) -> Iterator[str]:
     yield from starts_exist(ledger, runs)
     yield from signals_arrived_once(ledger, runs)
     yield from requests_are_recorded(ledger, runs)
+    yield from updates_happened_once(
+        ledger.updates, {run_id: (run.workflow_id, run.events) for run_id, run in runs.items()}
+    )
     yield from messages_arrived_once(runs)
     yield from seen_events_stay(ledger, runs)
     yield from attempts_are_recorded(ledger, runs)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from temporalio.api.history.v1 import message_pb2 as history
 
 from simulation.trace import Trace
+from simulation.updates import Asked
 
 
 def lasting_events(events: Iterable[history.HistoryEvent]) -> list[history.HistoryEvent]:
@@ -58,12 +59,14 @@ class Ledger:
         seen_events: The events of each run that somebody saw: serialised, by id.
         attempts: The highest attempt delivered to a worker, by run id and activity id.
         completed_activities: The attempt whose result was accepted, by run id and activity id.
+        updates: Every update that was asked for, by its token.
         completed_tasks: Started event ids of accepted workflow task completions, by run id.
     """
 
     def __init__(self, *, trace: Trace) -> None:
         self.starts: list[Start] = []
         self.signals: dict[str, Signal] = {}
+        self.updates: dict[str, Asked] = {}
         self.cancels: set[str] = set()
         self.terminations: set[str] = set()
         self.seen_events: dict[str, dict[int, bytes]] = {}

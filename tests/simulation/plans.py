@@ -50,6 +50,8 @@ class Story(StrEnum):
     """It fails, and its retry policy starts it again."""
     CONTENDED = "contended"
     """Several clients start it, with policies of their own."""
+    SCHEDULED = "scheduled"
+    """It runs again and again by a cron schedule, for as long as its chain may take."""
     REUSED = "reused"
     """When it has ended it is started again, if its policy allows."""
 
@@ -125,6 +127,13 @@ class PlanMaker:
                 return self._programs.program(
                     length=length, without=quiet, failing_attempts=attempts
                 )
+            case Story.SCHEDULED:
+                # Continue-as-new would leave the schedule.
+                return self._programs.program(
+                    length=length,
+                    without=(Kind.SIGNALS, Kind.CONTINUE),
+                    fails=generator.random() < 0.3,
+                )
             case Story.REUSED:
                 # A start that is made again, for want of an answer, is known by its request id
                 # only while the run that it made is the current one.
@@ -157,6 +166,8 @@ class PlanMaker:
                 self._limit(plan)
             case Story.RETRIED:
                 self._retry(plan)
+            case Story.SCHEDULED:
+                self._schedule(plan)
             case Story.CONTENDED:
                 self._contend(plan)
             case Story.REUSED:
@@ -186,6 +197,12 @@ class PlanMaker:
         policy.maximum_attempts = most
         gives_up = 0 < most <= plan.program.failing_attempts
         plan.expectation = _expect(plan.program, FAILED if gives_up else COMPLETED)
+
+    def _schedule(self, plan: Plan) -> None:
+        request = plan.starts[0]
+        request.cron_schedule = self._generator.choice(("@every 1s", "@every 7s"))
+        request.workflow_execution_timeout.CopyFrom(commands.duration(20.0))
+        plan.expectation = Expectation(frozenset({TIMED_OUT}), None)
 
     def _contend(self, plan: Plan) -> None:
         count = self._generator.randint(2, 3)

@@ -35,9 +35,10 @@ REPEATABLE = frozenset(
         "signal_workflow_execution",
         "signal_with_start_workflow_execution",
         "request_cancel_workflow_execution",
+        "update_workflow_execution",
     }
 )
-"""What carries a request id by which the server knows it again."""
+"""What carries an id by which the server knows it again."""
 
 
 class PublicServer(Protocol):

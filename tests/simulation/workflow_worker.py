@@ -22,6 +22,7 @@ from simulation.faults import FaultPlan
 from simulation.interpreter import HistoryError, Interpreter, StaleStateError
 from simulation.ledger import Ledger, lasting_events
 from simulation.rpc import RETRYABLE, Frontend
+from simulation.updates import answers
 
 POLL_SECONDS = 60.0
 CACHED_RUNS = 4
@@ -84,6 +85,9 @@ class WorkflowWorker:
             await self._answer(task)
             return Task()
         name = f"{task.started_event_id}"
+        if task.messages:
+            # Of a task that only brings updates nothing may be left: the next one has its number.
+            name = f"{name} at {task.started_time.ToNanoseconds()}"
         self._ledger.delivered("workflow task", run_id, name, task.attempt)
         newest = self._newest.get(run_id, (0, 0))
         self._newest[run_id] = max(newest, (task.started_event_id, task.attempt))
@@ -119,6 +123,7 @@ class WorkflowWorker:
             namespace=self._frontend.namespace.name,
             task_token=task.task_token,
             commands=made,
+            messages=answers(task.messages, state.updates.tokens),
             identity=self.name,
             return_new_workflow_task=self._toss(0.5),
             force_create_new_workflow_task=state.wants_new_task,
@@ -146,6 +151,9 @@ class WorkflowWorker:
         if data is None:
             return Task()
         answer = wf.RespondWorkflowTaskCompletedResponse.FromString(data)
+        if answer.reset_history_event_id:
+            # The task is as if it had never been, and so is what was decided with it.
+            return answer.workflow_task
         self._ledger.completed_task(run_id, task.started_event_id)
         if self._newest[run_id] == (task.started_event_id, task.attempt):
             self._cache[run_id] = state
@@ -193,8 +201,9 @@ class WorkflowWorker:
             page = await self._page(task.workflow_execution, token)
             events += page.history.events
             token = page.next_page_token
-        # The last two events of a repeated task are not in the history yet.
-        lasting = events[:-2] if task.attempt > 1 else events
+        # The last two events of a repeated task are not in the history yet; nor may be those of one
+        # that brings updates.
+        lasting = events[:-2] if task.attempt > 1 or task.messages else events
         self._ledger.saw_history(task.workflow_execution.run_id, lasting_events(lasting))
         return events
 

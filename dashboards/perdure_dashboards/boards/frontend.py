@@ -20,7 +20,7 @@ def board() -> Board:
         "perdure-frontend",
         "Frontend",
         "Requests of clients and workers: how many, how long, what fails.",
-        [_requests(), _tenants(), _under_way(), _calls("history"), _calls("matching")],
+        [_requests(), _tenants(), _limits(), _under_way(), _calls("history"), _calls("matching")],
         namespaces=True,
     )
 
@@ -70,6 +70,47 @@ def _tenants() -> Row:
                     )
                 ],
                 "s",
+            ),
+        ],
+    )
+
+
+def _limits() -> Row:
+    by_limit = ("namespace", "resource_exhausted_cause", "resource_exhausted_scope")
+    return Row(
+        "Limits",
+        [
+            Panel(
+                "Refused by a limit",
+                "Requests that a limit refused, by whose it is: see the runbook"
+                " NamespaceThrottled. Nothing here is well.",
+                [
+                    Query(
+                        _IN_NAMESPACE.rate(c.SERVICE_ERRORS_RESOURCE_EXHAUSTED, *by_limit),
+                        "{{namespace}} {{resource_exhausted_cause}} {{resource_exhausted_scope}}",
+                    )
+                ],
+                "reqps",
+            ),
+            Panel(
+                "Requests and their limit, by process",
+                "How near each process is to what it lets through. A limit of 0 is none.",
+                [
+                    Query(_FRONTEND.rate(c.SERVICE_REQUESTS, "instance"), "{{instance}}"),
+                    Query(_FRONTEND.gauge(c.HOST_RPS_LIMIT, "instance"), "{{instance}} limit"),
+                ],
+                "reqps",
+            ),
+            Panel(
+                "Limits of namespaces",
+                "Requests per second of a namespace that one process lets through; 0 is any.",
+                [
+                    Query(
+                        _IN_NAMESPACE.gauge(c.NAMESPACE_HOST_RPS_LIMIT, "namespace", how="max"),
+                        "{{namespace}}",
+                    )
+                ],
+                "reqps",
             ),
         ],
     )

@@ -157,6 +157,11 @@ class ClusterNode:
             local.attach_cluster(self._routed_history)
         return self._routed_history
 
+    def looks_after(self, namespace_id: str) -> bool:
+        """Tells whether this node is the one that looks after a namespace, as it sees it."""
+        owner = self.member.view.worker_owner(namespace_id)
+        return owner is not None and owner.id == self.member.id and self.member.lease_valid()
+
     async def _sticky_unpolled(self, task: DispatchTask) -> None:
         assert self._routed_history is not None
         await self._routed_history.sticky_queue_unpolled(task)

@@ -4,12 +4,14 @@ import asyncio
 from asyncio import FIRST_COMPLETED
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 from perdure.app.announce import announce
 from perdure.app.node import start_node
 from perdure.app.parent import Parent
 from perdure.app.planning import plan
+from perdure.config import dynamic
 from perdure.config.errors import ConfigError
 from perdure.config.file import ConfigFile
 from perdure.config.settings import Problem, resolve
@@ -24,10 +26,12 @@ def check(read: ConfigFile) -> ServerConfig:
         ConfigError: It is not; the message has a line for each mistake, with file and line.
     """
     plan(read)
-    _, problems = resolve(read.config.settings)
+    values, problems = resolve(read.config.settings)
     if problems:
         lines = (f"{read.where(('settings', p.key))}: {p.sentence}" for p in problems)
         raise ConfigError("\n".join(lines))
+    if path := read.config.dynamic_settings.path:
+        dynamic.read(Path(path), beneath=values)
     return read.config
 
 

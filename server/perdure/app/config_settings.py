@@ -8,6 +8,9 @@ from perdure.config.settings import SETTINGS
 
 @click.command("settings")
 def settings() -> None:
-    """List every setting: key, default, unit, what it is."""
+    """List every setting: key, what it is, default, unit, whether it is live."""
     for setting in sorted(SETTINGS.values(), key=lambda setting: setting.key.lower()):
-        click.echo(f"{setting.key}\n    {setting.text} Default: {setting.describe_default()}.")
+        live = " Live." if setting.live else ""
+        click.echo(
+            f"{setting.key}\n    {setting.text} Default: {setting.describe_default()}.{live}"
+        )

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 
+from perdure.app.schedule_metrics import ScheduleMetrics
 from perdure.core.commit import ActivityEnding, ActivityOutcome, Commit, VisibilityRow
 from perdure.proto.stored_pb2 import RunState
 from perdure.telemetry import catalogue
@@ -51,6 +52,12 @@ class HistoryMetrics:
         self._metrics = metrics.scoped(service_name="history", namespace_state="active")
         self._namespace_name = namespace_name
         self._lost = self._metrics.counter(catalogue.GROUP_COMMIT_LOST).bind()
+        self._schedules = ScheduleMetrics(
+            metrics.scoped(service_name="history"), namespace_name=namespace_name
+        )
+        self._deleted = self._metrics.counter(catalogue.WORKFLOW_CLEANUP_DELETE).bind(
+            operation="ProcessDeleteHistoryEvent"
+        )
         self._transitions: dict[str, HistogramSeries] = {}
         self._runs: dict[_RunType, _RunSeries] = {}
         self._activities: dict[_ActivityType, _ActivitySeries] = {}
@@ -61,13 +68,17 @@ class HistoryMetrics:
         if transitions is None:
             transitions = self._bind_transitions(commit.namespace_id)
         for run in commit.runs:
-            if not run.deleted:
+            if run.deleted:
+                self._deleted.value += 1
+            else:
                 transitions.observe(RunState.FromString(run.state).state_transition_count)
         for row in commit.visibility:
             if row.close_time:
                 self._closed(row)
         for outcome in commit.outcomes:
             self._activity_ended(commit.namespace_id, outcome)
+        if commit.schedule_outcomes:
+            self._schedules.committed(commit)
 
     def commits_lost(self, unknown: bool) -> None:
         """Counts a loss."""

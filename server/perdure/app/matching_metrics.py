@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from perdure.core.commit import TaskQueueKey, TaskType
+from perdure.core.matching.worker_registry import WorkerRegistry
 from perdure.matching.observer import QueueObserver, QueueStatistics
 from perdure.runtime.ports import Clock
 from perdure.telemetry import catalogue
@@ -147,6 +148,22 @@ class MatchingMetrics:
             task_type=_TASK_TYPES[queue.task_type],
             taskqueue=(sticky_of or _OMITTED) if sticky else queue.name,
         )
+
+
+class WorkerMetrics:
+    """How many workers are known by their heartbeats."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        metrics = metrics.scoped(service_name="matching")
+        self._added = metrics.counter(catalogue.WORKER_REGISTRY_WORKERS_ADDED).bind()
+        self._removed = metrics.counter(catalogue.WORKER_REGISTRY_WORKERS_REMOVED).bind()
+        self._use = metrics.gauge(catalogue.WORKER_REGISTRY_CAPACITY_UTILIZATION).bind()
+
+    def sample(self, registry: WorkerRegistry) -> None:
+        """Takes over what the registry has counted."""
+        self._added.value = registry.added
+        self._removed.value = registry.removed
+        self._use.set(len(registry) / registry.capacity)
 
 
 def _drop(family: Metrics, metrics: Iterable[Metric], labels: _QueueLabels) -> None:

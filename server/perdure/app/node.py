@@ -10,25 +10,31 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 from perdure.app import settings
 from perdure.app.cluster import ClusterNode
 from perdure.app.directory import Directory, SearchAttributes
 from perdure.app.history_metrics import HistoryMetrics
-from perdure.app.matching_metrics import MatchingMetrics
+from perdure.app.matching_metrics import MatchingMetrics, WorkerMetrics
 from perdure.app.membership_metrics import MembershipMetrics
 from perdure.app.memory_metrics import HintMetrics, HistoryMemoryMetrics
 from perdure.app.message_metrics import MessageMetrics
-from perdure.app.rpc_metrics import ClientMetrics, InternodeMetrics, RpcMetrics
+from perdure.app.rpc_metrics import ClientMetrics, InternodeMetrics, QuotaMetrics, RpcMetrics
 from perdure.app.sampling import on_loop
+from perdure.app.settings_file import SettingsFile
 from perdure.app.shard_metrics import ShardMetrics
+from perdure.app.system_worker import start_system_worker
 from perdure.app.traced import traced
 from perdure.app.traced_store import StoreSpans
-from perdure.config import addresses
+from perdure.app.update_metrics import UpdateMetrics
+from perdure.config import addresses, dynamic
 from perdure.config.settings import Values
 from perdure.config.static import ServerConfig
 from perdure.config.version import VERSION
 from perdure.core.visibility.query import ValueType
+from perdure.frontend.quotas.quotas import Quotas
 from perdure.frontend.services import Frontend
 from perdure.frontend.system import ClusterInfo
 from perdure.history.engine import HistoryEngine
@@ -40,10 +46,12 @@ from perdure.rpc.clients import HistoryClient, MatchingClient, MatchingNode
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.partitions.client import PartitionedMatching
 from perdure.rpc.server import RpcServer
+from perdure.rpc.task_queue_configs import TaskQueueConfigs
 from perdure.runtime.clock import SystemClock
 from perdure.runtime.ids import SystemIds
 from perdure.runtime.memory import tune_gc
 from perdure.runtime.tasks import TaskSet
+from perdure.systemworker.ports import LooksAfter
 from perdure.telemetry import tracing
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.diagnostics import log_start
@@ -87,10 +95,13 @@ async def start_node(config: ServerConfig, values: Values, parts: AsyncExitStack
     """Starts every part; closing `parts` stops them.
 
     Raises:
-        ConfigError: A port for metrics cannot be opened, or tracing has no packages.
+        ConfigError: A port for metrics cannot be opened, tracing has no packages, or the file of
+            settings has mistakes.
         StartupError: The store must not be used as it is, or the gRPC port cannot be opened.
     """
-    builder = _Builder(config, values, parts)
+    file = config.dynamic_settings.path
+    started = dynamic.read(Path(file), beneath=values) if file else values
+    builder = _Builder(config, started, parts)
     await builder.start_store()
     await builder.ensure_namespaces()
     if config.store.kind == "postgres":
@@ -98,6 +109,7 @@ async def start_node(config: ServerConfig, values: Values, parts: AsyncExitStack
     else:
         await builder.start_alone()
     await builder.open_ports()
+    builder.follow_settings(values)
     return builder.finish()
 
 
@@ -131,6 +143,7 @@ class _Builder:
         self._cluster: ClusterNode | None = None
         self._matching_engine: MatchingEngine | None = None
         self._samplers: list[Callable[[], None]] = []
+        self._settings_changed: list[Callable[[Values], None]] = []
 
     async def start_store(self) -> None:
         """Opens the store, and reads what every role looks up."""
@@ -138,6 +151,7 @@ class _Builder:
         store = self._store
         self._namespaces = NamespaceRegistry(metadata=store, clock=self._clock, ids=self._ids)
         self._search_attributes = SearchAttributes(metadata=store, clock=self._clock)
+        self._task_queue_configs = TaskQueueConfigs(metadata=store, clock=self._clock)
         self._directory = Directory(
             namespaces=self._namespaces, search_attributes=self._search_attributes
         )
@@ -153,6 +167,7 @@ class _Builder:
         matching.attach_history(history)
         await owner.begin(history.shards)
         self._history, self._matching = history, matching
+        self._start_system_worker(lambda _: True)
 
     async def start_member(self) -> None:
         """Starts the roles of this process, and becomes a member of the cluster."""
@@ -186,6 +201,21 @@ class _Builder:
         self._places["Nodes"] = await cluster.open_port(history, matching)
         self._parts.push_async_callback(cluster.close_port, STOP_GRACE_SECONDS)
         await cluster.join(history, matching)
+        if "worker" in roles:
+            self._start_system_worker(cluster.looks_after)
+
+    def _start_system_worker(self, looks_after: LooksAfter) -> None:
+        start_system_worker(
+            visibility=self._store,
+            history=self._history,
+            namespaces=self._namespaces,
+            clock=self._clock,
+            ids=self._ids,
+            tasks=self._tasks,
+            settings=settings.SYSTEM_WORKER.build(self._values),
+            metrics=self._metrics,
+            looks_after=looks_after,
+        )
 
     def _make_matching(self, incarnation: str) -> MatchingEngine:
         observer = MatchingMetrics(
@@ -199,8 +229,11 @@ class _Builder:
             incarnation=incarnation,
             on_error=self._task_failed,
             observer=observer,
+            rates=self._task_queue_configs,
         )
+        workers = WorkerMetrics(self._metrics)
         self._samplers.append(lambda: observer.sample(matching.statistics()))
+        self._samplers.append(lambda: workers.sample(matching.workers))
         self._parts.push_async_callback(matching.close)
         self._matching_engine = matching
         return matching
@@ -226,6 +259,7 @@ class _Builder:
             incarnation=incarnation,
             shard_observer=ShardMetrics(self._metrics),
             message_observer=MessageMetrics(self._metrics),
+            update_observer=UpdateMetrics(self._metrics),
         )
         memory = HistoryMemoryMetrics(self._metrics)
         self._samplers.append(lambda: memory.sample(history.statistics()))
@@ -272,8 +306,9 @@ class _Builder:
         frontend = await self._build_frontend()
         listener = self._config.listeners.grpc
         transport = settings.TRANSPORT.build(self._values)
+        quotas = self._make_quotas()
         server = RpcServer(
-            handlers=traced(frontend.handlers(), self._tracer),
+            handlers=traced(quotas.guard(frontend.handlers()), self._tracer),
             clock=self._clock,
             observer=RpcMetrics(self._metrics.scoped(service_name="frontend"), self._clock),
             transport=replace(transport, share_port=listener.shared),
@@ -284,6 +319,41 @@ class _Builder:
         if cluster is not None:
             cluster.tell_health(server)
         return listener.address(port)
+
+    def _make_quotas(self) -> Quotas:
+        quotas = Quotas(
+            settings=partial(settings.QUOTAS.build, self._values),
+            is_namespace=lambda name: self._namespaces.find(name) is not None,
+            clock=self._clock,
+        )
+        limits = QuotaMetrics(self._metrics.scoped(service_name="frontend"))
+        self._samplers.append(lambda: limits.sample(quotas))
+        self._settings_changed.append(
+            lambda values: quotas.change(partial(settings.QUOTAS.build, values))
+        )
+        return quotas
+
+    def follow_settings(self, base: Values) -> None:
+        """Has settings change with their file, if there is one.
+
+        Args:
+            base: What holds where the file says nothing.
+        """
+        chosen = self._config.dynamic_settings
+        if not chosen.path:
+            return
+        file = SettingsFile(
+            Path(chosen.path),
+            started=self._values,
+            beneath=base,
+            metrics=self._metrics.scoped(service_name=process_name(self._config.roles)),
+            apply=self._apply_settings,
+        )
+        self._tasks.spawn("follow-settings", file.follow(chosen.poll_seconds))
+
+    def _apply_settings(self, values: Values) -> None:
+        for change in self._settings_changed:
+            change(values)
 
     def finish(self) -> Node:
         """Says that everything runs, and settles the garbage collector."""
@@ -337,7 +407,9 @@ class _Builder:
             visibility=self._store,
             namespaces=self._namespaces,
             search_attributes=self._search_attributes,
+            task_queue_configs=self._task_queue_configs,
             ids=self._ids,
+            clock=self._clock,
             settings=settings.FRONTEND.build(self._values),
             cluster=ClusterInfo(
                 cluster_id=await self._store.cluster_id(),

@@ -11,7 +11,10 @@ from asyncio import CancelledError
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from perdure.core.errors import ServiceError
+from temporalio.api.enums.v1 import failed_cause_pb2 as enums
+
+from perdure.core.errors import ResourceExhaustedError, ServiceError
+from perdure.frontend.quotas.quotas import Quotas
 from perdure.rpc.clients import StaleTask
 from perdure.runtime.ports import Clock
 from perdure.telemetry import catalogue
@@ -20,6 +23,8 @@ from perdure.telemetry.metric import Metric
 from perdure.telemetry.process import process_name
 from perdure.telemetry.series import CounterSeries, HistogramSeries
 
+_CAUSES = enums.DESCRIPTOR.enum_types_by_name["ResourceExhaustedCause"].values_by_number
+_SCOPES = enums.DESCRIPTOR.enum_types_by_name["ResourceExhaustedScope"].values_by_number
 UNKNOWN_NAMESPACE = "_unknown_"
 NAMESPACES_PER_RPC = 500
 """Beyond these, namespaces of an RPC are counted together."""
@@ -110,6 +115,11 @@ class CallMetrics:
             self._metrics.counter(self._kinds.errors).bind(
                 namespace=namespace or UNKNOWN_NAMESPACE, error_type=error_type(error)
             ).inc()
+            if isinstance(error, ResourceExhaustedError):
+                self._exhausted(namespace, error)
+
+    def _exhausted(self, namespace: str, error: ResourceExhaustedError) -> None:
+        """Notes that a limit was reached."""
 
     def _bind(self, namespace: str) -> _Series:
         name = namespace or UNKNOWN_NAMESPACE
@@ -144,6 +154,32 @@ class OperationMetrics(CallMetrics):
         """Notes how a call ended."""
         self._pending.value -= 1
         super().end(begun, namespace, error)
+
+    def _exhausted(self, namespace: str, error: ResourceExhaustedError) -> None:
+        self._metrics.counter(catalogue.SERVICE_ERRORS_RESOURCE_EXHAUSTED).bind(
+            namespace=namespace or UNKNOWN_NAMESPACE,
+            resource_exhausted_cause=_camel(_CAUSES[error.cause].name),
+            resource_exhausted_scope=_camel(_SCOPES[error.scope].name),
+        ).inc()
+
+
+class QuotaMetrics:
+    """What limits are set, seen whenever metrics are read."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._process = metrics.gauge(catalogue.HOST_RPS_LIMIT).bind()
+        self._namespaces = metrics.gauge(catalogue.NAMESPACE_HOST_RPS_LIMIT)
+
+    def sample(self, quotas: Quotas) -> None:
+        """Notes the limits that hold now."""
+        self._process.value = quotas.rps
+        for namespace, rps in quotas.namespace_rps().items():
+            self._namespaces.bind(namespace=namespace).value = rps
+
+
+def _camel(name: str) -> str:
+    """Returns the label of an enum's name: RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT is RpsLimit."""
+    return "".join(word.capitalize() for word in name.split("_")[3:])
 
 
 def _role_of(service: str) -> str:

@@ -4,15 +4,25 @@ Keys are those of Temporal's dynamic configuration, whose texts say the same of 
 constant there has a key of our own here; `system.maxWorkflowTaskTimeout` was one there once.
 """
 
-from perdure.config.convert import at_least, boolean, nanoseconds, seconds, whole_seconds
+from perdure.config.convert import (
+    at_least,
+    boolean,
+    nanoseconds,
+    number_at_least,
+    seconds,
+    whole_seconds,
+)
 from perdure.config.groups import Key, Shared, declare_group
 from perdure.core.visibility.attributes import SearchAttributeLimits
+from perdure.core.visibility.limits import QueryLimits
 from perdure.core.workflow.settings import WorkflowSettings
+from perdure.frontend.quotas.limits import QuotaSettings
 from perdure.frontend.settings import FrontendSettings
 from perdure.history.ports import HistorySettings
 from perdure.matching.settings import MatchingSettings
 from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.transport import TransportSettings
+from perdure.systemworker.settings import SystemWorkerSettings
 
 _COUNT = at_least(1)
 
@@ -36,6 +46,32 @@ SEARCH_ATTRIBUTES = declare_group(
             _COUNT,
             "bytes",
             "Largest search attributes of a run, all together.",
+        ),
+    },
+)
+QUERIES = declare_group(
+    QueryLimits(),
+    {
+        "max_bytes": Key(
+            "frontend.visibilityQueryMaxSize", _COUNT, "bytes", "Longest visibility query."
+        ),
+        "max_tokens": Key(
+            "frontend.visibilityQueryMaxTokens",
+            _COUNT,
+            "tokens",
+            "Most words, values and operators of a visibility query.",
+        ),
+        "max_nesting": Key(
+            "frontend.visibilityQueryMaxNesting",
+            _COUNT,
+            "levels",
+            "So many parentheses and NOTs within each other are too many in a visibility query.",
+        ),
+        "max_alternations": Key(
+            "frontend.visibilityQueryMaxAlternations",
+            _COUNT,
+            "levels",
+            "Most ANDs and ORs within each other, in turn, of a visibility query.",
         ),
     },
 )
@@ -131,6 +167,24 @@ WORKFLOW = declare_group(
             "ns",
             "Longest pause before such a try.",
         ),
+        "max_history_events": Key(
+            "limit.historyCount.error",
+            _COUNT,
+            "events",
+            "History length over which a run is terminated.",
+        ),
+        "max_history_bytes": Key(
+            "limit.historySize.error",
+            _COUNT,
+            "bytes",
+            "History size over which a run is terminated.",
+        ),
+        "max_state_bytes": Key(
+            "limit.mutableStateSize.error",
+            _COUNT,
+            "bytes",
+            "Size of what is pending in a run over which it is terminated.",
+        ),
         "suggest_continue_as_new_events": Key(
             "limit.historyCount.suggestContinueAsNew",
             _COUNT,
@@ -142,6 +196,36 @@ WORKFLOW = declare_group(
             _COUNT,
             "bytes",
             "History size from which a new run is suggested.",
+        ),
+        "max_in_flight_updates": Key(
+            "history.maxInFlightUpdates",
+            at_least(0),
+            "updates",
+            "Most updates of a run that have not ended; 0 for no limit.",
+        ),
+        "max_in_flight_update_bytes": Key(
+            "history.maxInFlightUpdatePayloads",
+            at_least(0),
+            "bytes",
+            "Most bytes of them together; 0 for no limit.",
+        ),
+        "max_total_updates": Key(
+            "history.maxTotalUpdates",
+            at_least(0),
+            "updates",
+            "Most updates that a run accepts; 0 for no limit.",
+        ),
+        "suggest_continue_as_new_updates": Key(
+            "history.maxTotalUpdates.suggestContinueAsNewThreshold",
+            number_at_least(0.0),
+            "",
+            "Part of them from which a new run is suggested.",
+        ),
+        "discardable_events": Key(
+            "history.discardSpeculativeWorkflowTaskMaximumEventsCount",
+            at_least(0),
+            "events",
+            "Most events that a worker may be shown again when updates are refused.",
         ),
         "min_run_interval": Key(
             "history.workflowIdReuseMinimalInterval",
@@ -207,6 +291,18 @@ MATCHING = declare_group(
             "Over how many partitions of a task queue polls spread; not fewer than tasks do.",
         ),
         "write_partitions": Shared(WORKFLOW["write_partitions"]),
+        "worker_memory": Key(
+            "matching.workerRegistryEntryTTL",
+            seconds,
+            "s",
+            "How long a worker is listed after its last heartbeat.",
+        ),
+        "remembered_workers": Key(
+            "matching.workerRegistryMaxEntries",
+            _COUNT,
+            "workers",
+            "Of how many workers the last heartbeat is kept; about 2 kB each.",
+        ),
     },
 )
 FRONTEND = declare_group(
@@ -227,18 +323,7 @@ FRONTEND = declare_group(
         "max_links": Key("frontend.maxlinksPerRequest", _COUNT, "links", "Most on one request."),
         "max_link_bytes": Key("frontend.linkMaxSize", _COUNT, "bytes", "Largest link."),
         "search_attributes": SEARCH_ATTRIBUTES,
-        "max_custom_attributes": Key(
-            "limit.customSearchAttributes",
-            _COUNT,
-            "attributes",
-            "Most search attributes of one type that a namespace may add, Keyword apart.",
-        ),
-        "max_custom_keyword_attributes": Key(
-            "limit.customKeywordSearchAttributes",
-            _COUNT,
-            "attributes",
-            "Most search attributes of type Keyword that a namespace may add.",
-        ),
+        "queries": QUERIES,
         "default_workflow_task_seconds": Shared(
             WORKFLOW["default_workflow_task_timeout"], lambda duration: duration / 1e9
         ),
@@ -277,6 +362,12 @@ FRONTEND = declare_group(
         "query_seconds": Key(
             "frontend.queryTimeout", seconds, "s", "How long a query without a deadline waits."
         ),
+        "namespace_delete_delay_seconds": Key(
+            "frontend.deleteNamespaceNamespaceDeleteDelay",
+            seconds,
+            "s",
+            "How long a deleted namespace without workflows stays.",
+        ),
     },
 )
 HISTORY = declare_group(
@@ -284,6 +375,30 @@ HISTORY = declare_group(
     {
         "cache_bytes": Key(
             "history.hostLevelCacheMaxSizeBytes", _COUNT, "bytes", "Memory for cached runs."
+        ),
+    },
+)
+SYSTEM_WORKER = declare_group(
+    SystemWorkerSettings(),
+    {
+        "retention_period": Key(
+            "worker.retentionPeriod",
+            seconds,
+            "s",
+            "How often workflows are looked for whose retention has run out.",
+        ),
+        "retention_rate": Key(
+            "worker.retentionDeletesPerSecond",
+            _COUNT,
+            "runs/s",
+            "Most runs that retention deletes per second, on one node.",
+        ),
+        "batch": Key("worker.deletionBatchSize", _COUNT, "runs", "Most runs deleted at a time."),
+        "namespace_rate": Key(
+            "frontend.deleteNamespaceDeleteActivityRPS",
+            _COUNT,
+            "runs/s",
+            "Most runs of a deleted namespace that are deleted per second.",
         ),
     },
 )
@@ -357,6 +472,46 @@ INTERNODE = declare_group(
             _COUNT,
             "shards",
             "Most shards that are without an owner because a node gives them away.",
+        ),
+    },
+)
+QUOTAS = declare_group(
+    QuotaSettings(),
+    {
+        "rps": Key(
+            "frontend.rps",
+            number_at_least(0),
+            "requests/s",
+            "Most requests to one frontend process; 0 for no limit.",
+            live=True,
+        ),
+        "namespace_rps": Key(
+            "frontend.namespaceRPS",
+            number_at_least(0),
+            "requests/s",
+            "Most requests for one namespace to one frontend process; 0 for no limit.",
+            live=True,
+        ),
+        "visibility_rps": Key(
+            "frontend.namespaceRPS.visibility",
+            number_at_least(0),
+            "requests/s",
+            "Most listings and counts among them; 0 for no limit.",
+            live=True,
+        ),
+        "burst_ratio": Key(
+            "frontend.namespaceBurstRatio",
+            number_at_least(1),
+            "",
+            "How many seconds' worth of requests may come at once.",
+            live=True,
+        ),
+        "polls": Key(
+            "frontend.namespaceCount",
+            at_least(0),
+            "requests",
+            "Most requests for one namespace that wait in one frontend process; 0 for no limit.",
+            live=True,
         ),
     },
 )

@@ -116,6 +116,7 @@ def _decoded(rows: RunRows, *, payloads: bool) -> dict[str, Any]:
         "children": [plain(each, payloads=payloads) for each in run.children.values()],
         "signal_requests": sorted(run.signal_requests),
         "buffered_events": _buffered(run, stored, payloads=payloads),
+        **_schedule(run, payloads=payloads),
         "tasks": [_task(task) for task in rows.tasks],
         "timer_rows": [{"due": time_text(timer.due)} for timer in rows.timers],
         "messages": messages,
@@ -146,6 +147,16 @@ def _buffered(run: Run, stored: StoredRun, *, payloads: bool) -> list[dict[str, 
         }
         for key, event in run.buffered.items()
     ]
+
+
+def _schedule(run: Run, *, payloads: bool) -> dict[str, Any]:
+    """Returns what only the run of a schedule has."""
+    if run.schedule is None:
+        return {}
+    return {
+        "schedule": plain(run.schedule.definition, payloads=payloads),
+        "schedule_state": plain(run.schedule.state, payloads=payloads),
+    }
 
 
 def _task(task: DispatchTask) -> dict[str, Any]:

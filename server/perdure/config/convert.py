@@ -3,6 +3,7 @@
 Every converter raises ValueError with half a sentence that says what it wants.
 """
 
+import math
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -81,6 +82,18 @@ def at_least(minimum: int, convert: Callable[[object], int] = integer) -> Callab
         converted = convert(value)
         if converted < minimum:
             raise ValueError(f"wants at least {minimum}")
+        return converted
+
+    return checked
+
+
+def number_at_least(minimum: float) -> Callable[[object], float]:
+    """Returns a converter that accepts numbers and refuses anything below `minimum`."""
+
+    def checked(value: object) -> float:
+        converted = number(value)
+        if not minimum <= converted < math.inf:
+            raise ValueError(f"wants a number of at least {minimum:g}")
         return converted
 
     return checked

@@ -17,12 +17,13 @@ G = TypeVar("G", bound="DataclassInstance")
 
 
 class Key(NamedTuple):
-    """How operators reach one field: key, converter, unit and text as `settings.declare` wants."""
+    """How operators reach one field: what `settings.declare` wants."""
 
     key: str
     convert: Callable[[object], object]
     unit: str
     text: str
+    live: bool = False
 
 
 class Shared(NamedTuple):
@@ -53,9 +54,9 @@ class Group(Generic[G]):
             else:
                 yield field.setting
 
-    def build(self, values: Values) -> G:
-        """Returns the group as a server shall have it."""
-        given = {name: _value(field, values) for name, field in self._fields.items()}
+    def build(self, values: Values, namespace: str = "") -> G:
+        """Returns the group as a server shall have it, for a namespace where that is named."""
+        given = {name: _value(field, values, namespace) for name, field in self._fields.items()}
         return replace(self.defaults, **given)
 
 
@@ -76,14 +77,21 @@ def _declare_field(
 ) -> Shared | Group[Any]:
     if isinstance(field, Key):
         return Shared(
-            declare(field.key, field.convert, default=default, unit=field.unit, text=field.text)
+            declare(
+                field.key,
+                field.convert,
+                default=default,
+                unit=field.unit,
+                text=field.text,
+                live=field.live,
+            )
         )
     if (other := _value(field, Values())) != default:
         raise ValueError(f"field {name} has two defaults, {other} and {default}")
     return field
 
 
-def _value(field: Shared | Group[Any], values: Values) -> object:
+def _value(field: Shared | Group[Any], values: Values, namespace: str = "") -> object:
     if isinstance(field, Group):
-        return field.build(values)
-    return field.convert(values.get(field.setting))
+        return field.build(values, namespace)
+    return field.convert(values.get(field.setting, namespace))

@@ -34,6 +34,7 @@ class Setting(Generic[T]):
         default: The value when none is given.
         unit: What a number counts ("signals", "bytes", "s"); empty where there is none.
         text: A sentence for operators.
+        live: Whether it may be changed while the server runs, and for one namespace alone.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Setting(Generic[T]):
     default: T
     unit: str
     text: str
+    live: bool = False
 
     def describe_default(self) -> str:
         """Returns the default with its unit; durations in seconds, as they are given."""
@@ -54,10 +56,16 @@ SETTINGS: dict[str, Setting[object]] = {}
 
 
 def declare(
-    key: str, convert: Callable[[object], T], *, default: T, unit: str, text: str
+    key: str,
+    convert: Callable[[object], T],
+    *,
+    default: T,
+    unit: str,
+    text: str,
+    live: bool = False,
 ) -> Setting[T]:
     """Declares a setting; a key can be declared only once."""
-    setting = Setting(key=key, convert=convert, default=default, unit=unit, text=text)
+    setting = Setting(key=key, convert=convert, default=default, unit=unit, text=text, live=live)
     if key.lower() in SETTINGS:
         raise ValueError(f"setting {key} is declared twice")
     SETTINGS[key.lower()] = setting  # type: ignore[assignment]
@@ -74,13 +82,22 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The values of all settings in one server."""
+    """The values of all settings in one server.
+
+    Attributes:
+        given: Converted values by key.
+        of_namespaces: What replaces them in some namespaces, by the namespace's name.
+    """
 
     given: Mapping[str, object] = field(default_factory=dict)
+    of_namespaces: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
-    def get(self, setting: Setting[T]) -> T:
-        """Returns a setting's value."""
-        return self.given.get(setting.key, setting.default)  # type: ignore[return-value]
+    def get(self, setting: Setting[T], namespace: str = "") -> T:
+        """Returns a setting's value, as it is for a namespace."""
+        value = self.given.get(setting.key, setting.default)
+        if own := self.of_namespaces.get(namespace):
+            value = own.get(setting.key, value)
+        return value  # type: ignore[return-value]
 
     def changed(self) -> dict[str, object]:
         """Returns the values that differ from the defaults, by key."""
@@ -91,21 +108,53 @@ class Values:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value as an operator wrote it.
+
+    Attributes:
+        key: The setting's key, in any case.
+        raw: What JSON or YAML holds.
+        namespace: The one namespace that it is for; "" for all.
+    """
+
+    key: str
+    raw: object
+    namespace: str = ""
+
+
 def resolve(given: Mapping[str, object]) -> tuple[Values, list[Problem]]:
     """Converts given values; those that cannot be used are left at their defaults and named."""
-    converted: dict[str, object] = {}
+    return resolve_all(Given(key, raw) for key, raw in given.items())
+
+
+def resolve_all(given: Iterable[Given]) -> tuple[Values, list[Problem]]:
+    """As `resolve`, of values that may be for one namespace; of several, the last one counts."""
+    converted: dict[str, dict[str, object]] = {"": {}}
     problems = []
-    for key, raw in given.items():
-        setting = SETTINGS.get(key.lower())
-        if setting is None:
-            near = suggestion(key, (known.key for known in SETTINGS.values()))
-            problems.append(Problem(key, f'setting "{key}" has no effect here{near}'))
-            continue
+    for each in given:
+        setting = SETTINGS.get(each.key.lower())
         try:
-            converted[setting.key] = setting.convert(raw)
+            value = _converted(each, setting)
         except ValueError as error:
-            problems.append(Problem(key, f'setting "{key}" {error}, not {json.dumps(raw)}'))
-    return Values(converted), problems
+            problems.append(Problem(each.key, f'setting "{each.key}" {error}'))
+        else:
+            assert setting is not None
+            converted.setdefault(each.namespace, {})[setting.key] = value
+    return Values(converted.pop(""), converted), problems
+
+
+def _converted(given: Given, setting: Setting[object] | None) -> object:
+    """Returns a value of the setting's type. Raises ValueError with the rest of a sentence."""
+    if setting is None:
+        near = suggestion(given.key, (known.key for known in SETTINGS.values()))
+        raise ValueError(f"has no effect here{near}")
+    if given.namespace and not setting.live:
+        raise ValueError("is the same for all namespaces: leave its constraints out")
+    try:
+        return setting.convert(given.raw)
+    except ValueError as error:
+        raise ValueError(f"{error}, not {json.dumps(given.raw, default=str)}") from None
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, JsonValue]:

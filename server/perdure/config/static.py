@@ -182,6 +182,15 @@ class Tracing(_Model):
     """URL of an OTLP collector that takes gRPC; needs the extra `tracing`."""
 
 
+class DynamicSettings(_Model):
+    """A file of settings that is read again while the server runs."""
+
+    path: str = ""
+    """A YAML file in the form of Temporal's dynamic configuration; without one, none is read."""
+    poll_seconds: float = Field(default=10.0, ge=0.1, le=3600.0)
+    """How often it is looked at."""
+
+
 class ServerConfig(_Model):
     """Everything that a node is told when it starts."""
 
@@ -209,6 +218,8 @@ class ServerConfig(_Model):
     """Search attributes by name, to add to each of these namespaces."""
     settings: dict[str, JsonValue] = {}
     """Values of settings by key; `perdure config settings` lists them."""
+    dynamic_settings: DynamicSettings = DynamicSettings()
+    """A file of settings that is read again while the server runs."""
 
     @field_validator("processes")
     @classmethod

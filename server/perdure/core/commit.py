@@ -24,6 +24,10 @@ class ItemKind(IntEnum):
     EXTERNAL_SIGNAL = 6
     EXTERNAL_CANCEL = 7
     CHILD = 8
+    UPDATE = 9
+    CALLBACK = 11
+    SCHEDULE = 12
+    SCHEDULE_STATE = 13
 
 
 class TaskType(IntEnum):
@@ -148,7 +152,7 @@ class HistoryBatch:
     blob: bytes
 
 
-SearchValue = str | int | float | bool | datetime | list[str]
+SearchValue = str | int | float | bool | datetime | list[str] | frozenset[str]
 """A decoded search attribute: Text and Keyword, Int, Double, Bool, Datetime (UTC), KeywordList."""
 
 
@@ -242,13 +246,34 @@ class ActivityOutcome(NamedTuple):
     timeout: str = ""
 
 
+class ScheduleEvent(Enum):
+    """What happened to a time of a schedule."""
+
+    STARTED = "started"
+    REFUSED = "refused"
+    """There is a workflow of that id already."""
+    MISSED = "missed"
+    SKIPPED = "skipped"
+    DROPPED = "dropped"
+
+
+class ScheduleOutcome(NamedTuple):
+    """What happened to a time of a schedule. Told to observers, never stored.
+
+    `delay` is from the time to the start of its workflow, in nanoseconds.
+    """
+
+    event: ScheduleEvent
+    delay: int = 0
+
+
 @dataclass(slots=True)
 class Commit:
     """One atomic transition of one workflow id.
 
     It is applied whole or not at all: the fence (`epoch` of the shard that holds `slot`), the
-    current-run expectation and every run's version must hold. `outcomes` is for observers: a store
-    ignores it, so that only what is durable is counted.
+    current-run expectation and every run's version must hold. Outcomes are for observers: a store
+    ignores them, so that only what is durable is counted.
     """
 
     namespace_id: str
@@ -266,3 +291,4 @@ class Commit:
     receipts_added: list[ReceiptRow] = field(default_factory=list)
     visibility: list[VisibilityRow] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
+    schedule_outcomes: list[ScheduleOutcome] = field(default_factory=list)

@@ -5,10 +5,12 @@ real server's (compared by the conformance suite). `rpc/` turns them into a stat
 `grpc-status-details-bin`.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 from google.protobuf.message import Message
 from temporalio.api.errordetails.v1 import message_pb2 as details
+from temporalio.api.failure.v1 import message_pb2 as failures
 
 
 class Code(IntEnum):
@@ -146,6 +148,8 @@ class ResourceExhaustedError(ServiceError):
             message,
             details.ResourceExhaustedFailure(cause=cause, scope=scope),  # type: ignore[arg-type]
         )
+        self.cause = cause
+        self.scope = scope
 
 
 class UnimplementedError(ServiceError):
@@ -164,3 +168,40 @@ class DeadlineExceededError(ServiceError):
     """The caller's time is up."""
 
     code = Code.DEADLINE_EXCEEDED
+
+
+class AbortedError(ServiceError):
+    """What was under way has been given up; the caller may begin anew."""
+
+    code = Code.ABORTED
+
+
+class MultiOperationError(ServiceError):
+    """An update and the start of its workflow have failed together.
+
+    Attributes:
+        errors: What became of each operation; None for one that has succeeded.
+    """
+
+    def __init__(self, errors: Sequence[ServiceError | None]) -> None:
+        detail = details.MultiOperationExecutionFailure()
+        for error in errors:
+            status = detail.statuses.add()
+            if error is None:
+                continue
+            status.code, status.message = error.code, error.message
+            if error.detail is not None:
+                status.details.add().Pack(error.detail)
+        super().__init__("Update-with-Start could not be executed.", detail)
+        self.errors = errors
+        own = [error.code for error in errors if error and not _is_abortion(error)]
+        self.code = own[0] if own else Code.ABORTED
+
+
+def operation_aborted() -> ServiceError:
+    """Returns what is said of an operation that fails because another one does."""
+    return AbortedError("Operation was aborted.", failures.MultiOperationExecutionAborted())
+
+
+def _is_abortion(error: ServiceError) -> bool:
+    return isinstance(error.detail, failures.MultiOperationExecutionAborted)

@@ -33,3 +33,11 @@ def query_timeout(context: RequestContext, settings: FrontendSettings) -> float:
     """Returns how long a query may wait for a worker, in seconds."""
     remaining = context.time_remaining()
     return settings.query_seconds if remaining is None else remaining
+
+
+def update_timeout(context: RequestContext, settings: FrontendSettings) -> float:
+    """Returns how long an update may be waited for, in seconds; then the stage reached is told."""
+    remaining = context.time_remaining()
+    if remaining is None:
+        return settings.history_poll_seconds
+    return max(min(settings.history_poll_seconds, remaining), 0.0)

@@ -1,5 +1,7 @@
 """Listing and counting workflows."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,12 +16,8 @@ from perdure.core.commit import SearchValue, VisibilityRow
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.protobuf import set_duration, set_timestamp, timestamp_ns
 from perdure.core.visibility import catalogue
-from perdure.core.visibility.parser import (
-    STATUS_NAMES,
-    ParsedQuery,
-    outside_divisions,
-    parse_query,
-)
+from perdure.core.visibility.checking import STATUS_NAMES
+from perdure.core.visibility.parser import ParsedQuery, outside_divisions, parse_query
 from perdure.core.visibility.query import (
     And,
     Attribute,
@@ -93,18 +91,16 @@ class Listings:
     async def count(
         self, request: wf.CountWorkflowExecutionsRequest, _context: RequestContext
     ) -> wf.CountWorkflowExecutionsResponse:
-        """Counts the runs that a query matches, by status if it asks for that."""
+        """Counts the runs that a query matches, in groups if it asks for that."""
         namespace = await self._namespaces.enter(request.namespace)
         query = await self._parse(namespace, request.query)
         if query.group_by is None:
             count = await self._visibility.count_workflows(namespace.id, query.visible)
             return wf.CountWorkflowExecutionsResponse(count=count)
-        by_status = await self._visibility.count_workflows_by_status(namespace.id, query.visible)
-        response = wf.CountWorkflowExecutionsResponse(count=sum(by_status.values()))
-        for status, count in sorted(by_status.items()):
-            group = response.groups.add(count=count)
-            group.group_values.append(_keyword(STATUS_NAMES[status]))
-        return response
+        counts = await self._visibility.count_workflows_by(
+            namespace.id, query.visible, query.group_by
+        )
+        return _grouped(query.group_by, counts)
 
     async def list_open(
         self, request: wf.ListOpenWorkflowExecutionsRequest, _context: RequestContext
@@ -153,7 +149,8 @@ class Listings:
         raise InvalidArgumentError("Cluster is not configured for visibility archival.")
 
     async def _parse(self, namespace: Namespace, query: str) -> ParsedQuery:
-        return parse_query(query, await self._search_attributes.types(namespace.id))
+        types = await self._search_attributes.types(namespace.id)
+        return parse_query(query, types, self._settings.queries)
 
     async def _page(
         self, namespace: Namespace, where: VisibilityFilter, size: int, token: bytes
@@ -161,12 +158,31 @@ class Listings:
         most = self._settings.list_page_size
         limit = size if 0 < size <= most else most
         # One row more than the page tells whether there is another page.
-        rows = await self._visibility.list_workflows(namespace.id, where, _cursor(token), limit + 1)
+        rows = await self._visibility.list_workflows(
+            namespace.id, where, cursor_of(token), limit + 1
+        )
         infos = [_info(row) for row in rows[:limit]]
-        return infos, _token(rows[limit - 1]) if len(rows) > limit else b""
+        return infos, token_of(rows[limit - 1]) if len(rows) > limit else b""
 
 
-def _cursor(token: bytes) -> VisibilityCursor | None:
+def _grouped(
+    attribute: Attribute, counts: Mapping[SearchValue | None, int]
+) -> wf.CountWorkflowExecutionsResponse:
+    response = wf.CountWorkflowExecutionsResponse(count=sum(counts.values()))
+    groups: Counter[int | str] = Counter()
+    for value, count in counts.items():
+        # Those without the attribute are counted with those whose value is empty.
+        assert value is None or isinstance(value, int | str), value
+        groups[value or ""] += count
+    for value, count in sorted(groups.items()):
+        name = STATUS_NAMES[int(value)] if attribute == catalogue.STATUS else str(value)
+        group = response.groups.add(count=count)
+        group.group_values.append(_keyword(name))
+    return response
+
+
+def cursor_of(token: bytes) -> VisibilityCursor | None:
+    """Returns where a page token goes on; None for the first page."""
     if not token:
         return None
     try:
@@ -177,7 +193,8 @@ def _cursor(token: bytes) -> VisibilityCursor | None:
     return VisibilityCursor(parsed.close_time, parsed.start_time, parsed.run_id)
 
 
-def _token(row: VisibilityRow) -> bytes:
+def token_of(row: VisibilityRow) -> bytes:
+    """Returns the token of the page after a row."""
     return VisibilityPageToken(
         close_time=row.close_time, start_time=row.start_time, run_id=row.run_id
     ).SerializeToString()
@@ -215,10 +232,8 @@ def _old_filters(request: _OldRequest) -> list[VisibilityFilter]:
     if request.HasField("start_time_filter"):
         filters += _started_between(request.start_time_filter)
     if request.HasField("execution_filter"):
-        execution = request.execution_filter
-        filters.append(_equals(catalogue.WORKFLOW_ID, execution.workflow_id))
-        if execution.run_id:
-            filters.append(_equals(catalogue.RUN_ID, execution.run_id))
+        # The real server does not look at the run's id either.
+        filters.append(_equals(catalogue.WORKFLOW_ID, request.execution_filter.workflow_id))
     if request.HasField("type_filter"):
         filters.append(_equals(catalogue.WORKFLOW_TYPE, request.type_filter.name))
     return filters
@@ -244,7 +259,7 @@ def _equals(attribute: Attribute, value: SearchValue) -> Comparison:
 
 
 def _keyword(text: str) -> Payload:
-    payload = Payload(data=f'"{text}"'.encode())
+    payload = Payload(data=json.dumps(text, ensure_ascii=False).encode())
     payload.metadata["encoding"] = b"json/plain"
     payload.metadata["type"] = b"Keyword"
     return payload

@@ -6,26 +6,38 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import namespace_pb2 as enums
 from temporalio.api.namespace.v1.message_pb2 import NamespaceConfig, NamespaceInfo
+from temporalio.api.operatorservice.v1 import request_response_pb2 as operator
 from temporalio.api.replication.v1.message_pb2 import ClusterReplicationConfig
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import (
     Code,
+    FailedPreconditionError,
     InvalidArgumentError,
     NamespaceAlreadyExistsError,
     ServiceError,
+    UnavailableError,
     UnimplementedError,
 )
+from perdure.core.protobuf import duration_ns
 from perdure.core.uuids import is_uuid
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.validation.durations import duration_problem
 from perdure.frontend.validation.identifiers import check_length
 from perdure.persistence.ports import NamespaceRow
+from perdure.rpc import namespace_deletion
 from perdure.rpc.clients import Namespace
 from perdure.rpc.handler import Handler, RequestContext
-from perdure.rpc.namespaces import CLUSTER_NAME, NamespaceRegistry, new_description
+from perdure.rpc.namespaces import (
+    CLUSTER_NAME,
+    SYSTEM_NAMESPACE_ID,
+    NamespaceRegistry,
+    new_description,
+)
+from perdure.runtime.ports import Clock
 
 _DEFAULT_PAGE: Final = 1_000
+_NANOSECONDS: Final = 1_000_000_000
 _MOST_BAD_BINARIES: Final = 10
 _NEXT_STATES: Final = (enums.NAMESPACE_STATE_DEPRECATED, enums.NAMESPACE_STATE_DELETED)
 
@@ -33,7 +45,10 @@ _NEXT_STATES: Final = (enums.NAMESPACE_STATE_DEPRECATED, enums.NAMESPACE_STATE_D
 class Namespaces:
     """Handles the RPCs about namespaces."""
 
-    def __init__(self, *, registry: NamespaceRegistry, settings: FrontendSettings) -> None:
+    def __init__(
+        self, *, registry: NamespaceRegistry, settings: FrontendSettings, clock: Clock
+    ) -> None:
+        self._clock = clock
         self._registry = registry
         self._settings = settings
 
@@ -82,6 +97,41 @@ class Namespaces:
         else:
             namespace = await self._resolve(request.namespace)
         return self._complete(self._registry.describe(namespace))
+
+    def operator_handlers(self) -> Mapping[str, Handler]:
+        """Returns those of OperatorService, by RPC name."""
+        return {"DeleteNamespace": self.delete}
+
+    async def delete(
+        self, request: operator.DeleteNamespaceRequest, _context: RequestContext
+    ) -> operator.DeleteNamespaceResponse:
+        """Renames a namespace and marks it as deleted; the system worker does the rest."""
+        namespace = await self._named(request)
+        if namespace.id == SYSTEM_NAMESPACE_ID:
+            raise FailedPreconditionError("unable to delete system namespace")
+        delay = self._settings.namespace_delete_delay_seconds * _NANOSECONDS
+        if request.HasField("namespace_delete_delay"):
+            delay = max(duration_ns(request.namespace_delete_delay), 0)
+
+        def mark(current: wf.DescribeNamespaceResponse) -> None:
+            namespace_deletion.delete(current, now=self._clock.now(), delay=int(delay))
+
+        if namespace_deletion.is_deleted(self._registry.row(namespace)):
+            return operator.DeleteNamespaceResponse(deleted_namespace=namespace.name)
+        for name in namespace_deletion.new_names(namespace.name, namespace.id):
+            if await self._registry.rename(namespace, name, mark):
+                return operator.DeleteNamespaceResponse(deleted_namespace=name)
+        raise UnavailableError(f"namespace {namespace.name} is being changed by others, try again")
+
+    async def _named(self, request: operator.DeleteNamespaceRequest) -> Namespace:
+        """Returns the namespace that is to be deleted."""
+        if not request.namespace and not request.namespace_id:
+            raise InvalidArgumentError("Namespace not set on request.")
+        if request.namespace and request.namespace_id:
+            raise InvalidArgumentError("Only one of namespace name or Id should be set on request.")
+        if request.namespace_id:
+            return await self._registry.resolve_id(request.namespace_id)
+        return await self._registry.resolve(request.namespace)
 
     async def list_all(
         self, request: wf.ListNamespacesRequest, _context: RequestContext
@@ -169,7 +219,10 @@ class Namespaces:
     def _complete(self, described: wf.DescribeNamespaceResponse) -> wf.DescribeNamespaceResponse:
         """Adds what this server can do and how much it takes, which is not stored."""
         info: NamespaceInfo = described.namespace_info
-        info.capabilities.SetInParent()
+        info.capabilities.sync_update = info.capabilities.async_update = True
+        info.capabilities.worker_heartbeats = True
+        info.supports_schedules = True
+        info.capabilities.eager_workflow_start = True
         info.limits.blob_size_limit_error = self._settings.max_blob_bytes
         info.limits.memo_size_limit_error = self._settings.max_memo_bytes
         return described

@@ -1,6 +1,8 @@
-"""Adding, removing and listing a namespace's own search attributes."""
+"""Adding, removing and listing a namespace's own search attributes.
 
-from collections import Counter
+A namespace may have as many as it likes of every type: none has a column of its own.
+"""
+
 from collections.abc import Mapping
 
 from temporalio.api.enums.v1 import common_pb2 as enums
@@ -10,13 +12,11 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.visibility.catalogue import (
     PREDEFINED,
-    TYPE_NAMES,
     builtin_types,
     is_reserved,
     is_system,
 )
 from perdure.core.visibility.query import ValueType
-from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.validation.identifiers import refuse_nul
 from perdure.rpc.clients import Namespace
 from perdure.rpc.handler import Handler, RequestContext
@@ -32,11 +32,9 @@ class SearchAttributes:
         *,
         namespaces: NamespaceRegistry,
         registry: SearchAttributeRegistry,
-        settings: FrontendSettings,
     ) -> None:
         self._namespaces = namespaces
         self._registry = registry
-        self._settings = settings
 
     def handlers(self) -> Mapping[str, Handler]:
         """Returns the handlers of the workflow service by RPC name."""
@@ -65,7 +63,7 @@ class SearchAttributes:
             if number not in enums.IndexedValueType.values():
                 raise InvalidArgumentError(f"Unknown search attribute type: {number}.")
         namespace = _required(namespace)
-        await self._registry.update(namespace.id, lambda types: self._add_to(types, wanted))
+        await self._registry.update(namespace.id, lambda types: _add_to(types, wanted))
         return op.AddSearchAttributesResponse()
 
     async def remove(
@@ -110,25 +108,6 @@ class SearchAttributes:
             response.keys[name] = value_type.value  # type: ignore[assignment]
         return response
 
-    def _add_to(self, types: dict[str, ValueType], wanted: Mapping[str, int]) -> None:
-        present = Counter(types.values())
-        for name, number in wanted.items():
-            if name in types:
-                continue
-            if number == enums.INDEXED_VALUE_TYPE_UNSPECIFIED:
-                raise _too_many(0, "Unspecified")
-            value_type = ValueType(number)
-            present[value_type] += 1
-            limit = self._limit(value_type)
-            if present[value_type] > limit:
-                raise _too_many(limit, TYPE_NAMES[value_type])
-            types[name] = value_type
-
-    def _limit(self, value_type: ValueType) -> int:
-        if value_type is ValueType.KEYWORD:
-            return self._settings.max_custom_keyword_attributes
-        return self._settings.max_custom_attributes
-
     async def _enter_if_named(self, name: str) -> Namespace | None:
         return await self._namespaces.resolve(name) if name else None
 
@@ -139,8 +118,13 @@ def _required(namespace: Namespace | None) -> Namespace:
     return namespace
 
 
-def _too_many(limit: int, type_name: str) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        f"Unable to create search attributes: cannot have more than {limit} search attribute of"
-        f" type {type_name}."
-    )
+def _add_to(types: dict[str, ValueType], wanted: Mapping[str, int]) -> None:
+    for name, number in wanted.items():
+        if name in types:
+            continue
+        if number == enums.INDEXED_VALUE_TYPE_UNSPECIFIED:
+            raise InvalidArgumentError(
+                "Unable to create search attributes: cannot have more than 0 search attribute of"
+                " type Unspecified."
+            )
+        types[name] = ValueType(number)

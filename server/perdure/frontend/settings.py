@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from perdure.core.visibility.attributes import SearchAttributeLimits
+from perdure.core.visibility.limits import QueryLimits
 
 _MEBIBYTE: Final = 1 << 20
 
@@ -22,19 +23,21 @@ class FrontendSettings:
         max_links: On one request.
         max_link_bytes: Of one link.
         search_attributes: How many, and how large.
-        max_custom_attributes: Search attributes of one type in a namespace; Keyword apart.
-        max_custom_keyword_attributes: Search attributes of type Keyword in a namespace.
+        queries: How large a visibility query may be.
         default_workflow_task_seconds: A workflow task's timeout where none is asked for.
         max_workflow_task_seconds: The longest timeout of a workflow task.
         min_retention_seconds: The least that a namespace keeps closed workflows for.
         history_page_events: The most, and the default, of one page of history.
         list_page_size: The most, and the default, of one page of a listing.
         task_poll_seconds: How long a poll for tasks waits.
-        history_poll_seconds: How long a read of history waits for a new event.
+        history_poll_seconds: How long a read of history waits for a new event, and a client for
+            an update.
         min_poll_seconds: A poll with less time than this is refused.
         poll_margin_seconds: A poll ends this much before its caller gives up.
         task_queue_partitions: Over how many partitions of a task queue new tasks spread.
         query_seconds: How long a query without a deadline waits.
+        namespace_delete_delay_seconds: How long a deleted namespace stays when it is empty, where
+            the request does not say.
     """
 
     max_id_bytes: int = 1_000
@@ -46,8 +49,7 @@ class FrontendSettings:
     max_links: int = 10
     max_link_bytes: int = 4_000
     search_attributes: SearchAttributeLimits = field(default_factory=SearchAttributeLimits)
-    max_custom_attributes: int = 3
-    max_custom_keyword_attributes: int = 10
+    queries: QueryLimits = field(default_factory=QueryLimits)
     default_workflow_task_seconds: float = 10.0
     max_workflow_task_seconds: float = 120.0
     min_retention_seconds: int = 3_600
@@ -59,3 +61,4 @@ class FrontendSettings:
     poll_margin_seconds: float = 1.0
     task_queue_partitions: int = 1
     query_seconds: float = 60.0
+    namespace_delete_delay_seconds: float = 0.0

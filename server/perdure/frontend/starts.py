@@ -7,9 +7,11 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.visibility import attributes
+from perdure.core.workflow import cron
 from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.unavailable import refuse_unavailable_start
+from perdure.frontend.validation.callbacks import check_callbacks, check_conflict_options
 from perdure.frontend.validation.durations import check_duration, settle_timeouts
 from perdure.frontend.validation.identifiers import (
     check_length,
@@ -61,11 +63,19 @@ class Starts:
     ) -> wf.StartWorkflowExecutionResponse:
         """Starts a workflow."""
         namespace = await self._namespaces.enter(request.namespace)
+        await self.prepare(namespace, request)
+        return await self._history.start_workflow_execution(namespace, request)
+
+    async def prepare(
+        self, namespace: Namespace, request: wf.StartWorkflowExecutionRequest
+    ) -> None:
+        """Checks a start, and fills in what the client left to the server."""
         limit = self._settings.max_id_bytes
         check_workflow_id(request.workflow_id, limit)
         if request.HasField("retry_policy"):
             check_retry_policy(request.retry_policy)
         _check_delay(request)
+        _check_cron(request)
         _check_workflow_type(request, limit)
         self._check_queue(request)
         _check_timeouts(request)
@@ -74,12 +84,11 @@ class Starts:
         await self._check_attributes(namespace, request)
         check_priority(request.priority, self._settings.max_fairness_key_bytes)
         check_links(request.links, self._settings)
+        check_conflict_options(request.on_conflict_options)
+        check_callbacks(request.completion_callbacks)
         self._check_sizes(request)
         refuse_unavailable_start(request)
-        # The first workflow task is always dispatched through its queue: clients ask again there.
-        request.request_eager_execution = False
         self._settle(request)
-        return await self._history.start_workflow_execution(namespace, request)
 
     async def signal_with_start(
         self, request: wf.SignalWithStartWorkflowExecutionRequest, _context: RequestContext
@@ -95,6 +104,7 @@ class Starts:
         if request.HasField("retry_policy"):
             check_retry_policy(request.retry_policy)
         _check_delay(request)
+        _check_cron(request)
         if request.workflow_id_conflict_policy == enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL:
             _refuse_conflict_failure(request)
         settle_policies(request, default_conflict=enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING)
@@ -149,6 +159,13 @@ def _check_delay(request: Start) -> None:
     if request.cron_schedule:
         raise InvalidArgumentError("CronSchedule and WorkflowStartDelay may not be used together.")
     check_duration("WorkflowStartDelay", request.workflow_start_delay)
+
+
+def _check_cron(request: Start) -> None:
+    try:
+        cron.check(request.cron_schedule)
+    except cron.CronError as error:
+        raise InvalidArgumentError(str(error)) from None
 
 
 def _check_timeouts(request: Start) -> None:

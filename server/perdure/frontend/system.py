@@ -71,8 +71,10 @@ def _system_info() -> wf.GetSystemInfoResponse:
             # Workers then say which build they are, which events record.
             build_id_based_versioning=True,
             upsert_memo=True,
+            supports_schedules=True,
             sdk_metadata=True,
             count_group_by_execution_status=True,
+            eager_workflow_start=True,
         ),
     )
 

@@ -1,29 +1,38 @@
-"""What operators see of task queues."""
+"""What operators see of task queues, and configure."""
 
 from collections.abc import Mapping
 
+from temporalio.api.enums.v1.task_queue_pb2 import (
+    DESCRIBE_TASK_QUEUE_MODE_ENHANCED,
+    RATE_LIMIT_SOURCE_API,
+    TASK_QUEUE_TYPE_WORKFLOW,
+)
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.settings import FrontendSettings
+from perdure.frontend.validation.queue_configs import check_queue_config
 from perdure.frontend.validation.task_queues import check_task_queue
-from perdure.rpc.clients import MatchingClient
+from perdure.rpc.clients import MatchingClient, Namespace
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.task_queue_configs import TaskQueueConfigs
 
 
 class TaskQueues:
-    """Handles DescribeTaskQueue and ListTaskQueuePartitions."""
+    """Handles DescribeTaskQueue, ListTaskQueuePartitions and UpdateTaskQueueConfig."""
 
     def __init__(
         self,
         *,
         namespaces: NamespaceGate,
         matching: MatchingClient,
+        configs: TaskQueueConfigs,
         settings: FrontendSettings,
         host_name: str,
     ) -> None:
         self._namespaces = namespaces
         self._matching = matching
+        self._configs = configs
         self._settings = settings
         self._host_name = host_name
 
@@ -32,6 +41,7 @@ class TaskQueues:
         return {
             "DescribeTaskQueue": self.describe,
             "ListTaskQueuePartitions": self.list_partitions,
+            "UpdateTaskQueueConfig": self.update_config,
         }
 
     async def describe(
@@ -40,7 +50,37 @@ class TaskQueues:
         """Returns pollers and statistics."""
         namespace = await self._namespaces.enter(request.namespace)
         self._check(request)
-        return await self._matching.describe_task_queue(namespace, request)
+        response = await self._matching.describe_task_queue(namespace, request)
+        if request.api_mode != DESCRIBE_TASK_QUEUE_MODE_ENHANCED:
+            await self._add_config(response, namespace, request)
+        return response
+
+    async def _add_config(
+        self,
+        response: wf.DescribeTaskQueueResponse,
+        namespace: Namespace,
+        request: wf.DescribeTaskQueueRequest,
+    ) -> None:
+        task_type = request.task_queue_type or TASK_QUEUE_TYPE_WORKFLOW
+        config = await self._configs.config(namespace.id, task_type, request.task_queue.name)
+        if request.report_config and config.ByteSize():
+            response.config.CopyFrom(config)
+        if config.queue_rate_limit.HasField("rate_limit"):
+            rate = config.queue_rate_limit.rate_limit.requests_per_second
+            response.effective_rate_limit.requests_per_second = rate
+            response.effective_rate_limit.rate_limit_source = RATE_LIMIT_SOURCE_API
+
+    async def update_config(
+        self, request: wf.UpdateTaskQueueConfigRequest, _context: RequestContext
+    ) -> wf.UpdateTaskQueueConfigResponse:
+        """Sets or removes the rate limit of a queue of activities."""
+        namespace = await self._namespaces.enter(request.namespace)
+        check_queue_config(request, self._settings.max_id_bytes)
+        config = await self._configs.update(namespace.id, request)
+        response = wf.UpdateTaskQueueConfigResponse()
+        if config.ByteSize():
+            response.config.CopyFrom(config)
+        return response
 
     async def list_partitions(
         self, request: wf.ListTaskQueuePartitionsRequest, _context: RequestContext

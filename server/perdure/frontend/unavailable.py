@@ -1,8 +1,11 @@
 """Uses of an RPC that do not exist yet: refused by name, whatever else the request says."""
 
+from collections.abc import Iterable
+
 from temporalio.api.common.v1.message_pb2 import WorkerVersionCapabilities
 from temporalio.api.deployment.v1.message_pb2 import WorkerDeploymentOptions
 from temporalio.api.enums.v1.deployment_pb2 import WORKER_VERSIONING_MODE_VERSIONED
+from temporalio.api.workflow.v1.message_pb2 import PostResetOperation
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import InvalidArgumentError, UnimplementedError
@@ -12,17 +15,20 @@ Start = wf.StartWorkflowExecutionRequest | wf.SignalWithStartWorkflowExecutionRe
 
 def refuse_unavailable_start(request: Start) -> None:
     """Refuses ways to start a workflow that do not exist yet."""
-    if request.cron_schedule:
-        raise _not_yet("cron schedules")
     if request.HasField("versioning_override"):
         raise _not_yet("versioning overrides")
     if request.time_skipping_config.ByteSize():
         raise UnimplementedError("The Time-Skipping feature is not enabled for namespace.")
-    if isinstance(request, wf.StartWorkflowExecutionRequest):
-        if request.completion_callbacks:
-            raise _not_yet("completion callbacks")
-        if request.on_conflict_options.ByteSize():
-            raise _not_yet("on-conflict options")
+
+
+def check_post_reset_operations(operations: Iterable[PostResetOperation]) -> None:
+    """Refuses what cannot be done with a reset: signals, as on the real server, and options."""
+    for operation in operations:
+        variant = operation.WhichOneof("variant")
+        if variant == "update_workflow_options":
+            raise _not_yet("workflow options updated after a reset")
+        kind = "*workflow.PostResetOperation_SignalWorkflow_" if variant else "<nil>"
+        raise InvalidArgumentError(f"unsupported post reset operation: {kind}")
 
 
 def check_deployment_options(options: WorkerDeploymentOptions) -> None:

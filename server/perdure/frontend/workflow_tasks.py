@@ -110,6 +110,13 @@ class WorkflowTasks:
                 await self._matching.cancel_polls(namespace.id, queue, request.worker_instance_key)
         if request.sticky_task_queue:
             await self._matching.abandon_queue(namespace.id, request.sticky_task_queue)
+        if request.HasField("worker_heartbeat"):
+            heartbeat = wf.RecordWorkerHeartbeatRequest(
+                namespace=request.namespace,
+                identity=request.identity,
+                worker_heartbeat=[request.worker_heartbeat],
+            )
+            await self._matching.record_worker_heartbeat(namespace, heartbeat)
         return wf.ShutdownWorkerResponse()
 
     async def _enter(self, name: str, token: bytes) -> Namespace:

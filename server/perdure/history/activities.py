@@ -144,11 +144,11 @@ class Activities:
 
     async def heartbeat(
         self, target: Target, details: common.Payloads | None, identity: str
-    ) -> bool:
-        """Records a heartbeat; returns whether the activity is to be cancelled."""
+    ) -> outcomes.HeartbeatAnswer:
+        """Records a heartbeat; returns what has been done to the activity meanwhile."""
         key, find = target
 
-        def act(step: Step, run: Run) -> bool:
+        def act(step: Step, run: Run) -> outcomes.HeartbeatAnswer:
             return outcomes.heartbeat(step.edit(run), find, details, identity)
 
         return await self._executor.update(key, act)

@@ -16,6 +16,7 @@ from perdure.core.commit import DispatchTask, RunKey, TaskQueueKey, TaskType
 from perdure.core.errors import UnavailableError
 from perdure.core.workflow.step import RunStep, Step
 from perdure.core.workflow_task import transitions as workflow_task
+from perdure.history.ports import UpdateObserver
 from perdure.history.queries import BufferedQueries
 from perdure.history.responses import (
     PageLimit,
@@ -62,7 +63,9 @@ class Dispatcher:
         ids: Ids,
         page: PageLimit,
         undo: Undo,
+        observer: UpdateObserver,
     ) -> None:
+        self._observer = observer
         self._matching = matching
         self._store = store
         self._queries = queries
@@ -82,7 +85,7 @@ class Dispatcher:
         """Starts the tasks that a step adds, where pollers wait for them."""
         starts: list[FusedStart] = []
         for change in step.runs.values():
-            for task in list(change.tasks_added.values()):
+            for task in [*change.tasks_added.values(), *change.offers.values()]:
                 reservation = self._matching.reserve(task.key.queue)
                 if reservation is not None:
                     start_task(change, task, reservation.poller)
@@ -103,12 +106,19 @@ class Dispatcher:
             return self.capture_workflow_task(change, full_history=not task.sticky)
         return self.capture_activity(change, task.scheduled_event_id)
 
-    def capture_workflow_task(self, change: RunStep, *, full_history: bool) -> StartedWorkflowTask:
+    def capture_workflow_task(
+        self, change: RunStep, *, full_history: bool, resend_updates: bool = True
+    ) -> StartedWorkflowTask:
         """Makes the answer for a workflow task that a finished step has started."""
         run = change.run
         started = capture_workflow_task(
-            change, self._tokens.workflow_task(run), full_history=full_history
+            change,
+            self._tokens.workflow_task(run),
+            full_history=full_history,
+            resend_updates=resend_updates,
         )
+        if started.head.messages:
+            self._observer.updates_sent(len(started.head.messages))
         # An answer that is given again finds events that came after the start: its worker will not
         # see them, and a query must. The next task, which they bring about, takes it along.
         if not run.buffered:

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
-from perdure.core.commit import DispatchTask, MessageRow, TaskType, TimerRow
-from perdure.core.errors import NotFoundError
-from perdure.core.workflow.deadlines import fire_due
+from perdure.core.commit import DispatchTask, MessageRow, RunKey, TaskType, TimerRow
+from perdure.core.errors import NotFoundError, ServiceError
+from perdure.core.workflow.deadlines import expire_workflow_task, fire_due
 from perdure.core.workflow.describe import describe
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
+from perdure.core.workflow_task.state import deadline
 from perdure.history.activities import Activities
+from perdure.history.activity_operations import ActivityOperations
 from perdure.history.committer import Committer
 from perdure.history.dispatch import Dispatcher
 from perdure.history.entries import EntryCache, WorkflowEntry
@@ -32,15 +34,20 @@ from perdure.history.ports import (
     NamespaceDirectory,
     ShardObserver,
     SilentObserver,
+    UpdateObserver,
 )
 from perdure.history.queries import BufferedQueries
 from perdure.history.query import Querier
 from perdure.history.reads import HistoryReader
 from perdure.history.receipts import ReceiptSweep
+from perdure.history.resets import Resets
 from perdure.history.responses import PageLimit
+from perdure.history.schedules import Schedules
 from perdure.history.shards import REACQUIRE, ShardAuthority, ShardSet, SlotRange
+from perdure.history.speculative import SpeculativeTasks
 from perdure.history.timers import TimerQueue
 from perdure.history.tokens import TokenMaker
+from perdure.history.updates import Updates
 from perdure.history.workflow_tasks import WorkflowTasks
 from perdure.history.workflows import Workflows, run_key
 from perdure.persistence.ports import Store, StoreError
@@ -81,6 +88,7 @@ class HistoryEngine:
         incarnation: str,
         shard_observer: ShardObserver | None = None,
         message_observer: MessageObserver | None = None,
+        update_observer: UpdateObserver | None = None,
     ) -> None:
         """Wires the role.
 
@@ -93,6 +101,7 @@ class HistoryEngine:
         self._ids = ids
         self._observer = observer
         self._message_observer = message_observer or SilentObserver()
+        self._update_observer = update_observer or SilentObserver()
         page = PageLimit(settings.page_batches, settings.page_bytes)
         tokens = TokenMaker(incarnation=incarnation)
         self._queries = BufferedQueries(limit=settings.workflow.max_buffered_queries)
@@ -103,29 +112,26 @@ class HistoryEngine:
         self._cache = EntryCache(budget_bytes=settings.cache_bytes, on_evict=self._evicted)
         self._timers = self._make_timers(clock, settings)
         self._outbox = self._make_outbox(clock, settings)
+        self._speculative = SpeculativeTasks(clock=clock, tasks=tasks, expire=self._expire)
         dispatcher = self._make_dispatcher(tokens, page)
-        self._executor = executor = Executor(
-            store=store,
-            shards=self.shards,
-            committer=self._make_committer(settings),
-            cache=self._cache,
-            dispatcher=dispatcher,
-            timers=self._timers,
-            messages=self._outbox,
-            namespaces=namespaces,
-            clock=clock,
-            ids=StepIdentifiers(ids=ids, shards=self.shards),
-            settings=settings,
-            observer=observer,
-        )
+        self._executor = executor = self._make_executor(dispatcher, namespaces, clock, settings)
         self._messages = Messages(
             executor=executor, receivers=self, observer=self._message_observer
         )
         self._receipts = self._make_receipts(clock, settings)
-        self._workflows = Workflows(executor=executor)
+        self._workflows = Workflows(executor=executor, dispatcher=dispatcher)
+        self._updates = Updates(executor=executor, store=store, observer=self._update_observer)
+        self._schedules = Schedules(executor=executor)
         self._workflow_tasks = WorkflowTasks(
-            executor=executor, dispatcher=dispatcher, queries=self._queries, tokens=tokens, ids=ids
+            executor=executor,
+            dispatcher=dispatcher,
+            queries=self._queries,
+            tokens=tokens,
+            ids=ids,
+            speculative=self._speculative,
+            observer=self._update_observer,
         )
+        self._activity_operations = ActivityOperations(executor=executor)
         self._activities = Activities(executor=executor, dispatcher=dispatcher, tokens=tokens)
         self._querier = Querier(
             executor=executor,
@@ -134,7 +140,31 @@ class HistoryEngine:
             matching=matching,
             ids=ids,
         )
+        self._resets = self._make_resets(settings)
         self._reader = HistoryReader(executor=executor, store=store, page=page)
+
+    def _make_executor(
+        self,
+        dispatcher: Dispatcher,
+        namespaces: NamespaceDirectory,
+        clock: Clock,
+        settings: HistorySettings,
+    ) -> Executor:
+        return Executor(
+            store=self._store,
+            shards=self.shards,
+            committer=self._make_committer(settings),
+            cache=self._cache,
+            dispatcher=dispatcher,
+            timers=self._timers,
+            messages=self._outbox,
+            namespaces=namespaces,
+            clock=clock,
+            ids=StepIdentifiers(ids=self._ids, shards=self.shards),
+            settings=settings,
+            observer=self._observer,
+            speculative=self._speculative,
+        )
 
     def _make_dispatcher(self, tokens: TokenMaker, page: PageLimit) -> Dispatcher:
         return Dispatcher(
@@ -146,6 +176,7 @@ class HistoryEngine:
             ids=self._ids,
             page=page,
             undo=self.undo_task_started,
+            observer=self._update_observer,
         )
 
     def _make_timers(self, clock: Clock, settings: HistorySettings) -> TimerQueue:
@@ -178,6 +209,11 @@ class HistoryEngine:
             on_lost=self._lost,
         )
 
+    def _make_resets(self, settings: HistorySettings) -> Resets:
+        return Resets(
+            executor=self._executor, store=self._store, ids=self._ids, settings=settings.workflow
+        )
+
     def _make_receipts(self, clock: Clock, settings: HistorySettings) -> ReceiptSweep:
         return ReceiptSweep(
             store=self._store,
@@ -196,6 +232,7 @@ class HistoryEngine:
     def stop(self) -> None:
         """Stops firing timers and sending messages; requests in progress may still end."""
         self._timers.stop()
+        self._speculative.stop()
         self._outbox.stop()
         self._receipts.stop()
 
@@ -268,6 +305,17 @@ class HistoryEngine:
             # The run was deleted with its rows after this one was read, or is another node's.
             return
 
+    async def _expire(self, key: RunKey, due: int) -> None:
+        def act(step: Step, run: Run) -> None:
+            if run.speculative and deadline(run.state) == due:
+                expire_workflow_task(step.edit(run))
+
+        try:
+            await self._executor.update(key, act)
+        except ServiceError:
+            # What is not in memory any more has died with it.
+            return
+
     async def _send(self, row: MessageRow, message: stored.Message) -> None:
         await self._messages.send(row, message)
 
@@ -307,6 +355,24 @@ class HistoryEngine:
         """Ends a run at once."""
         return await self._workflows.terminate(namespace, request)
 
+    async def delete_workflow_execution(
+        self, namespace: Namespace, request: wf.DeleteWorkflowExecutionRequest
+    ) -> wf.DeleteWorkflowExecutionResponse:
+        """Deletes a run; an open one is terminated first, and deleted soon after."""
+        return await self._workflows.delete(namespace, request)
+
+    async def update_workflow_execution_options(
+        self, namespace: Namespace, request: wf.UpdateWorkflowExecutionOptionsRequest
+    ) -> wf.UpdateWorkflowExecutionOptionsResponse:
+        """Changes options of an open run."""
+        return await self._workflows.update_options(namespace, request)
+
+    async def reset_workflow_execution(
+        self, namespace: Namespace, request: wf.ResetWorkflowExecutionRequest
+    ) -> wf.ResetWorkflowExecutionResponse:
+        """Begins a run with another one's history up to a workflow task."""
+        return await self._resets.reset(namespace, request)
+
     async def describe_workflow_execution(
         self, namespace: Namespace, request: wf.DescribeWorkflowExecutionRequest
     ) -> wf.DescribeWorkflowExecutionResponse:
@@ -337,6 +403,60 @@ class HistoryEngine:
     ) -> wf.QueryWorkflowResponse:
         """Has a worker answer a query."""
         return await self._querier.query(namespace, request, timeout)
+
+    async def update_workflow_execution(
+        self, namespace: Namespace, request: wf.UpdateWorkflowExecutionRequest, timeout: float
+    ) -> wf.UpdateWorkflowExecutionResponse:
+        """Updates a run, and waits up to `timeout` seconds for the stage that is asked for."""
+        return await self._updates.update(namespace, request, timeout)
+
+    async def poll_workflow_execution_update(
+        self, namespace: Namespace, request: wf.PollWorkflowExecutionUpdateRequest, timeout: float
+    ) -> wf.PollWorkflowExecutionUpdateResponse:
+        """Waits up to `timeout` seconds for an update to reach a stage."""
+        return await self._updates.poll(namespace, request, timeout)
+
+    async def execute_multi_operation(
+        self, namespace: Namespace, request: wf.ExecuteMultiOperationRequest, timeout: float
+    ) -> wf.ExecuteMultiOperationResponse:
+        """Updates a workflow, which is started if need be; waits up to `timeout` seconds."""
+        return await self._updates.start_and_update(namespace, request, timeout)
+
+    async def create_schedule(
+        self, namespace: Namespace, request: wf.CreateScheduleRequest
+    ) -> wf.CreateScheduleResponse:
+        """Creates a schedule."""
+        return await self._schedules.create(namespace, request)
+
+    async def describe_schedule(
+        self, namespace: Namespace, request: wf.DescribeScheduleRequest
+    ) -> wf.DescribeScheduleResponse:
+        """Describes a schedule."""
+        return await self._schedules.describe(namespace, request)
+
+    async def update_schedule(
+        self, namespace: Namespace, request: wf.UpdateScheduleRequest
+    ) -> wf.UpdateScheduleResponse:
+        """Replaces a schedule's definition."""
+        return await self._schedules.update(namespace, request)
+
+    async def patch_schedule(
+        self, namespace: Namespace, request: wf.PatchScheduleRequest
+    ) -> wf.PatchScheduleResponse:
+        """Triggers, backfills, pauses or unpauses a schedule."""
+        return await self._schedules.patch(namespace, request)
+
+    async def list_schedule_matching_times(
+        self, namespace: Namespace, request: wf.ListScheduleMatchingTimesRequest
+    ) -> wf.ListScheduleMatchingTimesResponse:
+        """Returns the times of a schedule in a range."""
+        return await self._schedules.matching_times(namespace, request)
+
+    async def delete_schedule(
+        self, namespace: Namespace, request: wf.DeleteScheduleRequest
+    ) -> wf.DeleteScheduleResponse:
+        """Ends a schedule."""
+        return await self._schedules.delete(namespace, request)
 
     # Workers
 
@@ -421,8 +541,8 @@ class HistoryEngine:
         """Records a heartbeat, by token."""
         target = self._activities.by_token(namespace, request.task_token)
         details = request.details if request.HasField("details") else None
-        canceled = await self._activities.heartbeat(target, details, request.identity)
-        return wf.RecordActivityTaskHeartbeatResponse(cancel_requested=canceled)
+        told = await self._activities.heartbeat(target, details, request.identity)
+        return wf.RecordActivityTaskHeartbeatResponse(**told._asdict())
 
     async def respond_activity_task_completed_by_id(
         self, namespace: Namespace, request: wf.RespondActivityTaskCompletedByIdRequest
@@ -463,5 +583,29 @@ class HistoryEngine:
             namespace, request.workflow_id, request.run_id, request.activity_id
         )
         details = request.details if request.HasField("details") else None
-        canceled = await self._activities.heartbeat(target, details, request.identity)
-        return wf.RecordActivityTaskHeartbeatByIdResponse(cancel_requested=canceled)
+        told = await self._activities.heartbeat(target, details, request.identity)
+        return wf.RecordActivityTaskHeartbeatByIdResponse(**told._asdict())
+
+    async def pause_activity(
+        self, namespace: Namespace, request: wf.PauseActivityRequest
+    ) -> wf.PauseActivityResponse:
+        """Pauses activities."""
+        return await self._activity_operations.pause(namespace, request)
+
+    async def unpause_activity(
+        self, namespace: Namespace, request: wf.UnpauseActivityRequest
+    ) -> wf.UnpauseActivityResponse:
+        """Ends the pause of activities."""
+        return await self._activity_operations.unpause(namespace, request)
+
+    async def reset_activity(
+        self, namespace: Namespace, request: wf.ResetActivityRequest
+    ) -> wf.ResetActivityResponse:
+        """Counts attempts of activities anew."""
+        return await self._activity_operations.reset(namespace, request)
+
+    async def update_activity_options(
+        self, namespace: Namespace, request: wf.UpdateActivityOptionsRequest
+    ) -> wf.UpdateActivityOptionsResponse:
+        """Changes options of activities."""
+        return await self._activity_operations.update_options(namespace, request)

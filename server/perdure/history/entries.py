@@ -28,6 +28,7 @@ class WorkflowEntry:
     __slots__ = (
         "change",
         "current",
+        "deletions",
         "dropped",
         "in_flight",
         "key",
@@ -49,6 +50,7 @@ class WorkflowEntry:
         self.in_flight = 0
         self.waiters: set[asyncio.Future[None]] = set()
         self.dropped = False
+        self.deletions = 0
         self.change = 0
         self.size = 0
 
@@ -95,19 +97,24 @@ class WorkflowEntry:
         """Returns about how many bytes the entry holds."""
         return _ENTRY_OVERHEAD + sum(
             run.tail_bytes
+            + (run.schedule.size_bytes if run.schedule is not None else 0)
             + run.state.history_size_bytes // 64
             + 512 * (len(run.activities) + len(run.timers))
             + 256 * len(run.buffered)
             + 64 * len(run.signal_requests)
             + 512 * len(run.children)
             + 512 * (len(run.external_signals) + len(run.external_cancels))
+            + sum(512 + update.size_bytes for update in run.updates.values())
+            + 128 * len(run.completed_updates)
             for run in self.runs.values()
         )
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be disturbed if the entry were dropped."""
-        return not self.in_flight and not self.waiters
+        return not (
+            self.in_flight or self.waiters or any(run.speculative for run in self.runs.values())
+        )
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:
@@ -143,6 +150,10 @@ class EntryCache:
         if entry is not None:
             self._entries.move_to_end(key)
         return entry
+
+    def holds(self, entry: WorkflowEntry) -> bool:
+        """Tells whether an entry is kept."""
+        return self._entries.get(entry.key) is entry
 
     def add(self, entry: WorkflowEntry) -> None:
         """Keeps an entry; older ones that are idle make room."""

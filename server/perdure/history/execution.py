@@ -21,8 +21,9 @@ from perdure.core.errors import (
     UnavailableError,
 )
 from perdure.core.slots import slot_of
+from perdure.core.workflow.limits import RunLimitExceeded, check_limits
 from perdure.core.workflow.state import Run, load_run
-from perdure.core.workflow.step import NeedsStartEvent, Step, StepContext
+from perdure.core.workflow.step import NeedsStartEvent, RunStep, Step, StepContext
 from perdure.history.committer import CommitLost, Committer, is_committed
 from perdure.history.dispatch import Dispatcher, FusedStart
 from perdure.history.entries import EntryCache, WorkflowEntry, WorkflowKey
@@ -30,6 +31,7 @@ from perdure.history.ids import StepIdentifiers
 from perdure.history.message_queue import MessageQueue
 from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDirectory
 from perdure.history.shards import ShardSet, SlotRange
+from perdure.history.speculative import SpeculativeTasks
 from perdure.history.timers import TimerQueue
 from perdure.persistence.ports import Outcome, Result, StoredRun, StoreError, WorkflowStore
 from perdure.rpc.clients import StaleTask
@@ -64,7 +66,9 @@ class Executor:
         ids: StepIdentifiers,
         settings: HistorySettings,
         observer: CommitObserver,
+        speculative: SpeculativeTasks,
     ) -> None:
+        self._speculative = speculative
         self._store = store
         self._shards = shards
         self._committer = committer
@@ -78,6 +82,7 @@ class Executor:
         self._settings = settings
         self._observer = observer
         self._in_flight: dict[WorkflowKey, asyncio.Future[Outcome]] = {}
+        self._deleting: dict[WorkflowKey, asyncio.Future[Outcome]] = {}
         self._loading: dict[WorkflowKey, asyncio.Task[WorkflowEntry | None]] = {}
         self._overtaken: set[WorkflowKey] = set()
 
@@ -114,8 +119,9 @@ class Executor:
         action: StartAction[T],
         *,
         assume_new: bool,
+        after: Callable[[T], None] = _nothing,
     ) -> T:
-        """Steps a workflow id that may have no run yet.
+        """Steps a workflow id that may have no run yet; `after` is that of `update`.
 
         With `assume_new` the first try supposes that it has none unless memory says otherwise: the
         commit finds out, which saves a read for every workflow that is really new.
@@ -129,7 +135,7 @@ class Executor:
             if entry.current is not None:
                 _restore_start_event(entry.current, known)
             step = self._step(entry)
-            return await self._run(entry, step, lambda: action(step), _nothing)
+            return await self._run(entry, step, lambda: action(step), after)
 
         return await self._retrying(once)
 
@@ -226,6 +232,9 @@ class Executor:
             try:
                 try:
                     return await once(known)
+                except RunLimitExceeded as overgrown:
+                    await self.update(overgrown.run, overgrown.end)
+                    raise InvalidArgumentError(overgrown.reason) from None
                 except NeedsStartEvent as needed:
                     # No try is lost by it: each run has one such event, and it never changes.
                     key = needed.run.key
@@ -264,10 +273,12 @@ class Executor:
         starts: list[FusedStart] = []
         try:
             result = act()
+            check_limits(step)
             starts = self._dispatcher.start_fused(step)
             commit = step.finish()
             self._dispatcher.capture(starts)
             after(result)
+            self._speculative.watch(step)
         except NeedsStartEvent:
             assert not any(change.touched for change in step.runs.values()), "changed, then needed"
             raise
@@ -280,10 +291,38 @@ class Executor:
             self.cache.drop(entry)
             raise
         if commit is None:
+            self._take_effect_unwritten(entry, step, starts)
             await self._settle(entry)
         else:
             await self._commit(entry, step, commit, starts)
         return result
+
+    def _take_effect_unwritten(
+        self, entry: WorkflowEntry, step: Step, starts: list[FusedStart]
+    ) -> None:
+        """Has what a step changed in memory only take effect once all it rests on is durable."""
+        changes = step.runs.values()
+        offers = [task for change in changes for task in change.offers.values()]
+        wakes = any(change.wakes for change in changes)
+        if not (starts or offers or wakes):
+            return
+
+        def rests_on(ended: asyncio.Future[Outcome] | None) -> None:
+            # Runs whether or not the caller still waits.
+            if entry.dropped or (ended is not None and _is_lost(ended)):
+                self._dispatcher.release(starts)
+                return
+            self._dispatcher.deliver(starts)
+            if offers:
+                self._dispatcher.offer(offers)
+            if wakes:
+                entry.wake()
+
+        last = entry.last_commit
+        if last is None or last.done():
+            rests_on(last)
+        else:
+            last.add_done_callback(rests_on)
 
     async def _settle(self, entry: WorkflowEntry) -> None:
         # The answer rests on commits in flight; had they failed, it might be another.
@@ -296,10 +335,7 @@ class Executor:
     async def _commit(
         self, entry: WorkflowEntry, step: Step, commit: Commit, starts: list[FusedStart]
     ) -> None:
-        for run_id, change in step.runs.items():
-            entry.runs[run_id] = change.run
-        if step.new_current is not None:
-            entry.current = step.new_current
+        _remember(entry, step)
         future = self._committer.submit(commit)
         entry.last_commit = future
         self._in_flight[entry.key] = future
@@ -307,13 +343,15 @@ class Executor:
             self._overtaken.add(entry.key)
         entry.in_flight += 1
         self.cache.resize(entry)
+        self._forget_deleted(entry, step, future)
 
         def landed(ended: asyncio.Future[Outcome]) -> None:
             # Runs whether or not the caller still waits: what is durable must take effect.
             entry.in_flight -= 1
-            if self._in_flight.get(entry.key) is ended:
-                del self._in_flight[entry.key]
-            if ended.cancelled() or ended.exception() or not is_committed(ended.result()):
+            for under_way in (self._in_flight, self._deleting):
+                if under_way.get(entry.key) is ended:
+                    del under_way[entry.key]
+            if _is_lost(ended):
                 self._dispatcher.release(starts)
                 self.cache.drop(entry)
                 return
@@ -329,6 +367,23 @@ class Executor:
             raise InvalidArgumentError(f"The store refuses what was sent: {outcome.detail}.")
         if not is_committed(outcome):
             raise TryAgain
+
+    def _forget_deleted(
+        self, entry: WorkflowEntry, step: Step, future: asyncio.Future[Outcome]
+    ) -> None:
+        """Takes runs out of memory whose deletion is in flight."""
+        deleted = [run_id for run_id, change in step.runs.items() if change.deleted]
+        if not deleted:
+            return
+        self._deleting[entry.key] = future
+        if entry.current is not None and entry.current.key.run_id in deleted:
+            # Whoever looks next waits until it has landed.
+            self.cache.drop(entry)
+            return
+        for run_id in deleted:
+            del entry.runs[run_id]
+        entry.deletions += len(deleted)
+        self.cache.resize(entry)
 
     def _took_effect(self, entry: WorkflowEntry, commit: Commit, starts: list[FusedStart]) -> None:
         self._timers.apply(commit)
@@ -374,13 +429,27 @@ class Executor:
                 entry = await self._load(cache_key, slot)
                 # Under another epoch others may have begun it since it was looked for.
                 if entry is None and self._shards.epoch(slot) == epoch:
-                    self._shards.check_lease()
-                    raise _not_found(key)
+                    return await self._find_earlier(key, slot)
                 continue
             run = entry.runs.get(key.run_id) if key.run_id else entry.current
             if run is not None:
                 return entry, run
             await self._load_run(entry, key)
+
+    async def _find_earlier(self, key: RunKey, slot: int) -> tuple[WorkflowEntry, Run]:
+        """Returns a closed run whose workflow id has no current run: that one was deleted.
+
+        Its entry stays out of memory, where it would stand for a workflow id without a run.
+        """
+        entry = WorkflowEntry((key.namespace_id, key.workflow_id), slot, None)
+        if key.run_id:
+            await self._load_run(entry, key)
+        self._shards.check_lease()
+        run = entry.runs.get(key.run_id)
+        if run is None:
+            raise _not_found(key)
+        entry.dropped = True
+        return entry, run
 
     async def _load(self, key: WorkflowKey, slot: int) -> WorkflowEntry | None:
         self.cache.misses += 1
@@ -422,14 +491,21 @@ class Executor:
         return entry
 
     async def _load_run(self, entry: WorkflowEntry, key: RunKey) -> None:
+        while (deleting := self._deleting.get(entry.key)) is not None:
+            await asyncio.wait([deleting])
+        deletions = entry.deletions
         stored = await self._store.load_run(key) if key.run_id else None
+        if entry.deletions != deletions:
+            # What was read may be of a run that is being deleted.
+            return
         if stored is None:
             if not await entry.settled():
                 return
             raise _not_found(key)
         if not entry.dropped and key.run_id not in entry.runs:
             entry.runs[key.run_id] = _to_run(stored)
-            self.cache.resize(entry)
+            if self.cache.holds(entry):
+                self.cache.resize(entry)
 
     async def _read_start_event(self, key: RunKey) -> history.HistoryEvent:
         batches = await self._store.read_history(key, 1, 2, 1)
@@ -437,8 +513,25 @@ class Executor:
         return history.History.FromString(batches[0].blob).events[0]
 
 
+def beyond(change: RunStep) -> RunStep:
+    """Returns a collector for what goes on in memory when a run's step has been finished."""
+    return RunStep(change.run, change.context, change.now, change.run.version)
+
+
+def _is_lost(ended: asyncio.Future[Outcome]) -> bool:
+    return bool(ended.cancelled() or ended.exception() or not is_committed(ended.result()))
+
+
 class TryAgain(Exception):
     """The state that a step was taken on turned out not to be the store's: reload and repeat."""
+
+
+def _remember(entry: WorkflowEntry, step: Step) -> None:
+    """Takes what a step made into memory, ahead of its commit."""
+    for run_id, change in step.runs.items():
+        entry.runs[run_id] = change.run
+    if step.new_current is not None:
+        entry.current = step.new_current
 
 
 def _restore_start_event(run: Run, known: StartEvents) -> None:

@@ -93,6 +93,26 @@ class MessageObserver(Protocol):
         ...
 
 
+class UpdateObserver(Protocol):
+    """Hears of updates, for metrics: pre-bound and cheap."""
+
+    def update_requested(self, namespace: str, *, completed: bool) -> None:
+        """A client waits for an update: to be accepted, or to be completed."""
+        ...
+
+    def update_admitted(self, bytes_in_flight: int) -> None:
+        """An update was taken in; the run's updates in flight have so many bytes."""
+        ...
+
+    def updates_sent(self, count: int) -> None:
+        """A worker was sent so many updates."""
+        ...
+
+    def updates_answered(self, accepted: int, rejected: int, completed: int) -> None:
+        """A worker has accepted, rejected and completed so many updates."""
+        ...
+
+
 class CommitObserver(Protocol):
     """Hears of what has become durable, for metrics: pre-bound and cheap."""
 
@@ -147,7 +167,19 @@ class HistoryStatistics:
 
 
 class SilentObserver:
-    """A CommitObserver, ShardObserver and MessageObserver that does nothing."""
+    """A CommitObserver, ShardObserver, MessageObserver and UpdateObserver that does nothing."""
+
+    def update_requested(self, namespace: str, *, completed: bool) -> None:
+        """Does nothing."""
+
+    def update_admitted(self, bytes_in_flight: int) -> None:
+        """Does nothing."""
+
+    def updates_sent(self, count: int) -> None:
+        """Does nothing."""
+
+    def updates_answered(self, accepted: int, rejected: int, completed: int) -> None:
+        """Does nothing."""
 
     def committed(self, commit: Commit) -> None:
         """Does nothing."""

@@ -196,6 +196,8 @@ def _rejection(
 def _check_ready(run: Run) -> None:
     if not run.is_running and not run.state.last_completed_event_id:
         raise WorkflowNotReadyError("Workflow execution closed before WorkflowTaskStarted event")
+    if run.state.first_workflow_task_due:
+        raise WorkflowNotReadyError("Workflow task is not scheduled yet.")
     if run.is_running and run.state.workflow_task_attempt >= FAILING_ATTEMPT:
         raise WorkflowNotReadyError(
             "Unable to query workflow due to Workflow Task in failed state."

@@ -16,10 +16,10 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import HistoryBatch, RunKey
 from perdure.core.protobuf import length_delimited, set_duration, set_timestamp
+from perdure.core.update.tasks import outgoing
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import RunStep
-from perdure.core.workflow_task.state import is_transient
-from perdure.core.workflow_task.transitions import transient_events
+from perdure.core.workflow_task.transitions import is_held_back, transient_events
 from perdure.proto import stored_pb2 as stored
 
 POLL_HISTORY = wf.PollWorkflowTaskQueueResponse.HISTORY_FIELD_NUMBER
@@ -71,9 +71,9 @@ def in_memory(
 
 
 def capture_workflow_task(
-    change: RunStep, token: stored.TaskToken, *, full_history: bool
+    change: RunStep, token: stored.TaskToken, *, full_history: bool, resend_updates: bool = True
 ) -> StartedWorkflowTask:
-    """Captures a workflow task that a finished step has started."""
+    """Captures a workflow task that a finished step has started; its updates are sent with it."""
     run, state = change.run, change.state
     task = state.workflow_task
     head = wf.PollWorkflowTaskQueueResponse(
@@ -85,9 +85,11 @@ def capture_workflow_task(
     describe_run(head, run)
     set_timestamp(head.scheduled_time, task.scheduled_time)
     set_timestamp(head.started_time, task.started_time)
+    if run.updates:
+        head.messages.extend(outgoing(run, task.started_event_id, resend=resend_updates))
     first = 1 if full_history else state.last_started_event_id + 1
     transient = b""
-    if is_transient(task):
+    if is_held_back(run):
         transient = transient_events(change).SerializeToString()
     end = state.next_event_id
     return StartedWorkflowTask(

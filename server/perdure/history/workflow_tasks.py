@@ -8,15 +8,18 @@ from perdure.core.activity import transitions as activity
 from perdure.core.commit import DispatchTask, RunKey
 from perdure.core.errors import InvalidArgumentError, NotFoundError
 from perdure.core.protobuf import length_delimited
+from perdure.core.update.messages import count_answers
 from perdure.core.workflow import completion
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import RunStep, Step
 from perdure.core.workflow_task import state as workflow_task
 from perdure.core.workflow_task import transitions
 from perdure.history.dispatch import Dispatcher, start_task
-from perdure.history.execution import Executor
+from perdure.history.execution import Executor, beyond
+from perdure.history.ports import UpdateObserver
 from perdure.history.queries import BufferedQueries
 from perdure.history.responses import StartedActivity, StartedWorkflowTask
+from perdure.history.speculative import SpeculativeTasks
 from perdure.history.tokens import TokenMaker
 from perdure.history.workflows import run_key
 from perdure.proto import stored_pb2 as stored
@@ -35,6 +38,7 @@ class _Answered:
     change: RunStep
     done: completion.CompletedTask
     inline: bool = False
+    heartbeats: bool = False
     expired: bool = False
     task: StartedWorkflowTask | None = None
     eager: list[StartedActivity] = field(default_factory=list)
@@ -51,8 +55,12 @@ class WorkflowTasks:
         queries: BufferedQueries,
         tokens: TokenMaker,
         ids: Ids,
+        speculative: SpeculativeTasks,
+        observer: UpdateObserver,
     ) -> None:
+        self._observer = observer
         self._executor = executor
+        self._speculative = speculative
         self._dispatcher = dispatcher
         self._queries = queries
         self._tokens = tokens
@@ -118,12 +126,17 @@ class WorkflowTasks:
         def act(step: Step, run: Run) -> _Answered:
             return self._complete(step, step.edit(run), token, request)
 
-        answered = await self._executor.update(_run(token), act, self._capture)
+        def capture(answered: _Answered) -> None:
+            self._capture(answered, request)
+
+        answered = await self._executor.update(_run(token), act, capture)
         self._answer_queries(token.run_id, answered, request)
         if answered.expired:
             raise NotFoundError("workflow task heartbeat timeout")
         if answered.done.problem is not None:
             raise InvalidArgumentError(answered.done.problem.text())
+        if request.messages:
+            self._observer.updates_answered(*count_answers(request.messages))
         return await self._encode(answered)
 
     def _complete(
@@ -143,22 +156,28 @@ class WorkflowTasks:
                 activity.start(
                     info, change, request_id=self._ids.request_id(), identity=request.identity
                 )
+        answered.heartbeats = request.force_create_new_workflow_task
         wants_task = request.return_new_workflow_task and done.problem is None
         if wants_task and change.state.HasField("workflow_task"):
-            transitions.start(
-                change,
-                request_id=INLINE_REQUEST,
-                identity=request.identity,
-                build_id=completion.build_id(request),
-            )
+            _start_inline(change, request)
             answered.inline = True
         return answered
 
-    def _capture(self, answered: _Answered) -> None:
+    def _capture(
+        self, answered: _Answered, request: wf.RespondWorkflowTaskCompletedRequest
+    ) -> None:
         change = answered.change
+        if answered.done.updates_wait:
+            change = beyond(change)
+            transitions.schedule_speculative(change)
+            _start_inline(change, request)
+            self._speculative.watch_run(change.run)
+            answered.inline = True
         if answered.inline:
-            # Whoever has completed a task knows what came before.
-            answered.task = self._dispatcher.capture_workflow_task(change, full_history=False)
+            # Whoever has completed a task knows what came before, and has what it was sent.
+            answered.task = self._dispatcher.capture_workflow_task(
+                change, full_history=False, resend_updates=not answered.heartbeats
+            )
         if change.run.is_running:
             answered.eager = [
                 self._dispatcher.capture_activity(change, info.scheduled_event_id)
@@ -186,6 +205,12 @@ class WorkflowTasks:
             length_delimited(EAGER_TASKS, await self._dispatcher.encode(started))
             for started in answered.eager
         ]
+        if event_id := answered.done.reset_history_event_id:
+            parts.append(
+                wf.RespondWorkflowTaskCompletedResponse(
+                    reset_history_event_id=event_id
+                ).SerializeToString()
+            )
         return Encoded(b"".join(parts))
 
     async def fail(
@@ -239,6 +264,16 @@ class WorkflowTasks:
         if token.kind != stored.TaskToken.KIND_WORKFLOW or token.namespace_id != namespace.id:
             raise NotFoundError(completion.TASK_NOT_FOUND)
         return token
+
+
+def _start_inline(change: RunStep, request: wf.RespondWorkflowTaskCompletedRequest) -> None:
+    """Starts the next task for the worker that has completed one."""
+    transitions.start(
+        change,
+        request_id=INLINE_REQUEST,
+        identity=request.identity,
+        build_id=completion.build_id(request),
+    )
 
 
 def _is_task(run: Run, task: DispatchTask) -> bool:

@@ -6,12 +6,15 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import RunKey
 from perdure.core.errors import NotFoundError
-from perdure.core.workflow import signals
+from perdure.core.workflow import options, signals
 from perdure.core.workflow.close import Termination, terminate
+from perdure.core.workflow.deletion import request_deletion
 from perdure.core.workflow.start import StartResult, start_workflow
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
+from perdure.history.dispatch import Dispatcher
 from perdure.history.execution import Executor
+from perdure.history.responses import StartedWorkflowTask
 from perdure.rpc.clients import Namespace
 
 
@@ -29,18 +32,29 @@ def check_chain(run: Run, first_run_id: str) -> None:
 class Workflows:
     """Starts and ends workflows, and passes messages to them."""
 
-    def __init__(self, *, executor: Executor) -> None:
+    def __init__(self, *, executor: Executor, dispatcher: Dispatcher) -> None:
         self._executor = executor
+        self._dispatcher = dispatcher
 
     async def start(
         self, namespace: Namespace, request: wf.StartWorkflowExecutionRequest
     ) -> wf.StartWorkflowExecutionResponse:
         """Starts a workflow, or applies its conflict and reuse policies."""
+        given: list[StartedWorkflowTask] = []
+
+        def capture(result: StartResult) -> None:
+            given[:] = (
+                [self._dispatcher.capture_workflow_task(result.eager, full_history=True)]
+                if result.eager is not None
+                else []
+            )
+
         result = await self._executor.start(
             namespace.id,
             request.workflow_id,
             lambda step: start_workflow(step, namespace.id, request),
             assume_new=True,
+            after=capture,
         )
         response = wf.StartWorkflowExecutionResponse(
             run_id=result.run_id,
@@ -48,7 +62,10 @@ class Workflows:
             started=result.started,
             status=result.status,
         )
-        _link_to_start(response.link, namespace, request.workflow_id, result)
+        link_to_start(response.link, namespace, request.workflow_id, result)
+        if given:
+            task = await self._dispatcher.encode(given[0])
+            response.eager_workflow_task.MergeFromString(task)
         return response
 
     async def signal_with_start(
@@ -116,14 +133,43 @@ class Workflows:
         await self._executor.update(run_key(namespace, request.workflow_execution), act)
         return wf.TerminateWorkflowExecutionResponse()
 
+    async def delete(
+        self, namespace: Namespace, request: wf.DeleteWorkflowExecutionRequest
+    ) -> wf.DeleteWorkflowExecutionResponse:
+        """Deletes a run; an open one is terminated first, and deleted soon after."""
+        await self._executor.update(
+            run_key(namespace, request.workflow_execution),
+            lambda step, run: request_deletion(step.edit(run)),
+        )
+        return wf.DeleteWorkflowExecutionResponse()
 
-def _link_to_start(
+    async def update_options(
+        self, namespace: Namespace, request: wf.UpdateWorkflowExecutionOptionsRequest
+    ) -> wf.UpdateWorkflowExecutionOptionsResponse:
+        """Changes options of an open run."""
+
+        def act(step: Step, run: Run) -> wf.UpdateWorkflowExecutionOptionsResponse:
+            change = step.edit(run)
+            signals.require_open(change)
+            changed = options.update(change, request)
+            return wf.UpdateWorkflowExecutionOptionsResponse(workflow_execution_options=changed)
+
+        return await self._executor.update(run_key(namespace, request.workflow_execution), act)
+
+
+def link_to_start(
     link: common.Link, namespace: Namespace, workflow_id: str, result: StartResult
 ) -> None:
+    """Fills in a link to the event that a run begins with."""
     event = link.workflow_event
     event.namespace = namespace.name
     event.workflow_id = workflow_id
     event.run_id = result.run_id
+    if result.attached_request_id:
+        reference = event.request_id_ref
+        reference.request_id = result.attached_request_id
+        reference.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED
+        return
     event.event_ref.event_id = 1
     event.event_ref.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
 

@@ -13,10 +13,12 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import DispatchTask, TaskQueueKey, TaskType
 from perdure.core.errors import InvalidArgumentError, UnavailableError
+from perdure.core.matching.worker_registry import WorkerRegistry
 from perdure.matching import describe
 from perdure.matching.departed import DepartedWorkers, WorkerOfQueue
 from perdure.matching.forwarding import QueueTasks
 from perdure.matching.observer import MatchingObserver, QueueStatistics, SilentObserver
+from perdure.matching.operator_limits import OperatorLimits, QueueRates
 from perdure.matching.partitions import Partitions
 from perdure.matching.polling import EMPTY, Polls
 from perdure.matching.queries import Queries
@@ -24,6 +26,7 @@ from perdure.matching.reader import QueueRows
 from perdure.matching.reservation import PollerReservation
 from perdure.matching.settings import MatchingSettings
 from perdure.matching.waiting import ForwardedTask
+from perdure.matching.workers import Workers
 from perdure.persistence.ports import StoreError
 from perdure.rpc.clients import (
     Encoded,
@@ -46,12 +49,14 @@ class MatchingEngine:
         "_closing",
         "_departed",
         "_ids",
+        "_limits",
         "_partitions",
         "_polls",
         "_queries",
         "_rows",
         "_settings",
         "_tasks",
+        "_workers",
     )
 
     def __init__(
@@ -64,6 +69,7 @@ class MatchingEngine:
         incarnation: str,
         on_error: ErrorCallback,
         observer: MatchingObserver | None = None,
+        rates: QueueRates | None = None,
     ) -> None:
         """Makes an engine without queues.
 
@@ -75,6 +81,7 @@ class MatchingEngine:
             incarnation: The store's, which is part of every task token.
             on_error: Told of background work that died of a bug.
             observer: Counts for metrics.
+            rates: What operators say of how fast queues hand out tasks.
         """
         self._clock = clock
         self._ids = ids
@@ -90,10 +97,23 @@ class MatchingEngine:
             jitter=ids.random,
             queue_tasks=self,
         )
+        self._limits: OperatorLimits | None = None
+        if rates is not None:
+            self._limits = OperatorLimits(
+                rates=rates,
+                partitions=self._partitions,
+                shares=settings.read_partitions,
+                period_seconds=settings.config_refresh,
+                tasks=self._tasks,
+            )
+            self._partitions.on_load = self._limits.loaded
         self._polls = Polls(
             settings=settings, clock=clock, ids=ids, tasks=self._tasks, incarnation=incarnation
         )
         self._queries = Queries(poller_window=settings.query_poller)
+        self._workers = Workers(
+            seconds=settings.worker_memory, capacity=settings.remembered_workers
+        )
         self._departed = DepartedWorkers(settings.departed_memory, settings.departed_workers)
 
     def attach_cluster(self, cluster: QueueTasks) -> None:
@@ -248,6 +268,35 @@ class MatchingEngine:
             ended += partition.end_polls(polled_by_worker)
         return ended
 
+    async def record_worker_heartbeat(
+        self, namespace: Namespace, request: wf.RecordWorkerHeartbeatRequest
+    ) -> wf.RecordWorkerHeartbeatResponse:
+        """Takes heartbeats of workers of a namespace."""
+        return self._workers.record(namespace.id, request)
+
+    async def list_workers(
+        self, namespace: Namespace, request: wf.ListWorkersRequest
+    ) -> wf.ListWorkersResponse:
+        """Returns a page of the workers of a namespace."""
+        return self._workers.list(namespace.id, request)
+
+    async def describe_worker(
+        self, namespace: Namespace, request: wf.DescribeWorkerRequest
+    ) -> wf.DescribeWorkerResponse:
+        """Returns what a worker said last; NotFoundError when it is not known."""
+        return self._workers.describe(namespace.id, request)
+
+    async def count_workers(
+        self, namespace: Namespace, request: wf.CountWorkersRequest
+    ) -> wf.CountWorkersResponse:
+        """Returns how many workers of a namespace there are."""
+        return self._workers.count(namespace.id, request)
+
+    @property
+    def workers(self) -> WorkerRegistry:
+        """The workers that are known here by their heartbeats."""
+        return self._workers.registry
+
     def release_queues(self, moved: Callable[[TaskQueueKey], bool]) -> int:
         """Lets go of queues that another node serves from now on; returns how many.
 
@@ -273,6 +322,8 @@ class MatchingEngine:
     def stop_polls(self) -> None:
         """Ends outstanding polls with an empty response and refuses new ones, as unavailable."""
         self._closing = True
+        if self._limits is not None:
+            self._limits.close()
         self._partitions.close()
         self._queries.close()
 

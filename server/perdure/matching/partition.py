@@ -72,9 +72,11 @@ class Partition:
         "_limit_timer",
         "_line",
         "_loop",
+        "_operator_rate",
         "_queries",
         "_reader",
         "_watch",
+        "_worker_rate",
         "abandoned",
         "added",
         "backlog",
@@ -121,6 +123,8 @@ class Partition:
         self._queries: WaitingLine[PendingQuery] = WaitingLine()
         self._forwarded: WaitingLine[ForwardedTask] = WaitingLine()
         self._failures: dict[Position, int] = {}
+        self._worker_rate: float | None = None
+        self._operator_rate: float | None = None
         self._limit: DispatchLimit | None = None
         self._limit_timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -208,11 +212,24 @@ class Partition:
 
     def limit_rate(self, tasks_per_second: float) -> None:
         """Sets how fast tasks are handed out; a poller said so."""
+        self._worker_rate = tasks_per_second
+        self._set_limit()
+
+    def override_rate(self, tasks_per_second: float | None) -> None:
+        """Sets how fast tasks are handed out, whatever workers say; None leaves it to them."""
+        if tasks_per_second != self._operator_rate:
+            self._operator_rate = tasks_per_second
+            self._set_limit()
+
+    def _set_limit(self) -> None:
         now = self._loop.time()
-        if self._limit is None:
-            self._limit = DispatchLimit(rate=tasks_per_second, now=now)
+        rate = self._worker_rate if self._operator_rate is None else self._operator_rate
+        if rate is None:
+            self._limit = None
+        elif self._limit is None:
+            self._limit = DispatchLimit(rate=rate, now=now)
         else:
-            self._limit.change(tasks_per_second, now)
+            self._limit.change(rate, now)
         self._match_held()
 
     def offer(self, task: DispatchTask) -> None:

@@ -22,6 +22,7 @@ class Partitions:
     """Partitions by queue.
 
     Attributes:
+        on_load: Told of each partition that comes into memory.
         queue_tasks: How a partition that is loaded from now on reaches the others of its queue.
     """
 
@@ -34,6 +35,7 @@ class Partitions:
         "_settings",
         "_tasks",
         "_timer",
+        "on_load",
         "queue_tasks",
     )
 
@@ -53,6 +55,7 @@ class Partitions:
         self._tasks = tasks
         self._jitter = jitter
         self.queue_tasks = queue_tasks
+        self.on_load: Callable[[Partition], None] | None = None
         self._loaded: dict[TaskQueueKey, Partition] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -123,6 +126,8 @@ class Partitions:
             queue_tasks=self.queue_tasks,
         )
         self._loaded[queue] = partition
+        if self.on_load is not None:
+            self.on_load(partition)
         if self._closed:
             partition.close()
         elif self._timer is None:

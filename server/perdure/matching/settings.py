@@ -37,6 +37,9 @@ class MatchingSettings:
         departed_memory: How long a worker that goes away is remembered: as long as a poll may take
             from one partition to another.
         departed_workers: How many are.
+        config_refresh: How often what operators configure of queues is read, while there are some.
+        worker_memory: How long a worker is known after its last heartbeat.
+        remembered_workers: How many are, in all namespaces; about 2 kB each.
         describe_rows: Rows that DescribeTaskQueue reads at most to count a backlog.
         drain: How long closing waits for undoing starts whose poller is gone.
     """
@@ -65,6 +68,9 @@ class MatchingSettings:
     forward_wait: float = 20.0
     departed_memory: float = 2.0
     departed_workers: int = 1_000
+    config_refresh: float = 2.0
+    worker_memory: float = 300.0
+    remembered_workers: int = 1_000_000
     describe_rows: int = 1_000
     drain: float = 5.0
 

@@ -31,7 +31,16 @@ class ClusterView:
         shards: All shards, by first slot.
     """
 
-    __slots__ = ("_by_id", "_by_name", "_first_slots", "_history", "_matching", "nodes", "shards")
+    __slots__ = (
+        "_by_id",
+        "_by_name",
+        "_first_slots",
+        "_history",
+        "_matching",
+        "_worker",
+        "nodes",
+        "shards",
+    )
 
     def __init__(
         self,
@@ -56,6 +65,7 @@ class ClusterView:
         self._first_slots = [shard.first_slot for shard in self.shards]
         self._history = self._candidates(Role.HISTORY)
         self._matching = self._candidates(Role.MATCHING)
+        self._worker = self._candidates(Role.WORKER)
         if earlier is not None:
             self._history = _remembering(self._history, earlier._history)
             self._matching = _remembering(self._matching, earlier._matching)
@@ -116,6 +126,14 @@ class ClusterView:
         It goes by the node's name: one that restarts gets its queues back.
         """
         name = self._matching.owner(queue)
+        return None if name is None else self._by_name[name]
+
+    def worker_owner(self, namespace_id: str) -> NodeRow | None:
+        """Returns the node that should look after a namespace; None when none does.
+
+        Two may think that it is them for a moment: what they do must be harmless when done twice.
+        """
+        name = self._worker.owner((namespace_id,))
         return None if name is None else self._by_name[name]
 
     def _candidates(self, role: Role) -> Rendezvous:

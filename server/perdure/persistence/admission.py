@@ -93,7 +93,7 @@ def _collect_visibility(row: VisibilityRow, texts: list[str], numbers: list[int]
 def _collect_value(value: SearchValue, texts: list[str], numbers: list[int]) -> None:
     if isinstance(value, str):
         texts.append(value)
-    elif isinstance(value, list):
+    elif isinstance(value, list | frozenset):
         texts += value
     elif isinstance(value, int):
         numbers.append(value)

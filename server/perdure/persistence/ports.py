@@ -32,11 +32,12 @@ from perdure.core.commit import (
     MessageRow,
     ReceiptKey,
     RunKey,
+    SearchValue,
     TaskQueueKey,
     TimerRow,
     VisibilityRow,
 )
-from perdure.core.visibility.query import VisibilityFilter
+from perdure.core.visibility.query import Attribute, VisibilityFilter
 
 
 class StoreError(Exception):
@@ -249,8 +250,9 @@ class VisibilityStore(Protocol):
     """List and Count.
 
     Rules that hold here: a search value counts only with its attribute's own type, so that of a
-    Double must be a Python float, whole numbers too. `!=` and NOT IN on a Text or KeywordList also
-    match runs that do not have the attribute; of the other types, a missing one is only IS NULL.
+    Double must be a Python float, whole numbers too, and that of a Text the set of its words. `!=`
+    and NOT IN on a Text or KeywordList also match runs that do not have the attribute; of the other
+    types, a missing one is only IS NULL.
     """
 
     async def list_workflows(
@@ -266,10 +268,13 @@ class VisibilityStore(Protocol):
         """Returns the number of runs that match."""
         ...
 
-    async def count_workflows_by_status(
-        self, namespace_id: str, where: VisibilityFilter
-    ) -> dict[int, int]:
-        """Returns the number of runs that match, by execution status (GROUP BY)."""
+    async def count_workflows_by(
+        self, namespace_id: str, where: VisibilityFilter, group_by: Attribute
+    ) -> dict[SearchValue | None, int]:
+        """Returns the number of runs that match, by an attribute's values (GROUP BY).
+
+        Those that do not have the attribute are under None.
+        """
         ...
 
 
@@ -282,6 +287,10 @@ class MetadataStore(Protocol):
 
     async def update_namespace(self, row: NamespaceRow) -> bool:
         """Replaces version `row.version - 1`; False when that is not the stored version."""
+        ...
+
+    async def delete_namespace(self, namespace_id: str, version: int) -> bool:
+        """Deletes a namespace; False when it does not have that version, or is not there."""
         ...
 
     async def list_namespaces(self) -> list[NamespaceRow]:

@@ -1,22 +1,24 @@
 """Search attributes in the form that SQL stores keep and compare: one JSON object per run.
 
 Rules that hold here: every member's name starts with its value's type (`s:` text, `i:` integer,
-`f:` floating point, `b:` boolean, `t:` nanoseconds, `l:` list), so that a comparison never meets a
-value of another type: a type that does not match the attribute's is a missing attribute, on every
-store. Empty lists are missing attributes, as on the real server.
+`f:` floating point, `b:` boolean, `t:` nanoseconds, `l:` list, `w:` words), so that a comparison
+never meets a value of another type: a type that does not match the attribute's is a missing
+attribute, on every store. Of a Text its words are kept, since nothing else of it is compared. Empty
+lists are missing attributes, as on the real server.
 """
 
 import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from perdure.core.commit import SearchValue
 from perdure.core.visibility.query import ValueType
-from perdure.core.visibility.values import clamped
+from perdure.core.visibility.values import nanoseconds
 
 TAGS = {
-    ValueType.TEXT: "s",
+    ValueType.TEXT: "w",
     ValueType.KEYWORD: "s",
     ValueType.INT: "i",
     ValueType.DOUBLE: "f",
@@ -26,25 +28,13 @@ TAGS = {
 }
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _UNQUOTABLE = re.compile(r'[\x00-\x1f"\\%\x7f-\U0010ffff]')
-_SEPARATORS = re.compile(r"[\x00-\x2f\x3a-\x60\x7b-\x7f]+")
-_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
 def member_name(name: str, tag: str) -> str:
     """Returns the JSON member that holds an attribute; it needs no quoting in a JSON path."""
     escaped = _UNQUOTABLE.sub(lambda match: f"%{ord(match[0]):x}.", name)
     return f"{tag}:{escaped}"
-
-
-def nanoseconds(moment: datetime) -> int:
-    """Returns nanoseconds since the Unix epoch; exact to the datetime's microsecond.
-
-    A time that 64 bits do not reach (before 1677, after 2262) is the nearest that they do, as in
-    queries: one run with the year 9999 must not make a column that no database can compare.
-    """
-    return clamped((moment - _EPOCH) // _MICROSECOND * 1000)
 
 
 def encode_values(values: Mapping[str, SearchValue]) -> str | None:
@@ -62,15 +52,6 @@ def decode_values(text: str | None) -> dict[str, SearchValue]:
     return dict(_attribute(member, value) for member, value in json.loads(text).items())
 
 
-def tokens(text: str) -> set[str]:
-    """Returns the words of a Text attribute, lower case.
-
-    ASCII punctuation and blanks separate words; every other character belongs to one. Only ASCII
-    letters are folded: a rule that each database can follow to the letter.
-    """
-    return {word for word in _SEPARATORS.split(text.translate(_LOWER)) if word}
-
-
 def tag_of(value: SearchValue) -> str:
     """Returns the type tag of a decoded value."""
     match value:
@@ -84,20 +65,30 @@ def tag_of(value: SearchValue) -> str:
             return "i"
         case float():
             return "f"
+        case frozenset():
+            return "w"
         case _:
             return "l"
 
 
 def _member(name: str, value: SearchValue) -> tuple[str, object]:
-    stored = nanoseconds(value) if isinstance(value, datetime) else value
+    stored: object = value
+    if isinstance(value, datetime):
+        stored = nanoseconds(value)
+    elif isinstance(value, frozenset):
+        stored = sorted(value)
     return member_name(name, tag_of(value)), stored
 
 
-def _attribute(member: str, value: SearchValue) -> tuple[str, SearchValue]:
+def _attribute(member: str, value: Any) -> tuple[str, SearchValue]:
     tag, _, escaped = member.partition(":")
     name = re.sub(r"%([0-9a-f]+)\.", lambda match: chr(int(match[1], 16)), escaped)
-    if tag == "t" and isinstance(value, int):
-        return name, _EPOCH + timedelta(microseconds=value // 1000)
-    if tag == "f" and isinstance(value, int):
-        return name, float(value)
-    return name, value
+    match tag:
+        case "t":
+            return name, _EPOCH + timedelta(microseconds=value // 1000)
+        case "f":
+            return name, float(value)
+        case "w":
+            return name, frozenset(value)
+        case _:
+            return name, value

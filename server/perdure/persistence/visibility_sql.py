@@ -3,13 +3,19 @@
 Rules that hold here: operands are always parameters; column names come from a fixed table. The
 meaning is the real server's: comparisons with a missing scalar attribute are unknown, as in SQL;
 Text and KeywordList ask whether a word or element is there, so a missing attribute answers no.
+
+The same filter can be rendered for the table of runs and for that of their counters, which has
+few of its attributes.
 """
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from perdure.core.commit import SearchValue
+from perdure.core.visibility.catalogue import NAMESPACE_DIVISION
+from perdure.core.visibility.evaluation import MEMBERSHIP, elements, plain
 from perdure.core.visibility.query import (
     And,
     Attribute,
@@ -21,7 +27,7 @@ from perdure.core.visibility.query import (
     ValueType,
     VisibilityFilter,
 )
-from perdure.persistence.search_values import TAGS, member_name, nanoseconds, tokens
+from perdure.persistence.search_values import TAGS, member_name
 
 COLUMNS = frozenset(
     {
@@ -58,8 +64,8 @@ MISSING_WHEN_EMPTY = frozenset(
 DURATION = "execution_duration"
 """The derived column of ExecutionDuration: close time less execution time."""
 
-MEMBERSHIP = frozenset({ValueType.TEXT, ValueType.KEYWORD_LIST})
-"""Types whose comparisons ask for membership and are never unknown."""
+COUNTED = frozenset({"workflow_type", "task_queue", "status"})
+"""Columns of the table of counters; the division of the namespace is one more."""
 
 _INFIX = {
     Operator.EQUAL: "=",
@@ -72,22 +78,53 @@ _INFIX = {
 _NEGATED = {Operator.NOT_EQUAL, Operator.NOT_IN}
 
 
-def plain(operand: SearchValue) -> SearchValue:
-    """Returns an operand as stores compare it: times as nanoseconds."""
-    return nanoseconds(operand) if isinstance(operand, datetime) else operand
+class Sql(NamedTuple):
+    """A piece of SQL with the parameters of its placeholders, in their order."""
+
+    text: str
+    parameters: tuple[Any, ...] = ()
+
+
+_HOLE = re.compile(r"/\*(\w+)\*/")
+
+
+def compose(template: str, pieces: Mapping[str, Sql]) -> Sql:
+    """Returns a statement whose holes (a name as a comment) are filled with pieces."""
+    parameters: list[Any] = []
+
+    def fill(hole: re.Match[str]) -> str:
+        piece = pieces[hole[1]]
+        parameters.extend(piece.parameters)
+        return piece.text
+
+    return Sql(_HOLE.sub(fill, template), tuple(parameters))
+
+
+def is_counted(attribute: Attribute) -> bool:
+    """Tells whether the table of counters has an attribute."""
+    return attribute.column in COUNTED or attribute == NAMESPACE_DIVISION
 
 
 class WhereClause(ABC):
     """Renders one filter; `parameters` are in the order of the placeholders.
 
     A database's own subclass says how it reads a JSON member and asks for membership.
+
+    Args:
+        of_counts: Whether the filter is for the table of counters.
     """
 
     placeholder = "?"
     true = "TRUE"
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_counts: bool = False) -> None:
         self.parameters: list[object] = []
+        self._of_counts = of_counts
+
+    def sql(self, where: VisibilityFilter) -> Sql:
+        """Returns the clause. Raises ValueError for an unknown column or operator."""
+        text = self.render(where)
+        return Sql(text, tuple(self.parameters))
 
     def render(self, where: VisibilityFilter) -> str:
         """Returns the clause's text. Raises ValueError for an unknown column or operator."""
@@ -117,15 +154,13 @@ class WhereClause(ABC):
         """Returns a never unknown condition: a JSON list holds one of the elements."""
 
     @abstractmethod
-    def has_word(self, expression: str, words: Sequence[str]) -> str:
-        """Returns a condition: a text holds one of the words."""
-
-    @abstractmethod
     def starts_with(self, attribute: Attribute, prefix: SearchValue) -> str:
         """Returns a condition: an attribute starts with a prefix, case counting."""
 
     def scalar(self, attribute: Attribute) -> str:
         """Returns the expression for an attribute's value; NULL when it is missing."""
+        if self._of_counts:
+            return _of_counts(attribute)
         if attribute.column is None:
             tag = TAGS[attribute.value_type]
             return self.member(member_name(attribute.name, tag), attribute.value_type)
@@ -144,23 +179,12 @@ class WhereClause(ABC):
             return f"{self.scalar(attribute)} IS NULL"
         if operator is Operator.IS_NOT_NULL:
             return f"{self.scalar(attribute)} IS NOT NULL"
-        operands = tuple(plain(operand) for operand in where.operands)
         if attribute.value_type in MEMBERSHIP:
-            return self._membership(attribute, operator, operands)
-        return self._ordering(attribute, operator, operands)
-
-    def _membership(
-        self, attribute: Attribute, operator: Operator, operands: tuple[SearchValue, ...]
-    ) -> str:
-        if operator not in {Operator.EQUAL, Operator.IN} | _NEGATED:
-            raise ValueError(f"{operator.value} does not apply to {attribute.name}")
-        if attribute.value_type is ValueType.KEYWORD_LIST:
             name = member_name(attribute.name, TAGS[attribute.value_type])
-            held = self.has_element(name, operands)
-        else:
-            words = sorted(set().union(*(tokens(str(operand)) for operand in operands)))
-            held = f"COALESCE({self.has_word(self.scalar(attribute), words)}, NOT {self.true})"
-        return f"NOT {held}" if operator in _NEGATED else held
+            held = self.has_element(name, elements(where))
+            return f"NOT {held}" if operator in _NEGATED else held
+        operands = tuple(plain(operand) for operand in where.operands)
+        return self._ordering(attribute, operator, operands)
 
     def _ordering(
         self, attribute: Attribute, operator: Operator, operands: tuple[SearchValue, ...]
@@ -180,3 +204,12 @@ class WhereClause(ABC):
                 return f"{value} {operator.value} {low} AND {high}"
             case _:
                 return f"{self.scalar(attribute)} {_INFIX[operator]} {self.bind(operands[0])}"
+
+
+def _of_counts(attribute: Attribute) -> str:
+    if attribute == NAMESPACE_DIVISION:
+        return "(CASE WHEN namespace_division <> '' THEN substr(namespace_division, 2) END)"
+    if attribute.column not in COUNTED:
+        raise ValueError(f"the counters have no {attribute.name}")
+    is_text = attribute.column in MISSING_WHEN_EMPTY
+    return f"NULLIF({attribute.column}, '')" if is_text else attribute.column

@@ -13,11 +13,15 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from temporalio.api.activity.v1 import message_pb2 as _message_pb2_3
 from temporalio.api.common.v1 import message_pb2 as _message_pb2
+from temporalio.api.enums.v1 import schedule_pb2 as _schedule_pb2
 from temporalio.api.enums.v1 import workflow_pb2 as _workflow_pb2
 from temporalio.api.failure.v1 import message_pb2 as _message_pb2_2
-from temporalio.api.history.v1 import message_pb2 as _message_pb2_3
+from temporalio.api.history.v1 import message_pb2 as _message_pb2_4
+from temporalio.api.schedule.v1 import message_pb2 as _message_pb2_6
 from temporalio.api.sdk.v1 import user_metadata_pb2 as _user_metadata_pb2
+from temporalio.api.taskqueue.v1 import message_pb2 as _message_pb2_5
 from temporalio.api.workflow.v1 import message_pb2 as _message_pb2_1
 from temporalio.api.workflowservice.v1 import request_response_pb2 as _request_response_pb2
 import builtins as _builtins
@@ -62,9 +66,11 @@ class RunStart(_message.Message):
     COMPLETION_CALLBACKS_FIELD_NUMBER: _builtins.int
     VERSIONING_OVERRIDE_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
+    ORIGINAL_START_TIME_FIELD_NUMBER: _builtins.int
     PARENT_NAMESPACE_ID_FIELD_NUMBER: _builtins.int
     PARENT_NAMESPACE_FIELD_NUMBER: _builtins.int
     PARENT_INITIATED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    SCHEDULED_BY_FIELD_NUMBER: _builtins.int
     workflow_type: _builtins.str
     task_queue: _builtins.str
     execution_timeout: _builtins.int
@@ -82,6 +88,8 @@ class RunStart(_message.Message):
     run_expiration_time: _builtins.int
     first_workflow_task_backoff: _builtins.int
     identity: _builtins.str
+    original_start_time: _builtins.int
+    """When the first run that a reset run stems from was started; 0 for a run that none has made."""
     parent_namespace_id: _builtins.str
     """Of a child: its parent's namespace, and the event of the parent's run that started it."""
     parent_namespace: _builtins.str
@@ -102,6 +110,10 @@ class RunStart(_message.Message):
     def completion_callbacks(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Callback]: ...
     @_builtins.property
     def versioning_override(self) -> _message_pb2_1.VersioningOverride: ...
+    @_builtins.property
+    def scheduled_by(self) -> Global___ScheduledBy:
+        """The schedule whose action the chain of runs is, if it wants to know how it ends."""
+
     def __init__(
         self,
         *,
@@ -130,13 +142,15 @@ class RunStart(_message.Message):
         completion_callbacks: _abc.Iterable[_message_pb2.Callback] | None = ...,
         versioning_override: _message_pb2_1.VersioningOverride | None = ...,
         identity: _builtins.str = ...,
+        original_start_time: _builtins.int = ...,
         parent_namespace_id: _builtins.str = ...,
         parent_namespace: _builtins.str = ...,
         parent_initiated_event_id: _builtins.int = ...,
+        scheduled_by: Global___ScheduledBy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "execution_timeout", b"execution_timeout", "parent", b"parent", "priority", b"priority", "retry_policy", b"retry_policy", "root", b"root", "run_timeout", b"run_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "execution_timeout", b"execution_timeout", "parent", b"parent", "priority", b"priority", "retry_policy", b"retry_policy", "root", b"root", "run_timeout", b"run_timeout", "scheduled_by", b"scheduled_by", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "original_start_time", b"original_start_time", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "scheduled_by", b"scheduled_by", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__execution_timeout: _TypeAlias = _typing.Literal["execution_timeout"]  # noqa: Y015
     _WhichOneofArgType__execution_timeout: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout"]  # noqa: Y015
@@ -148,6 +162,32 @@ class RunStart(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__run_timeout) -> _WhichOneofReturnType__run_timeout | None: ...
 
 Global___RunStart: _TypeAlias = RunStart  # noqa: Y015
+
+@_typing.final
+class ScheduledBy(_message.Message):
+    """Which action of a schedule a run is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    START_ID_FIELD_NUMBER: _builtins.int
+    start_id: _builtins.str
+    """The id of the message that started it."""
+    @_builtins.property
+    def schedule(self) -> _message_pb2.WorkflowExecution: ...
+    def __init__(
+        self,
+        *,
+        schedule: _message_pb2.WorkflowExecution | None = ...,
+        start_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule", "start_id", b"start_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScheduledBy: _TypeAlias = ScheduledBy  # noqa: Y015
 
 @_typing.final
 class WorkflowTask(_message.Message):
@@ -253,6 +293,10 @@ class RunState(_message.Message):
     FIRST_WORKFLOW_TASK_DUE_FIELD_NUMBER: _builtins.int
     WORKFLOW_TASK_ATTEMPT_FIELD_NUMBER: _builtins.int
     AUTO_RESET_POINTS_FIELD_NUMBER: _builtins.int
+    DELETION_DUE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    RESET_RUN_ID_FIELD_NUMBER: _builtins.int
+    RESET_REQUEST_ID_FIELD_NUMBER: _builtins.int
     status: _workflow_pb2.WorkflowExecutionStatus.ValueType
     next_event_id: _builtins.int
     last_event_time: _builtins.int
@@ -278,10 +322,20 @@ class RunState(_message.Message):
     first_workflow_task_due: _builtins.int
     """First workflow task waits for start delay, cron or retry backoff until then."""
     workflow_task_attempt: _builtins.int
+    deletion_due: _builtins.int
+    """When the run, which is closed, is deleted; 0 when nobody has asked for that."""
+    reset_run_id: _builtins.str
+    """The newest run that a reset of this one has made."""
+    reset_request_id: _builtins.str
+    """The request of the reset that made this run."""
     @_builtins.property
     def workflow_task(self) -> Global___WorkflowTask: ...
     @_builtins.property
     def auto_reset_points(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2_1.ResetPointInfo]: ...
+    @_builtins.property
+    def priority(self) -> _message_pb2.Priority:
+        """The priority that an open run was given instead of its own."""
+
     def __init__(
         self,
         *,
@@ -310,14 +364,43 @@ class RunState(_message.Message):
         first_workflow_task_due: _builtins.int = ...,
         workflow_task_attempt: _builtins.int = ...,
         auto_reset_points: _abc.Iterable[_message_pb2_1.ResetPointInfo] | None = ...,
+        deletion_due: _builtins.int = ...,
+        priority: _message_pb2.Priority | None = ...,
+        reset_run_id: _builtins.str = ...,
+        reset_request_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["workflow_task", b"workflow_task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["priority", b"priority", "workflow_task", b"workflow_task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_reset_points", b"auto_reset_points", "buffered_event_bytes", b"buffered_event_bytes", "buffered_event_count", b"buffered_event_count", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "close_event_id", b"close_event_id", "close_time", b"close_time", "first_workflow_task_due", b"first_workflow_task_due", "history_size_bytes", b"history_size_bytes", "last_completed_event_id", b"last_completed_event_id", "last_event_time", b"last_event_time", "last_started_event_id", b"last_started_event_id", "new_run_id", b"new_run_id", "next_buffer_key", b"next_buffer_key", "next_event_id", b"next_event_id", "sdk_name", b"sdk_name", "sdk_version", b"sdk_version", "signal_count", b"signal_count", "state_transition_count", b"state_transition_count", "status", b"status", "sticky_task_queue", b"sticky_task_queue", "sticky_timeout", b"sticky_timeout", "timer_due", b"timer_due", "workflow_task", b"workflow_task", "workflow_task_attempt", b"workflow_task_attempt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_reset_points", b"auto_reset_points", "buffered_event_bytes", b"buffered_event_bytes", "buffered_event_count", b"buffered_event_count", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "close_event_id", b"close_event_id", "close_time", b"close_time", "deletion_due", b"deletion_due", "first_workflow_task_due", b"first_workflow_task_due", "history_size_bytes", b"history_size_bytes", "last_completed_event_id", b"last_completed_event_id", "last_event_time", b"last_event_time", "last_started_event_id", b"last_started_event_id", "new_run_id", b"new_run_id", "next_buffer_key", b"next_buffer_key", "next_event_id", b"next_event_id", "priority", b"priority", "reset_request_id", b"reset_request_id", "reset_run_id", b"reset_run_id", "sdk_name", b"sdk_name", "sdk_version", b"sdk_version", "signal_count", b"signal_count", "state_transition_count", b"state_transition_count", "status", b"status", "sticky_task_queue", b"sticky_task_queue", "sticky_timeout", b"sticky_timeout", "timer_due", b"timer_due", "workflow_task", b"workflow_task", "workflow_task_attempt", b"workflow_task_attempt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RunState: _TypeAlias = RunState  # noqa: Y015
+
+@_typing.final
+class AttachedRequest(_message.Message):
+    """A start request that found the run open, and was attached to it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    event_id: _builtins.int
+    """The event that says so; 0 while that event is buffered."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        event_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttachedRequest: _TypeAlias = AttachedRequest  # noqa: Y015
 
 @_typing.final
 class Attributes(_message.Message):
@@ -381,6 +464,10 @@ class ActivityInfo(_message.Message):
     BUILD_ID_FIELD_NUMBER: _builtins.int
     RETRY_INTERVAL_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    IS_RESET_FIELD_NUMBER: _builtins.int
+    DROPS_HEARTBEAT_FIELD_NUMBER: _builtins.int
+    ORIGINAL_OPTIONS_FIELD_NUMBER: _builtins.int
     scheduled_event_id: _builtins.int
     activity_id: _builtins.str
     activity_type: _builtins.str
@@ -408,6 +495,10 @@ class ActivityInfo(_message.Message):
     retry_interval: _builtins.int
     partition: _builtins.int
     """Of the queue of the present attempt's task: with its id it names the task's row."""
+    is_reset: _builtins.bool
+    """It has been reset while a worker has it, which the worker is told."""
+    drops_heartbeat: _builtins.bool
+    """The next attempt shall not see what this one's heartbeats said."""
     @_builtins.property
     def retry_policy(self) -> _message_pb2.RetryPolicy: ...
     @_builtins.property
@@ -418,6 +509,14 @@ class ActivityInfo(_message.Message):
     def priority(self) -> _message_pb2.Priority: ...
     @_builtins.property
     def user_metadata(self) -> _user_metadata_pb2.UserMetadata: ...
+    @_builtins.property
+    def pause(self) -> Global___ActivityPause:
+        """Who paused it, while it is paused."""
+
+    @_builtins.property
+    def original_options(self) -> _message_pb2_3.ActivityOptions:
+        """What it was scheduled with; absent until an operator changes it."""
+
     def __init__(
         self,
         *,
@@ -451,14 +550,48 @@ class ActivityInfo(_message.Message):
         build_id: _builtins.str = ...,
         retry_interval: _builtins.int = ...,
         partition: _builtins.int = ...,
+        pause: Global___ActivityPause | None = ...,
+        is_reset: _builtins.bool = ...,
+        drops_heartbeat: _builtins.bool = ...,
+        original_options: _message_pb2_3.ActivityOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_details", b"heartbeat_details", "last_failure", b"last_failure", "priority", b"priority", "retry_policy", b"retry_policy", "user_metadata", b"user_metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_details", b"heartbeat_details", "last_failure", b"last_failure", "original_options", b"original_options", "pause", b"pause", "priority", b"priority", "retry_policy", b"retry_policy", "user_metadata", b"user_metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "activity_type", b"activity_type", "attempt", b"attempt", "attempt_scheduled_time", b"attempt_scheduled_time", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "cancel_requested_event_id", b"cancel_requested_event_id", "heartbeat_details", b"heartbeat_details", "heartbeat_timeout", b"heartbeat_timeout", "identity", b"identity", "last_attempt_complete_time", b"last_attempt_complete_time", "last_failure", b"last_failure", "last_heartbeat_time", b"last_heartbeat_time", "last_worker_identity", b"last_worker_identity", "nonce", b"nonce", "partition", b"partition", "priority", b"priority", "request_id", b"request_id", "retry_due", b"retry_due", "retry_interval", b"retry_interval", "retry_policy", b"retry_policy", "schedule_to_close_timeout", b"schedule_to_close_timeout", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_time", b"started_time", "task_id", b"task_id", "task_queue", b"task_queue", "user_metadata", b"user_metadata"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "activity_type", b"activity_type", "attempt", b"attempt", "attempt_scheduled_time", b"attempt_scheduled_time", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "cancel_requested_event_id", b"cancel_requested_event_id", "drops_heartbeat", b"drops_heartbeat", "heartbeat_details", b"heartbeat_details", "heartbeat_timeout", b"heartbeat_timeout", "identity", b"identity", "is_reset", b"is_reset", "last_attempt_complete_time", b"last_attempt_complete_time", "last_failure", b"last_failure", "last_heartbeat_time", b"last_heartbeat_time", "last_worker_identity", b"last_worker_identity", "nonce", b"nonce", "original_options", b"original_options", "partition", b"partition", "pause", b"pause", "priority", b"priority", "request_id", b"request_id", "retry_due", b"retry_due", "retry_interval", b"retry_interval", "retry_policy", b"retry_policy", "schedule_to_close_timeout", b"schedule_to_close_timeout", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_time", b"started_time", "task_id", b"task_id", "task_queue", b"task_queue", "user_metadata", b"user_metadata"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ActivityInfo: _TypeAlias = ActivityInfo  # noqa: Y015
+
+@_typing.final
+class ActivityPause(_message.Message):
+    """An operator's wish that an activity be not tried for now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    time: _builtins.int
+    identity: _builtins.str
+    reason: _builtins.str
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        time: _builtins.int = ...,
+        identity: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "reason", b"reason", "request_id", b"request_id", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivityPause: _TypeAlias = ActivityPause  # noqa: Y015
 
 @_typing.final
 class TimerInfo(_message.Message):
@@ -530,6 +663,37 @@ class ExternalInfo(_message.Message):
 Global___ExternalInfo: _TypeAlias = ExternalInfo  # noqa: Y015
 
 @_typing.final
+class UpdateInfo(_message.Message):
+    """An update that a run has accepted, or that an event of it holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATE_ID_FIELD_NUMBER: _builtins.int
+    ADMITTED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    ACCEPTED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    COMPLETED_EVENT_ID_FIELD_NUMBER: _builtins.int
+    update_id: _builtins.str
+    admitted_event_id: _builtins.int
+    """Of the event that holds the request of an update that a reset has carried over."""
+    accepted_event_id: _builtins.int
+    completed_event_id: _builtins.int
+    def __init__(
+        self,
+        *,
+        update_id: _builtins.str = ...,
+        admitted_event_id: _builtins.int = ...,
+        accepted_event_id: _builtins.int = ...,
+        completed_event_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_event_id", b"accepted_event_id", "admitted_event_id", b"admitted_event_id", "completed_event_id", b"completed_event_id", "update_id", b"update_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateInfo: _TypeAlias = UpdateInfo  # noqa: Y015
+
+@_typing.final
 class ChildInfo(_message.Message):
     """A child whose end its parent does not know yet."""
 
@@ -594,6 +758,97 @@ class Message(_message.Message):
     """What a workflow tells another one."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class StartScheduled(_message.Message):
+        """A schedule starts a workflow."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REQUEST_FIELD_NUMBER: _builtins.int
+        REPORTS_FIELD_NUMBER: _builtins.int
+        reports: _builtins.bool
+        """Whether the schedule wants to know how it ends."""
+        @_builtins.property
+        def request(self) -> _request_response_pb2.StartWorkflowExecutionRequest: ...
+        def __init__(
+            self,
+            *,
+            request: _request_response_pb2.StartWorkflowExecutionRequest | None = ...,
+            reports: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["reports", b"reports", "request", b"request"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ScheduledClosed(_message.Message):
+        """A workflow that a schedule has started is over, with all runs that followed the first."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        START_ID_FIELD_NUMBER: _builtins.int
+        WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+        FIRST_RUN_ID_FIELD_NUMBER: _builtins.int
+        START_TIME_FIELD_NUMBER: _builtins.int
+        STATUS_FIELD_NUMBER: _builtins.int
+        RESULT_FIELD_NUMBER: _builtins.int
+        FAILURE_FIELD_NUMBER: _builtins.int
+        start_id: _builtins.str
+        workflow_id: _builtins.str
+        first_run_id: _builtins.str
+        start_time: _builtins.int
+        status: _workflow_pb2.WorkflowExecutionStatus.ValueType
+        @_builtins.property
+        def result(self) -> _message_pb2.Payloads: ...
+        @_builtins.property
+        def failure(self) -> _message_pb2_2.Failure: ...
+        def __init__(
+            self,
+            *,
+            start_id: _builtins.str = ...,
+            workflow_id: _builtins.str = ...,
+            first_run_id: _builtins.str = ...,
+            start_time: _builtins.int = ...,
+            status: _workflow_pb2.WorkflowExecutionStatus.ValueType = ...,
+            result: _message_pb2.Payloads | None = ...,
+            failure: _message_pb2_2.Failure | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "result", b"result"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "first_run_id", b"first_run_id", "result", b"result", "start_id", b"start_id", "start_time", b"start_time", "status", b"status", "workflow_id", b"workflow_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class EndScheduled(_message.Message):
+        """A schedule ends a workflow that it has started."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        FIRST_RUN_ID_FIELD_NUMBER: _builtins.int
+        TERMINATE_FIELD_NUMBER: _builtins.int
+        REASON_FIELD_NUMBER: _builtins.int
+        IDENTITY_FIELD_NUMBER: _builtins.int
+        first_run_id: _builtins.str
+        terminate: _builtins.bool
+        reason: _builtins.str
+        identity: _builtins.str
+        def __init__(
+            self,
+            *,
+            first_run_id: _builtins.str = ...,
+            terminate: _builtins.bool = ...,
+            reason: _builtins.str = ...,
+            identity: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["first_run_id", b"first_run_id", "identity", b"identity", "reason", b"reason", "terminate", b"terminate"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     @_typing.final
     class Signal(_message.Message):
@@ -672,11 +927,11 @@ class Message(_message.Message):
 
         CLOSE_EVENT_FIELD_NUMBER: _builtins.int
         @_builtins.property
-        def close_event(self) -> _message_pb2_3.HistoryEvent: ...
+        def close_event(self) -> _message_pb2_4.HistoryEvent: ...
         def __init__(
             self,
             *,
-            close_event: _message_pb2_3.HistoryEvent | None = ...,
+            close_event: _message_pb2_4.HistoryEvent | None = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["close_event", b"close_event"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -748,6 +1003,9 @@ class Message(_message.Message):
     CHILD_START_FIELD_NUMBER: _builtins.int
     CHILD_RESULT_FIELD_NUMBER: _builtins.int
     PARENT_CLOSE_FIELD_NUMBER: _builtins.int
+    START_SCHEDULED_FIELD_NUMBER: _builtins.int
+    SCHEDULED_CLOSED_FIELD_NUMBER: _builtins.int
+    END_SCHEDULED_FIELD_NUMBER: _builtins.int
     CHILD_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The receiver tells repeated deliveries apart by it."""
@@ -773,6 +1031,12 @@ class Message(_message.Message):
     @_builtins.property
     def parent_close(self) -> Global___Message.ParentClose: ...
     @_builtins.property
+    def start_scheduled(self) -> Global___Message.StartScheduled: ...
+    @_builtins.property
+    def scheduled_closed(self) -> Global___Message.ScheduledClosed: ...
+    @_builtins.property
+    def end_scheduled(self) -> Global___Message.EndScheduled: ...
+    @_builtins.property
     def child(self) -> Global___Message.Child: ...
     def __init__(
         self,
@@ -789,13 +1053,16 @@ class Message(_message.Message):
         child_start: Global___Message.ChildStart | None = ...,
         child_result: Global___Message.ChildResult | None = ...,
         parent_close: Global___Message.ParentClose | None = ...,
+        start_scheduled: Global___Message.StartScheduled | None = ...,
+        scheduled_closed: Global___Message.ScheduledClosed | None = ...,
+        end_scheduled: Global___Message.EndScheduled | None = ...,
         child: Global___Message.Child | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "parent_close", b"parent_close", "payload", b"payload", "sender", b"sender", "signal", b"signal", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "end_scheduled", b"end_scheduled", "parent_close", b"parent_close", "payload", b"payload", "scheduled_closed", b"scheduled_closed", "sender", b"sender", "signal", b"signal", "start_scheduled", b"start_scheduled", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "child_workflow_only", b"child_workflow_only", "id", b"id", "initiated_event_id", b"initiated_event_id", "namespace_id", b"namespace_id", "parent_close", b"parent_close", "payload", b"payload", "sender", b"sender", "sender_namespace_id", b"sender_namespace_id", "signal", b"signal", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "child_workflow_only", b"child_workflow_only", "end_scheduled", b"end_scheduled", "id", b"id", "initiated_event_id", b"initiated_event_id", "namespace_id", b"namespace_id", "parent_close", b"parent_close", "payload", b"payload", "scheduled_closed", b"scheduled_closed", "sender", b"sender", "sender_namespace_id", b"sender_namespace_id", "signal", b"signal", "start_scheduled", b"start_scheduled", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["signal", "cancel_request", "child_start", "child_result", "parent_close"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["signal", "cancel_request", "child_start", "child_result", "parent_close", "start_scheduled", "scheduled_closed", "end_scheduled"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -834,22 +1101,50 @@ class Receipt(_message.Message):
     OUTCOME_ALREADY_EXISTS: Receipt.Outcome.ValueType  # 20
     """The id of the child that was to start is in use."""
 
+    @_typing.final
+    class ScheduledStarted(_message.Message):
+        """The run that a schedule's message has started."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RUN_ID_FIELD_NUMBER: _builtins.int
+        START_TIME_FIELD_NUMBER: _builtins.int
+        run_id: _builtins.str
+        start_time: _builtins.int
+        def __init__(
+            self,
+            *,
+            run_id: _builtins.str = ...,
+            start_time: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["run_id", b"run_id", "start_time", b"start_time"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     OUTCOME_FIELD_NUMBER: _builtins.int
     STARTED_RUN_ID_FIELD_NUMBER: _builtins.int
+    SCHEDULED_STARTED_FIELD_NUMBER: _builtins.int
     outcome: Global___Receipt.Outcome.ValueType
     started_run_id: _builtins.str
     """The first run of the child that has started."""
+    @_builtins.property
+    def scheduled_started(self) -> Global___Receipt.ScheduledStarted: ...
     def __init__(
         self,
         *,
         outcome: Global___Receipt.Outcome.ValueType = ...,
         started_run_id: _builtins.str = ...,
+        scheduled_started: Global___Receipt.ScheduledStarted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "scheduled_started", b"scheduled_started"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "started_run_id", b"started_run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "outcome", b"outcome", "scheduled_started", b"scheduled_started", "started_run_id", b"started_run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_answer: _TypeAlias = _typing.Literal["scheduled_started"]  # noqa: Y015
+    _WhichOneofArgType_answer: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
 
@@ -961,6 +1256,70 @@ class HistoryPageToken(_message.Message):
 Global___HistoryPageToken: _TypeAlias = HistoryPageToken  # noqa: Y015
 
 @_typing.final
+class TaskQueueConfigs(_message.Message):
+    """What operators have configured of a namespace's task queues, by "TYPE/NAME"."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ConfigsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _message_pb2_5.TaskQueueConfig: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _message_pb2_5.TaskQueueConfig | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONFIGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def configs(self) -> _containers.MessageMap[_builtins.str, _message_pb2_5.TaskQueueConfig]: ...
+    def __init__(
+        self,
+        *,
+        configs: _abc.Mapping[_builtins.str, _message_pb2_5.TaskQueueConfig] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["configs", b"configs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaskQueueConfigs: _TypeAlias = TaskQueueConfigs  # noqa: Y015
+
+@_typing.final
+class WorkerPageToken(_message.Message):
+    """Where a listing of workers goes on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAST_INSTANCE_KEY_FIELD_NUMBER: _builtins.int
+    last_instance_key: _builtins.str
+    def __init__(
+        self,
+        *,
+        last_instance_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_instance_key", b"last_instance_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkerPageToken: _TypeAlias = WorkerPageToken  # noqa: Y015
+
+@_typing.final
 class VisibilityPageToken(_message.Message):
     """Where a visibility listing goes on."""
 
@@ -986,3 +1345,201 @@ class VisibilityPageToken(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VisibilityPageToken: _TypeAlias = VisibilityPageToken  # noqa: Y015
+
+@_typing.final
+class ScheduleState(_message.Message):
+    """A schedule's changing half, a row of its run; its definition is another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class BufferedStart(_message.Message):
+        """A time that is due, and waits for its turn."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NOMINAL_TIME_FIELD_NUMBER: _builtins.int
+        ACTUAL_TIME_FIELD_NUMBER: _builtins.int
+        OVERLAP_POLICY_FIELD_NUMBER: _builtins.int
+        MANUAL_FIELD_NUMBER: _builtins.int
+        nominal_time: _builtins.int
+        actual_time: _builtins.int
+        overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType
+        manual: _builtins.bool
+        """By request of a client: pausing and limits do not apply."""
+        def __init__(
+            self,
+            *,
+            nominal_time: _builtins.int = ...,
+            actual_time: _builtins.int = ...,
+            overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType = ...,
+            manual: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["actual_time", b"actual_time", "manual", b"manual", "nominal_time", b"nominal_time", "overlap_policy", b"overlap_policy"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Backfill(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        AFTER_FIELD_NUMBER: _builtins.int
+        END_TIME_FIELD_NUMBER: _builtins.int
+        OVERLAP_POLICY_FIELD_NUMBER: _builtins.int
+        after: _builtins.int
+        """Times after it, in milliseconds and less, are still to be taken."""
+        end_time: _builtins.int
+        overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType
+        def __init__(
+            self,
+            *,
+            after: _builtins.int = ...,
+            end_time: _builtins.int = ...,
+            overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "end_time", b"end_time", "overlap_policy", b"overlap_policy"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class PendingStart(_message.Message):
+        """A start that was sent and has not been answered."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        MESSAGE_ID_FIELD_NUMBER: _builtins.int
+        DUE_FIELD_NUMBER: _builtins.int
+        WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+        ACTUAL_TIME_FIELD_NUMBER: _builtins.int
+        OVERLAPPING_FIELD_NUMBER: _builtins.int
+        message_id: _builtins.str
+        due: _builtins.int
+        workflow_id: _builtins.str
+        actual_time: _builtins.int
+        overlapping: _builtins.bool
+        """Whether it may run beside others, so that nobody waits for its end."""
+        def __init__(
+            self,
+            *,
+            message_id: _builtins.str = ...,
+            due: _builtins.int = ...,
+            workflow_id: _builtins.str = ...,
+            actual_time: _builtins.int = ...,
+            overlapping: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["actual_time", b"actual_time", "due", b"due", "message_id", b"message_id", "overlapping", b"overlapping", "workflow_id", b"workflow_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Running(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        START_ID_FIELD_NUMBER: _builtins.int
+        WORKFLOW_ID_FIELD_NUMBER: _builtins.int
+        RUN_ID_FIELD_NUMBER: _builtins.int
+        CANCEL_SENT_FIELD_NUMBER: _builtins.int
+        TERMINATE_SENT_FIELD_NUMBER: _builtins.int
+        start_id: _builtins.str
+        workflow_id: _builtins.str
+        run_id: _builtins.str
+        cancel_sent: _builtins.bool
+        terminate_sent: _builtins.bool
+        def __init__(
+            self,
+            *,
+            start_id: _builtins.str = ...,
+            workflow_id: _builtins.str = ...,
+            run_id: _builtins.str = ...,
+            cancel_sent: _builtins.bool = ...,
+            terminate_sent: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_sent", b"cancel_sent", "run_id", b"run_id", "start_id", b"start_id", "terminate_sent", b"terminate_sent", "workflow_id", b"workflow_id"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CONFLICT_TOKEN_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    PROCESSED_TIME_FIELD_NUMBER: _builtins.int
+    WAKE_TIME_FIELD_NUMBER: _builtins.int
+    BUFFERED_FIELD_NUMBER: _builtins.int
+    BACKFILLS_FIELD_NUMBER: _builtins.int
+    STARTING_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    RECENT_ACTIONS_FIELD_NUMBER: _builtins.int
+    ACTION_COUNT_FIELD_NUMBER: _builtins.int
+    MISSED_CATCHUP_WINDOW_FIELD_NUMBER: _builtins.int
+    OVERLAP_SKIPPED_FIELD_NUMBER: _builtins.int
+    BUFFER_DROPPED_FIELD_NUMBER: _builtins.int
+    LAST_COMPLETION_RESULT_FIELD_NUMBER: _builtins.int
+    CONTINUED_FAILURE_FIELD_NUMBER: _builtins.int
+    REQUEST_IDS_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    conflict_token: _builtins.int
+    create_time: _builtins.int
+    update_time: _builtins.int
+    processed_time: _builtins.int
+    """Times up to here have been looked at."""
+    wake_time: _builtins.int
+    """When it next has something to do; 0 for never."""
+    action_count: _builtins.int
+    missed_catchup_window: _builtins.int
+    overlap_skipped: _builtins.int
+    buffer_dropped: _builtins.int
+    identity: _builtins.str
+    @_builtins.property
+    def buffered(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduleState.BufferedStart]: ...
+    @_builtins.property
+    def backfills(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduleState.Backfill]: ...
+    @_builtins.property
+    def starting(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduleState.PendingStart]: ...
+    @_builtins.property
+    def running(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScheduleState.Running]: ...
+    @_builtins.property
+    def recent_actions(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2_6.ScheduleActionResult]: ...
+    @_builtins.property
+    def last_completion_result(self) -> _message_pb2.Payloads: ...
+    @_builtins.property
+    def continued_failure(self) -> _message_pb2_2.Failure: ...
+    @_builtins.property
+    def request_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the patches and updates that came last."""
+
+    def __init__(
+        self,
+        *,
+        conflict_token: _builtins.int = ...,
+        create_time: _builtins.int = ...,
+        update_time: _builtins.int = ...,
+        processed_time: _builtins.int = ...,
+        wake_time: _builtins.int = ...,
+        buffered: _abc.Iterable[Global___ScheduleState.BufferedStart] | None = ...,
+        backfills: _abc.Iterable[Global___ScheduleState.Backfill] | None = ...,
+        starting: _abc.Iterable[Global___ScheduleState.PendingStart] | None = ...,
+        running: _abc.Iterable[Global___ScheduleState.Running] | None = ...,
+        recent_actions: _abc.Iterable[_message_pb2_6.ScheduleActionResult] | None = ...,
+        action_count: _builtins.int = ...,
+        missed_catchup_window: _builtins.int = ...,
+        overlap_skipped: _builtins.int = ...,
+        buffer_dropped: _builtins.int = ...,
+        last_completion_result: _message_pb2.Payloads | None = ...,
+        continued_failure: _message_pb2_2.Failure | None = ...,
+        request_ids: _abc.Iterable[_builtins.str] | None = ...,
+        identity: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["continued_failure", b"continued_failure", "last_completion_result", b"last_completion_result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_count", b"action_count", "backfills", b"backfills", "buffer_dropped", b"buffer_dropped", "buffered", b"buffered", "conflict_token", b"conflict_token", "continued_failure", b"continued_failure", "create_time", b"create_time", "identity", b"identity", "last_completion_result", b"last_completion_result", "missed_catchup_window", b"missed_catchup_window", "overlap_skipped", b"overlap_skipped", "processed_time", b"processed_time", "recent_actions", b"recent_actions", "request_ids", b"request_ids", "running", b"running", "starting", b"starting", "update_time", b"update_time", "wake_time", b"wake_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScheduleState: _TypeAlias = ScheduleState  # noqa: Y015

@@ -166,6 +166,30 @@ class MatchingClient(Protocol):
         """Ends a worker's outstanding polls with an empty response; returns how many."""
         ...
 
+    async def record_worker_heartbeat(
+        self, namespace: Namespace, request: wf.RecordWorkerHeartbeatRequest
+    ) -> wf.RecordWorkerHeartbeatResponse:
+        """Takes heartbeats of workers of a namespace."""
+        ...
+
+    async def list_workers(
+        self, namespace: Namespace, request: wf.ListWorkersRequest
+    ) -> wf.ListWorkersResponse:
+        """Returns a page of the workers of a namespace."""
+        ...
+
+    async def describe_worker(
+        self, namespace: Namespace, request: wf.DescribeWorkerRequest
+    ) -> wf.DescribeWorkerResponse:
+        """Returns what a worker said last; NotFoundError when it is not known."""
+        ...
+
+    async def count_workers(
+        self, namespace: Namespace, request: wf.CountWorkersRequest
+    ) -> wf.CountWorkersResponse:
+        """Returns how many workers of a namespace there are."""
+        ...
+
 
 class MatchingNode(MatchingClient, Protocol):
     """What the cluster asks of the node that serves a partition of a queue.
@@ -287,6 +311,24 @@ class HistoryClient(HistoryTasks, HistoryMessages, Protocol):
         """Ends a run at once."""
         ...
 
+    async def delete_workflow_execution(
+        self, namespace: Namespace, request: wf.DeleteWorkflowExecutionRequest
+    ) -> wf.DeleteWorkflowExecutionResponse:
+        """Deletes a run; an open one is terminated first, and deleted soon after."""
+        ...
+
+    async def update_workflow_execution_options(
+        self, namespace: Namespace, request: wf.UpdateWorkflowExecutionOptionsRequest
+    ) -> wf.UpdateWorkflowExecutionOptionsResponse:
+        """Changes options of an open run."""
+        ...
+
+    async def reset_workflow_execution(
+        self, namespace: Namespace, request: wf.ResetWorkflowExecutionRequest
+    ) -> wf.ResetWorkflowExecutionResponse:
+        """Begins a run with another one's history up to a workflow task."""
+        ...
+
     async def describe_workflow_execution(
         self, namespace: Namespace, request: wf.DescribeWorkflowExecutionRequest
     ) -> wf.DescribeWorkflowExecutionResponse:
@@ -309,6 +351,63 @@ class HistoryClient(HistoryTasks, HistoryMessages, Protocol):
         self, namespace: Namespace, request: wf.QueryWorkflowRequest, timeout: float
     ) -> wf.QueryWorkflowResponse:
         """Has a worker answer a query."""
+        ...
+
+    async def update_workflow_execution(
+        self, namespace: Namespace, request: wf.UpdateWorkflowExecutionRequest, timeout: float
+    ) -> wf.UpdateWorkflowExecutionResponse:
+        """Updates a run, and waits up to `timeout` seconds for the stage that is asked for."""
+        ...
+
+    async def poll_workflow_execution_update(
+        self, namespace: Namespace, request: wf.PollWorkflowExecutionUpdateRequest, timeout: float
+    ) -> wf.PollWorkflowExecutionUpdateResponse:
+        """Waits up to `timeout` seconds for an update to reach a stage."""
+        ...
+
+    async def execute_multi_operation(
+        self, namespace: Namespace, request: wf.ExecuteMultiOperationRequest, timeout: float
+    ) -> wf.ExecuteMultiOperationResponse:
+        """Updates a workflow, which is started if need be; waits up to `timeout` seconds.
+
+        The request has exactly two operations: a start and an update of one workflow id.
+        """
+        ...
+
+    async def create_schedule(
+        self, namespace: Namespace, request: wf.CreateScheduleRequest
+    ) -> wf.CreateScheduleResponse:
+        """Creates a schedule."""
+        ...
+
+    async def describe_schedule(
+        self, namespace: Namespace, request: wf.DescribeScheduleRequest
+    ) -> wf.DescribeScheduleResponse:
+        """Describes a schedule."""
+        ...
+
+    async def update_schedule(
+        self, namespace: Namespace, request: wf.UpdateScheduleRequest
+    ) -> wf.UpdateScheduleResponse:
+        """Replaces a schedule's definition."""
+        ...
+
+    async def patch_schedule(
+        self, namespace: Namespace, request: wf.PatchScheduleRequest
+    ) -> wf.PatchScheduleResponse:
+        """Triggers, backfills, pauses or unpauses a schedule."""
+        ...
+
+    async def list_schedule_matching_times(
+        self, namespace: Namespace, request: wf.ListScheduleMatchingTimesRequest
+    ) -> wf.ListScheduleMatchingTimesResponse:
+        """Returns the times of a schedule in a range."""
+        ...
+
+    async def delete_schedule(
+        self, namespace: Namespace, request: wf.DeleteScheduleRequest
+    ) -> wf.DeleteScheduleResponse:
+        """Ends a schedule."""
         ...
 
     async def respond_workflow_task_completed(
@@ -369,6 +468,30 @@ class HistoryClient(HistoryTasks, HistoryMessages, Protocol):
         self, namespace: Namespace, request: wf.RecordActivityTaskHeartbeatByIdRequest
     ) -> wf.RecordActivityTaskHeartbeatByIdResponse:
         """Records a heartbeat, by the activity's id."""
+        ...
+
+    async def pause_activity(
+        self, namespace: Namespace, request: wf.PauseActivityRequest
+    ) -> wf.PauseActivityResponse:
+        """Pauses activities."""
+        ...
+
+    async def unpause_activity(
+        self, namespace: Namespace, request: wf.UnpauseActivityRequest
+    ) -> wf.UnpauseActivityResponse:
+        """Ends the pause of activities."""
+        ...
+
+    async def reset_activity(
+        self, namespace: Namespace, request: wf.ResetActivityRequest
+    ) -> wf.ResetActivityResponse:
+        """Counts attempts of activities anew."""
+        ...
+
+    async def update_activity_options(
+        self, namespace: Namespace, request: wf.UpdateActivityOptionsRequest
+    ) -> wf.UpdateActivityOptionsResponse:
+        """Changes options of activities."""
         ...
 
     async def reset_sticky_task_queue(

@@ -81,6 +81,10 @@ class NamespaceRegistry:
         """Returns a copy of what is stored of a namespace."""
         return wf.DescribeNamespaceResponse.FromString(self._rows[namespace.name].data)
 
+    def row(self, namespace: Namespace) -> NamespaceRow:
+        """Returns a namespace's row as it is in the cache."""
+        return self._rows[namespace.name]
+
     def rows(self) -> Sequence[NamespaceRow]:
         """Returns all namespaces in the cache, by id."""
         return sorted(self._rows.values(), key=lambda row: row.id)
@@ -123,6 +127,41 @@ class NamespaceRegistry:
                 self._remember(changed)
                 return description
         raise UnavailableError(f"namespace {namespace.name} is being changed by others, try again")
+
+    async def rename(self, namespace: Namespace, name: str, change: Change) -> bool:
+        """Changes what is stored of a namespace, its name too.
+
+        Args:
+            namespace: Which.
+            name: Its new name.
+            change: Alters the description in place.
+
+        Returns:
+            False when the name is taken, or somebody else changed the namespace meanwhile.
+        """
+        await self.refresh()
+        row = self._rows.get(namespace.name)
+        if row is None or row.id != namespace.id:
+            raise NamespaceNotFoundError(namespace.name)
+        description = wf.DescribeNamespaceResponse.FromString(row.data)
+        change(description)
+        description.namespace_info.name = name
+        renamed = NamespaceRow(row.id, name, row.version + 1, description.SerializeToString())
+        if not await self._metadata.update_namespace(renamed):
+            return False
+        if namespace.name in self._rows:
+            self._forget(namespace.name)
+        self._remember(renamed)
+        return True
+
+    async def remove(self, namespace: Namespace) -> bool:
+        """Removes a namespace; False when somebody else has changed it meanwhile."""
+        row = self._rows.get(namespace.name)
+        if row is None or not await self._metadata.delete_namespace(row.id, row.version):
+            return False
+        if self._rows.get(namespace.name) is row:
+            self._forget(namespace.name)
+        return True
 
     async def ensure(self, name: str, *, retention_seconds: int) -> Namespace:
         """Returns a namespace, which is made first when it does not exist.

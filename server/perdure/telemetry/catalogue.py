@@ -23,6 +23,7 @@ _BACKLOG = (*_QUEUE, "task_priority")
 _PARTITION = (*_RPC, "partition", "task_type", "taskqueue")
 _WORKFLOW = (*_RUN, "taskqueue", "workflowType")
 _ACTIVITY = ("activityType", *_RPC, "taskqueue", "versioning_behavior", "workflowType")
+_SCHEDULE = ("namespace", *_SERVICE)
 _ACTIVITY_TIMEOUT = (*_ACTIVITY, "timeout_type")
 
 SERVICE_REQUESTS = counter("service_requests", _RPC, "RPCs received.")
@@ -32,6 +33,19 @@ SERVICE_LATENCY = histogram(
 SERVICE_PENDING_REQUESTS = gauge("service_pending_requests", _RPC, "RPCs being answered now.")
 SERVICE_ERROR_WITH_TYPE = counter(
     "service_error_with_type", _ERROR, "RPCs answered with an error, by its type."
+)
+SERVICE_ERRORS_RESOURCE_EXHAUSTED = counter(
+    "service_errors_resource_exhausted",
+    ("resource_exhausted_cause", "resource_exhausted_scope", *_RPC),
+    "RPCs refused because a limit was reached, by the limit and whose it is.",
+)
+HOST_RPS_LIMIT = gauge(
+    "host_rps_limit", _SERVICE, "Requests per second that this process lets through; 0 for any."
+)
+NAMESPACE_HOST_RPS_LIMIT = gauge(
+    "namespace_host_rps_limit",
+    ("namespace", *_SERVICE),
+    "Requests per second of a namespace that this process lets through; 0 for any.",
 )
 CLIENT_REQUESTS = counter("client_requests", _CLIENT, "Calls to roles of other nodes.")
 CLIENT_ERRORS = counter(
@@ -52,6 +66,26 @@ WORKFLOW_CONTINUED_AS_NEW = counter(
 )
 WORKFLOW_SCHEDULE_TO_CLOSE_LATENCY = histogram(
     "workflow_schedule_to_close_latency", _WORKFLOW, "Time from a run's start to its end."
+)
+SCHEDULE_ACTION_SUCCESS = counter(
+    "schedule_action_success", _SCHEDULE, "Workflows started by schedules."
+)
+SCHEDULE_ACTION_ERRORS = counter(
+    "schedule_action_errors",
+    _SCHEDULE,
+    "Actions of schedules that started nothing: the id is taken.",
+)
+SCHEDULE_ACTION_DELAY = histogram(
+    "schedule_action_delay", _SCHEDULE, "Time from when an action is due to its workflow's start."
+)
+SCHEDULE_MISSED_CATCHUP_WINDOW = counter(
+    "schedule_missed_catchup_window", _SCHEDULE, "Times that were too old to be made up for."
+)
+SCHEDULE_OVERLAP_SKIPPED = counter(
+    "schedule_overlap_skipped", _SCHEDULE, "Times dropped since the last action still ran."
+)
+SCHEDULE_BUFFER_OVERRUNS = counter(
+    "schedule_buffer_overruns", _SCHEDULE, "Times dropped since too many waited."
 )
 ACTIVITY_SUCCESS = counter("activity_success", _ACTIVITY, "Activities completed.")
 ACTIVITY_FAIL = counter(
@@ -82,10 +116,51 @@ ACTIVITY_END_TO_END_LATENCY = histogram(
     _ACTIVITY,
     "The same as activity_start_to_close_latency: Temporal's older name of it.",
 )
+WORKFLOW_CLEANUP_DELETE = counter(
+    "workflow_cleanup_delete", _OPERATION, "Runs deleted with their history."
+)
+DELETE_EXECUTIONS_SUCCESS = counter(
+    "delete_executions_success",
+    ("namespace", *_SERVICE),
+    "Runs that the system worker had deleted: by retention, or with their namespace.",
+)
+DELETE_EXECUTIONS_FAILURE = counter(
+    "delete_executions_failure",
+    ("namespace", *_SERVICE),
+    "Runs that it could not have deleted, and tries again.",
+)
 CACHE_REQUESTS = counter("cache_requests", _CACHE_USE, "Look-ups of workflows in memory.")
 CACHE_MISS = counter("cache_miss", _CACHE_USE, "Look-ups that found nothing in memory.")
 CACHE_SIZE = gauge("cache_size", _CACHE, "Memory that the cache may take, about.", Unit.BYTES)
 CACHE_USAGE = gauge("cache_usage", _CACHE, "Memory that the cache takes, about.", Unit.BYTES)
+
+WORKFLOW_UPDATE_WAIT_STAGE_ACCEPTED = counter(
+    "workflow_update_wait_stage_accepted", _RPC, "Requests that wait for an update's acceptance."
+)
+WORKFLOW_UPDATE_WAIT_STAGE_COMPLETED = counter(
+    "workflow_update_wait_stage_completed", _RPC, "Requests that wait for an update's outcome."
+)
+REQUEST_WORKFLOW_UPDATE_MESSAGE = counter(
+    "request_workflow_update_message", _OPERATION, "Updates taken in; repeated requests are not."
+)
+WORKFLOW_UPDATE_REGISTRY_SIZE = histogram(
+    "workflow_update_registry_size",
+    _OPERATION,
+    "Size of a run's updates in flight, when another one comes.",
+    Unit.BYTES,
+)
+WORKFLOW_UPDATE_SENT_TO_WORKER = counter(
+    "workflow_update_sent_to_worker", _OPERATION, "Updates sent with a workflow task."
+)
+ACCEPT_WORKFLOW_UPDATE_MESSAGE = counter(
+    "accept_workflow_update_message", _OPERATION, "Updates that workers accepted."
+)
+REJECT_WORKFLOW_UPDATE_MESSAGE = counter(
+    "reject_workflow_update_message", _OPERATION, "Updates that workers rejected."
+)
+RESPOND_WORKFLOW_UPDATE_MESSAGE = counter(
+    "respond_workflow_update_message", _OPERATION, "Updates that workers completed."
+)
 
 MEMBERSHIP_CHANGED_COUNT = counter(
     "membership_changed_count", _OPERATION, "Times that nodes came, went or changed."
@@ -136,6 +211,19 @@ ASYNCMATCH_LATENCY = histogram(
     "asyncmatch_latency",
     _PARTITION,
     "Time from a task's being scheduled to its start, where the task had waited.",
+)
+WORKER_REGISTRY_WORKERS_ADDED = counter(
+    "worker_registry_workers_added", _SERVICE, "Workers whose first heartbeat has come."
+)
+WORKER_REGISTRY_WORKERS_REMOVED = counter(
+    "worker_registry_workers_removed",
+    _SERVICE,
+    "Workers that said that they have shut down, or were silent too long.",
+)
+WORKER_REGISTRY_CAPACITY_UTILIZATION = gauge(
+    "worker_registry_capacity_utilization",
+    _SERVICE,
+    "Workers that are remembered, as a share of how many may be.",
 )
 LOADED_TASK_QUEUE_COUNT = gauge(
     "loaded_task_queue_count", (*_RPC, "task_type"), "Task queues in memory, sticky ones too."
@@ -221,6 +309,11 @@ GROUP_COMMIT_LATENCY = histogram(
 )
 GROUP_COMMIT_LOST = counter(
     "group_commit_lost", _SERVICE, "Transitions that the store did not confirm."
+)
+SETTINGS_READ = counter(
+    "settings_read",
+    ("outcome", *_SERVICE),
+    "Times that the file of settings had changed, by whether it was used or refused.",
 )
 EVENT_LOOP_LAG = histogram("event_loop_lag", _SERVICE, "How late the event loop runs what is due.")
 

@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from conformance.commands import complete_workflow
+from conformance.commands import complete_workflow, record_marker
 from conformance.driver import Driver
 from conformance.recording import Recording
 from conformance.scenario import ScenarioEnv, scenario
@@ -22,21 +22,30 @@ _UNLIKE = {
 
 
 async def temporal(env: ScenarioEnv, *arguments: str) -> Any:
-    """Runs the CLI against the server and returns what it printed, or its error."""
+    """Runs the CLI against the server and returns what it printed as JSON, or its error."""
+    code, output, errors = await _run(env, *arguments, "--output=json")
+    if code:
+        return {"exit": code, "error": errors}
+    return _alike(json.loads(output)) if output else "OK"
+
+
+async def temporal_text(env: ScenarioEnv, *arguments: str) -> str:
+    """Runs the CLI against the server and returns what it printed for people, or its error."""
+    code, output, errors = await _run(env, *arguments, "--color=never")
+    return f"exit {code}: {errors}" if code else output
+
+
+async def _run(env: ScenarioEnv, *arguments: str) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
         *oracle_command(),
         *arguments,
         f"--address={env.address}",
-        "--output=json",
         "--disable-config-file",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     output, errors = await process.communicate()
-    if process.returncode:
-        return {"exit": process.returncode, "error": errors.decode().strip()}
-    text = output.decode().strip()
-    return _alike(json.loads(text)) if text else "OK"
+    return process.returncode, output.decode().strip(), errors.decode().strip()
 
 
 @scenario
@@ -89,6 +98,31 @@ async def cli_result(env: ScenarioEnv) -> Recording:
 
 
 @scenario
+async def cli_reset(env: ScenarioEnv) -> Recording:
+    """Reset by an event's id, and to the first and the last workflow task."""
+    record, driver = env.recording(), Driver(env)
+    await driver.start()
+    await driver.step(record_marker("one"))
+    await driver.step_after_signal(record_marker("two"))
+    workflow = ("workflow", "reset", f"--workflow-id={driver.workflow_id}", "--reason=why")
+    targets = {
+        "event": ("--event-id=4",),
+        "first": ("--type=FirstWorkflowTask",),
+        "last": ("--type=LastWorkflowTask", "--reapply-exclude=Signal"),
+        "continued": ("--type=LastContinuedAsNew",),
+        "bad event": ("--event-id=2",),
+    }
+    for name, target in targets.items():
+        answer = await temporal(env, *workflow, *target)
+        record.note(name, answer)
+        if "error" not in answer:
+            record.events(f"{name}: history", await driver.history())
+            await driver.step(record_marker(name))
+    await driver.terminate()
+    return record
+
+
+@scenario
 async def cli_operator(env: ScenarioEnv) -> Recording:
     """Namespaces and the cluster as an operator sees them."""
     record, space = env.recording(), env.name("space")
@@ -105,6 +139,36 @@ async def cli_operator(env: ScenarioEnv) -> Recording:
     return record
 
 
+@scenario
+async def cli_schedule(env: ScenarioEnv) -> Recording:
+    """Create, describe, update, toggle, backfill, delete a schedule."""
+    record, driver = env.recording(), Driver(env)
+    named = f"--schedule-id={env.name('schedule')}"
+    action = (
+        f"--workflow-id={driver.workflow_id}",
+        f"--task-queue={driver.queue}",
+        "--type=Conformance",
+    )
+    create = ("schedule", "create", named, "--interval=24h", "--paused", "--notes=why", *action)
+    record.note("create", await temporal(env, *create))
+    record.note("create again", await temporal(env, *create))
+    record.note("describe", await temporal(env, "schedule", "describe", named))
+    toggle = ("schedule", "toggle", named, "--unpause", "--reason=go")
+    record.note("toggle", await temporal(env, *toggle))
+    update = ("schedule", "update", named, "--cron=0 12 * * *", *action)
+    record.note("update", await temporal(env, *update))
+    record.note("describe updated", await temporal(env, "schedule", "describe", named))
+    backfill = ("schedule", "backfill", named, "--overlap-policy=AllowAll")
+    span = ("--start-time=2023-01-01T00:00:00Z", "--end-time=2023-01-02T00:00:00Z")
+    record.note("backfill", await temporal(env, *backfill, *span))
+    times = ("schedule", "list-matching-times", named)
+    record.note("matching times", await temporal(env, *times, *span))
+    record.note("delete", await temporal(env, "schedule", "delete", named))
+    record.note("delete again", await temporal(env, "schedule", "delete", named))
+    record.note("describe deleted", await temporal(env, "schedule", "describe", named))
+    return record
+
+
 def _alike(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _UNLIKE.get(key) or _alike(item) for key, item in value.items()}
@@ -113,3 +177,15 @@ def _alike(value: Any) -> Any:
     if isinstance(value, str):
         return _CLI_IDENTITY.sub("temporal-cli:<user>@<host>", value)
     return value
+
+
+@scenario
+async def cli_deletion(env: ScenarioEnv) -> Recording:
+    """Delete a workflow, and one that does not exist."""
+    record, driver = env.recording(), Driver(env)
+    await driver.start()
+    workflow = f"--workflow-id={driver.workflow_id}"
+    record.note("delete", await temporal(env, "workflow", "delete", workflow))
+    nobody = f"--workflow-id={env.name('nobody')}"
+    record.note("delete nobody", await temporal(env, "workflow", "delete", nobody))
+    return record

@@ -12,6 +12,8 @@ from perdure.core.commit import (
     ActivityOutcome,
     Commit,
     RunWrite,
+    ScheduleEvent,
+    ScheduleOutcome,
     TaskQueueKey,
     TaskType,
     VisibilityRow,
@@ -185,6 +187,28 @@ def test_transitions_and_endings_are_counted() -> None:
     assert [line.split()[-1] for line in lines if line.startswith("group_commit_lost{")] == ["1.0"]
     latencies = [line for line in lines if line.startswith("workflow_schedule_to_close_latency_s")]
     assert [line.split()[-1] for line in latencies] == ["1.0"]
+
+
+def test_what_schedules_do_is_counted() -> None:
+    metrics = Metrics()
+    observer = HistoryMetrics(metrics, namespace_name=lambda _: "default")
+    commit = Commit(namespace_id="id-1", workflow_id="w", slot=1, epoch=1)
+    commit.schedule_outcomes += [
+        ScheduleOutcome(ScheduleEvent.STARTED, 2 * SECOND),
+        ScheduleOutcome(ScheduleEvent.SKIPPED),
+        ScheduleOutcome(ScheduleEvent.SKIPPED),
+        ScheduleOutcome(ScheduleEvent.MISSED),
+    ]
+    observer.committed(commit)
+    labels = '{namespace="default",service_name="history"}'
+    lines = rendered(metrics)
+    for name, value in {
+        "schedule_action_success": "1.0",
+        "schedule_action_delay_sum": "2.0",
+        "schedule_overlap_skipped": "2.0",
+        "schedule_missed_catchup_window": "1.0",
+    }.items():
+        assert f"{name}{labels} {value}" in lines
 
 
 def ended(*outcomes: ActivityOutcome) -> dict[str, str]:

@@ -16,17 +16,19 @@ from perdure.core.child.state import start_key
 from perdure.core.commit import DispatchKey, DispatchTask, ItemKind
 from perdure.core.external.tasks import message_key
 from perdure.core.protobuf import timestamp_ns
+from perdure.core.reset.rebuild import Rebuilt
 from perdure.core.workflow.describe import describe
 from perdure.core.workflow.state import Deadline, Run, is_justified
 from perdure.core.workflow.transient import unwritten_events
 from perdure.core.workflow_task import tasks as workflow_tasks
-from perdure.core.workflow_task.state import WorkflowTaskStatus, is_started, is_transient
+from perdure.core.workflow_task.state import WorkflowTaskStatus, is_started
 from perdure.core.workflow_task.state import status as task_status
+from perdure.core.workflow_task.transitions import is_held_back
 from perdure.proto import stored_pb2 as stored
 from unit.core.driver import Driver, contents
 from unit.core.folding import fold
 
-KEPT_AFTER_CLOSE = {ItemKind.ATTRIBUTES, ItemKind.SIGNAL_REQUEST}
+KEPT_AFTER_CLOSE = {ItemKind.ATTRIBUTES, ItemKind.SIGNAL_REQUEST, ItemKind.UPDATE}
 FROM_OUTSIDE = {
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
@@ -96,6 +98,9 @@ def rows_say_what_memory_says(driver: Driver, run: Run) -> None:
     assert _still_due(loaded) == _still_due(run)
     assert loaded.next_deadline() == run.next_deadline()
     kinds = Counter(item.kind for item in driver.rows.runs[run.key.run_id].items)
+    assert run.item_bytes == sum(
+        len(blob) for blob in driver.rows.runs[run.key.run_id].items.values()
+    )
     assert kinds[ItemKind.ACTIVITY] == len(run.activities)
     assert kinds[ItemKind.TIMER] == len(run.timers)
     assert kinds[ItemKind.EXTERNAL_SIGNAL] == len(run.external_signals)
@@ -152,6 +157,8 @@ def _is_of_a_command(event: HistoryEvent) -> bool:
     assert attributes is not None
     if event.event_type in FROM_OUTSIDE:
         return False
+    if "_update_" in attributes and "admitted" not in attributes:
+        return True
     fields = getattr(event, attributes).DESCRIPTOR.fields_by_name
     return "workflow_task_completed_event_id" in fields
 
@@ -191,6 +198,11 @@ def history_alone_says_the_same(driver: Driver, run: Run) -> None:
     assert told.cancelled_activities & told.activities.keys() == {
         event_id for event_id, info in run.activities.items() if info.cancel_requested
     }
+    assert told.updates == {
+        update_id: update.accepted_event_id
+        for update_id, update in run.updates.items()
+        if update.accepted_event_id
+    }
     assert told.external_signals == set(run.external_signals)
     assert told.external_cancels == set(run.external_cancels)
     assert told.children == {
@@ -199,10 +211,49 @@ def history_alone_says_the_same(driver: Driver, run: Run) -> None:
     }
     assert told.timers == {timer.started_event_id: key for key, timer in run.timers.items()}
     task = state.workflow_task
-    if not state.HasField("workflow_task") or is_transient(task):
+    if not state.HasField("workflow_task") or is_held_back(run):
         assert written.workflow_task is None
     else:
         assert written.workflow_task == (task.scheduled_event_id, task.started_event_id)
+
+
+def events_rebuild_the_state(driver: Driver, run: Run) -> None:
+    """What a reset would make of the whole history is what the engine came to."""
+    state = run.state
+    rebuilt = Rebuilt(run.key.run_id, driver.settings.max_auto_reset_points)
+    for event in driver.rows.history(run.key.run_id):
+        rebuilt.apply(event)
+    assert rebuilt.attributes.memo == run.attributes.memo
+    assert rebuilt.attributes.search_attributes == run.attributes.search_attributes
+    for name in ("next_event_id", "last_started_event_id", "last_completed_event_id", "build_id"):
+        assert getattr(rebuilt.state, name) == getattr(state, name), name
+    if not run.is_running or run.buffered:
+        return
+    # (Those of a closed run say when its history expires.)
+    assert list(rebuilt.state.auto_reset_points) == list(state.auto_reset_points)
+    assert rebuilt.signal_requests == run.signal_requests
+    assert rebuilt.timers == {timer.started_event_id: timer for timer in run.timers.values()}
+    assert set(rebuilt.initiated) == {*run.external_signals, *run.external_cancels}
+    assert rebuilt.activities.keys() == run.activities.keys()
+    for event_id, told in rebuilt.activities.items():
+        info = run.activities[event_id]
+        for name in _TOLD_OF_ACTIVITIES:
+            assert getattr(told, name) == getattr(info, name), name
+
+
+_TOLD_OF_ACTIVITIES = (
+    "activity_id",
+    "activity_type",
+    "task_queue",
+    "schedule_to_close_timeout",
+    "schedule_to_start_timeout",
+    "start_to_close_timeout",
+    "heartbeat_timeout",
+    "retry_policy",
+    "cancel_requested",
+    "cancel_requested_event_id",
+    "user_metadata",
+)
 
 
 def workflow_task_is_where_it_says(driver: Driver, run: Run) -> None:
@@ -210,8 +261,8 @@ def workflow_task_is_where_it_says(driver: Driver, run: Run) -> None:
     if not state.HasField("workflow_task"):
         return
     assert task.attempt == state.workflow_task_attempt
-    assert not state.first_workflow_task_due
-    if is_started(state) and is_transient(task):
+    assert run.speculative or not state.first_workflow_task_due
+    if is_started(state) and is_held_back(run):
         assert task.scheduled_event_id == state.next_event_id
         assert task.started_event_id == state.next_event_id + 1
 
@@ -234,7 +285,7 @@ def tasks_are_what_the_state_wants(driver: Driver) -> None:
         run = driver.run(run_id)
         if not run.is_running:
             continue
-        if task_status(run.state) is WorkflowTaskStatus.SCHEDULED:
+        if task_status(run.state) is WorkflowTaskStatus.SCHEDULED and not run.speculative:
             row = workflow_tasks.dispatch_task(run, run.state.workflow_task)
             wanted[row.key] = row
         for info in run.activities.values():
@@ -297,6 +348,7 @@ CHECKS: tuple[Callable[[Driver, Run], None], ...] = (
     worker_is_told,
     times_never_go_back,
     history_alone_says_the_same,
+    events_rebuild_the_state,
     workflow_task_is_where_it_says,
     readers_can_look,
 )

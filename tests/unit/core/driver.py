@@ -25,6 +25,9 @@ from perdure.core.errors import NamespaceNotFoundError, NotFoundError, ServiceEr
 from perdure.core.external.outcomes import settle
 from perdure.core.external.receiving import Outcome, receipt_key, receive
 from perdure.core.protobuf import seconds
+from perdure.core.reset.begin import Past, begin_reset, cut
+from perdure.core.reset.reapply import wanted_types
+from perdure.core.reset.rebuild import Rebuilt
 from perdure.core.visibility.query import ValueType
 from perdure.core.workflow import close, completion, signals
 from perdure.core.workflow.deadlines import fire_due
@@ -158,6 +161,8 @@ class Driver:
         commit = step.finish()
         if commit is None:
             assert self._snapshot() == before, "changed without a commit"
+            for run_id, change in step.runs.items():
+                self.runs[run_id] = change.run
             return result
         self.rows.apply(commit)
         self.commits.append(commit)
@@ -227,6 +232,26 @@ class Driver:
             close.terminate(change, close.Termination(reason="over", identity="client"))
 
         self.update(run_id, act)
+
+    def reset(self, event_id: int, run_id: str = "", **fields: Any) -> str:
+        """Begins a run with the events of another before an id; returns the new run's id."""
+        request = build(
+            wf.ResetWorkflowExecutionRequest,
+            workflow_task_finish_event_id=event_id,
+            reason="because",
+            **fields,
+        )
+        base = self.run(run_id)
+        past = Past(Rebuilt(self.ids.run_id(), self.settings.max_auto_reset_points))
+        past.batches = cut(self.rows.runs[base.key.run_id].batches, event_id - 1)
+        wanted = wanted_types(request)
+        for event in self.rows.history(base.key.run_id):
+            if event.event_id < event_id:
+                past.rebuilt.apply(event)
+            elif event.event_type in wanted:
+                past.later.append(event)
+        past.tip = (base.key.run_id, base.state.next_event_id)
+        return self._step(lambda step: begin_reset(step, base, past, request).key.run_id)
 
     # Other workflows
 
@@ -389,8 +414,10 @@ class Driver:
         """Ends an activity as cancelled."""
         self._answer(target, lambda c, find: outcomes.cancel(c, find, None, "worker"))
 
-    def heartbeat(self, target: Taken | str, details: Payloads | None = None) -> bool:
-        """Records a heartbeat; returns whether the activity is to be cancelled."""
+    def heartbeat(
+        self, target: Taken | str, details: Payloads | None = None
+    ) -> outcomes.HeartbeatAnswer:
+        """Records a heartbeat; returns what has been done to the activity meanwhile."""
         return self._answer(target, lambda c, find: outcomes.heartbeat(c, find, details, "worker"))
 
     def _answer(self, target: Taken | str, act: Callable[[RunStep, outcomes.Find], T]) -> T:
@@ -516,11 +543,26 @@ def activity_token(run: Run, info: stored.ActivityInfo) -> stored.TaskToken:
 
 
 def contents(run: Run) -> dict[str, Any]:
-    """Returns all that a run says, in a form that is compared by value."""
+    """Returns all that a run says for good, in a form that is compared by value.
+
+    Nothing is ever written of a speculative workflow task, of which worker has the run in its cache
+    since one, and of updates that are not accepted.
+    """
+    state = stored.RunState()
+    state.CopyFrom(run.state)
+    if run.speculative:
+        state.ClearField("workflow_task")
+    state.sticky_task_queue, state.sticky_timeout = "", 0
     return {
         "version": run.version,
         "start": run.start.SerializeToString(deterministic=True),
-        "state": run.state.SerializeToString(deterministic=True),
+        "state": state.SerializeToString(deterministic=True),
+        "updates": {
+            update_id: update.accepted_event_id or update.admitted_event_id
+            for update_id, update in run.updates.items()
+            if update.accepted_event_id or update.admitted_event_id
+        },
+        "completed updates": dict(run.completed_updates),
         "memo": run.attributes.memo.SerializeToString(deterministic=True),
         "search": run.attributes.search_attributes.SerializeToString(deterministic=True),
         "activities": {

@@ -32,6 +32,7 @@ class Story:
     timers: dict[int, str] = field(default_factory=dict)
     external_signals: set[int] = field(default_factory=set)
     external_cancels: set[int] = field(default_factory=set)
+    updates: dict[str, int] = field(default_factory=dict)
     children: dict[int, int] = field(default_factory=dict)
     messages: Counter[str] = field(default_factory=Counter)
     signals: int = 0
@@ -75,6 +76,8 @@ def _tell(story: Story, event: HistoryEvent) -> None:
         _tell_of_activity(story, event, name.removeprefix("ACTIVITY_TASK_"))
     elif name.startswith("TIMER_"):
         _tell_of_timer(story, event, name.removeprefix("TIMER_"))
+    elif name.startswith("WORKFLOW_EXECUTION_UPDATE_"):
+        _tell_of_update(story, event, name.removeprefix("WORKFLOW_EXECUTION_UPDATE_"))
     elif name == "WORKFLOW_EXECUTION_SIGNALED":
         story.signals += 1
         signaled = event.workflow_execution_signaled_event_attributes
@@ -169,3 +172,14 @@ def _tell_of_timer(story: Story, event: HistoryEvent, what: str) -> None:
         story.timers[event.event_id] = timer_id
         return
     assert story.timers.pop(_said(event, "started_event_id")) == timer_id
+
+
+def _tell_of_update(story: Story, event: HistoryEvent, what: str) -> None:
+    if what == "ACCEPTED":
+        update_id = _said(event, "protocol_instance_id")
+        assert update_id not in story.updates
+        story.updates[update_id] = event.event_id
+    elif what == "COMPLETED":
+        assert story.updates.pop(_said(event, "meta").update_id) == _said(
+            event, "accepted_event_id"
+        )

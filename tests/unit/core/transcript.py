@@ -215,7 +215,7 @@ class Player:
 
     def _do_heartbeat(self, id: str, details: str = "") -> str:  # noqa: A002
         told = self.driver.heartbeat(self._activities[id], payloads(details) if details else None)
-        return f"cancel requested={told}"
+        return f"cancel requested={told.cancel_requested}"
 
     def _target(self, activity_id: str, by: str) -> Taken | str:
         return activity_id if by == "id" else self._activities[activity_id]

@@ -55,7 +55,13 @@ async def test_a_new_namespace_is_described_as_by_the_real_server() -> None:
     assert (info.name, info.state) == ("new one", enums.NAMESPACE_STATE_REGISTERED)
     assert (info.description, info.owner_email, dict(info.data)) == ("d", "o", {"k": "v"})
     assert info.limits.blob_size_limit_error == info.limits.memo_size_limit_error == 2 << 20
-    assert not info.capabilities.ListFields()
+    announced = {field.name for field, _ in info.capabilities.ListFields()}
+    assert announced == {
+        "sync_update",
+        "async_update",
+        "worker_heartbeats",
+        "eager_workflow_start",
+    }
     assert config.workflow_execution_retention_ttl.seconds == DAY
     assert config.history_archival_state == enums.ARCHIVAL_STATE_DISABLED
     assert config.visibility_archival_state == enums.ARCHIVAL_STATE_DISABLED

@@ -40,16 +40,20 @@ async def test_attributes_belong_to_their_namespace() -> None:
         assert await custom(client, "other") == {}
 
 
-async def test_a_namespace_has_so_many_of_a_type() -> None:
+async def test_a_namespace_has_as_many_of_a_type_as_it_likes() -> None:
     async with serving_frontend() as (_, client):
-        await client.call("AddSearchAttributes", adding(**{f"K{i}": 2 for i in range(9)}))
-        answer = await client.refusal("AddSearchAttributes", adding(K9=2))
+        many = {f"K{number}": 2 for number in range(60)} | {f"B{number}": 5 for number in range(9)}
+        await client.call("AddSearchAttributes", adding(**many))
+        assert await custom(client) == {**CUSTOM_ATTRIBUTES, **many}
+
+
+async def test_nothing_of_a_request_that_is_refused_is_kept() -> None:
+    async with serving_frontend() as (_, client):
+        answer = await client.refusal("AddSearchAttributes", adding(A1=3, Untyped=0))
         assert answer.message == (
-            "Unable to create search attributes: cannot have more than 10 search attribute of"
-            " type Keyword."
+            "Unable to create search attributes: cannot have more than 0 search attribute of"
+            " type Unspecified."
         )
-        # Nothing of a request that is refused is kept.
-        answer = await client.refusal("AddSearchAttributes", adding(A1=3, K9=2))
         assert "A1" not in await custom(client)
 
 

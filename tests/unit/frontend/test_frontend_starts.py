@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.taskqueue.v1.message_pb2 import TaskQueue
-from temporalio.api.workflow.v1.message_pb2 import OnConflictOptions, VersioningOverride
+from temporalio.api.workflow.v1.message_pb2 import VersioningOverride
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import Code
@@ -128,19 +128,14 @@ async def test_search_attributes_get_their_types() -> None:
     assert kept.data == b"5"
 
 
-async def test_an_eager_start_becomes_a_plain_one() -> None:
-    async with serving_frontend() as (world, client):
-        request = await started(world, client, request_eager_execution=True)
-    assert not request.request_eager_execution
-
-
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ({"cron_schedule": "* * * * *"}, "cron schedules"),
         ({"versioning_override": VersioningOverride(auto_upgrade=True)}, "versioning overrides"),
-        ({"completion_callbacks": [common.Callback()]}, "completion callbacks"),
-        ({"on_conflict_options": OnConflictOptions(attach_links=True)}, "on-conflict options"),
+        (
+            {"completion_callbacks": [{"nexus": {"url": "temporal://system"}}]},
+            "completion callbacks",
+        ),
     ],
 )
 async def test_what_does_not_exist_yet_is_refused_by_name(

@@ -23,8 +23,10 @@ async def test_only_what_works_is_announced() -> None:
         "encoded_failure_attributes",
         "build_id_based_versioning",
         "upsert_memo",
+        "supports_schedules",
         "sdk_metadata",
         "count_group_by_execution_status",
+        "eager_workflow_start",
     }
 
 

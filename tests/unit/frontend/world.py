@@ -29,6 +29,7 @@ from perdure.rpc.methods import PUBLIC_SERVICES
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.search_attributes import SearchAttributeRegistry
 from perdure.rpc.server import RpcServer
+from perdure.rpc.task_queue_configs import TaskQueueConfigs
 from perdure.rpc.transport import TransportSettings
 from perdure.runtime.deterministic import ManualClock, SeededIds
 from unit.frontend.invalid_requests import CUSTOM_ATTRIBUTES
@@ -115,7 +116,9 @@ class World:
             visibility=self.store,
             namespaces=self.namespaces,
             search_attributes=self.search_attributes,
+            task_queue_configs=TaskQueueConfigs(metadata=self.store, clock=self.clock),
             ids=self.ids,
+            clock=self.clock,
             settings=settings or FrontendSettings(),
             cluster=ClusterInfo(cluster_id="cluster", host_name="here:7233"),
         )

@@ -64,7 +64,8 @@ def test_a_run_that_times_out_under_pressure_is_tried_again() -> None:
         )
         world.faults.before_read = None
         (closed,) = (await server.read("a", run_id=first_run)).history.events[-1:]
-        assert closed.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW
+        assert closed.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT
+        assert closed.workflow_execution_timed_out_event_attributes.new_execution_run_id
 
     run(scenario)
 

@@ -16,6 +16,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.commit import DispatchKey, DispatchTask, RunKey, TaskQueueKey, TaskType
 from perdure.core.errors import UnavailableError
 from perdure.matching.engine import MatchingEngine
+from perdure.matching.operator_limits import QueueRates
 from perdure.matching.settings import MatchingSettings
 from perdure.persistence.ports import StoreUnavailable
 from perdure.rpc.clients import (
@@ -133,7 +134,13 @@ class History:
 class World:
     """An engine, its rows, its history, and pollers."""
 
-    def __init__(self, loop: SimulatedLoop, settings: MatchingSettings, seed: int) -> None:
+    def __init__(
+        self,
+        loop: SimulatedLoop,
+        settings: MatchingSettings,
+        seed: int,
+        rates: QueueRates | None = None,
+    ) -> None:
         self.loop = loop
         self.clock = SimulatedClock(loop=loop)
         self.rows = Rows()
@@ -146,6 +153,7 @@ class World:
             settings=settings,
             incarnation="incarnation",
             on_error=lambda name, error: self.errors.append((name, error)),
+            rates=rates,
         )
         self.engine.attach_history(self.history)
         client: MatchingClient = self.engine
@@ -256,11 +264,12 @@ def run(
     settings: MatchingSettings | None = None,
     seed: int = 1,
     reorder_probability: float = 0.0,
+    rates: QueueRates | None = None,
 ) -> T:
     """Runs a scenario on virtual time; fails when background work fails or is left over."""
     generator = random.Random(seed)
     loop = SimulatedLoop(generator=generator, reorder_probability=reorder_probability)
-    world = World(loop, settings or MatchingSettings(), seed)
+    world = World(loop, settings or MatchingSettings(), seed, rates)
 
     async def main() -> T:
         try:

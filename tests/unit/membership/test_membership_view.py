@@ -41,6 +41,18 @@ def test_owners_are_chosen_among_the_nodes_that_are_up_and_have_the_role() -> No
     assert leaving_only.desired_history_owner(SHARDS[0]) is None
 
 
+def test_a_namespace_is_looked_after_by_one_worker_that_is_up() -> None:
+    nodes = [
+        node_row("first", roles="worker"),
+        node_row("second", roles="history,worker"),
+        node_row("leaving", roles="worker", state=NodeState.DRAINING),
+        node_row("keeper", roles="history"),
+    ]
+    owners = {ClusterView(nodes).worker_owner(f"namespace-{number}") for number in range(50)}
+    assert owners == {nodes[0], nodes[1]}
+    assert ClusterView(nodes[2:]).worker_owner("namespace") is None
+
+
 def test_every_part_of_a_queues_key_counts_and_ids_do_not() -> None:
     nodes = [node_row(f"node-{number}") for number in range(8)]
     restarted = [replace(node, id=f"new-{node.id}") for node in nodes]

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -21,10 +21,12 @@ from perdure.core.visibility.query import (
     ValueType,
     VisibilityFilter,
 )
-from perdure.persistence.postgres.visibility import PostgresWhere, filtered
+from perdure.persistence.postgres.statements import STATEMENTS as POSTGRES_STATEMENTS
+from perdure.persistence.postgres.visibility import PostgresWhere
 from perdure.persistence.sqlite.database import STATEMENTS
-from perdure.persistence.sqlite.visibility import SqliteWhere, register_functions
-from perdure.persistence.visibility_sql import COLUMNS, DURATION, WhereClause
+from perdure.persistence.sqlite.visibility import SqliteWhere
+from perdure.persistence.visibility_paths import successor
+from perdure.persistence.visibility_sql import COLUMNS, DURATION, Sql, WhereClause, compose
 
 MARK = "Zz9"
 """In every name and text that the generated filters hold, and in no clause's own text."""
@@ -83,7 +85,6 @@ def test_text_from_clients_is_always_a_parameter(where: VisibilityFilter) -> Non
 @given(filters)
 def test_sqlite_understands_every_filter(where: VisibilityFilter) -> None:
     with sqlite3.connect(":memory:") as connection:
-        register_functions(connection)
         columns = ", ".join([*sorted(COLUMNS), "search_values"])
         connection.execute(f"CREATE TABLE visibility ({columns})")
         clause = SqliteWhere()
@@ -163,17 +164,35 @@ def test_a_clause_for_sqlite(where: VisibilityFilter, text: str, parameters: lis
     assert clause.parameters == parameters
 
 
-def test_the_filter_takes_its_place_in_a_statement() -> None:
-    sql, parameters = filtered("count_workflows", Comparison(STATUS, Operator.EQUAL, (1,)))
-    assert "(status = %s)" in sql
-    assert "/*filter*/" not in sql
-    assert parameters == [1]
+def test_pieces_take_their_places_with_their_parameters() -> None:
+    pieces = {"b": Sql("y IN (?, ?)", (2, 3)), "a": Sql("x = ?", (1,)), "c": Sql("/*a*/")}
+    assert compose("/*a*/ OR /*b*/ OR /*a*/", pieces) == Sql(
+        "x = ? OR y IN (?, ?) OR x = ?", (1, 2, 3, 1)
+    )
+    assert compose("/*c*/", pieces) == Sql("/*a*/")
 
 
-def test_statements_have_one_place_for_the_filter() -> None:
-    places = {name: sql.count("/*filter*/") for name, sql in STATEMENTS.items()}
-    expected = {"list_all_workflows", "list_workflows", "count_workflows"}
-    expected.add("count_workflows_by_status")
-    assert {name for name, count in places.items() if count} == expected
-    assert set(places.values()) == {0, 1}
+def test_both_stores_have_the_same_places_in_their_statements() -> None:
+    def places(statements: Mapping[str, str]) -> dict[str, set[str]]:
+        found = {name: set(re.findall(r"/\*(\w+)\*/", sql)) for name, sql in statements.items()}
+        return {name: holes for name, holes in found.items() if holes}
+
+    assert places(STATEMENTS) == places(POSTGRES_STATEMENTS)
+    assert len(places(STATEMENTS)) > 10
     assert not any(re.search(r"\{|%\(|\bformat\b", sql) for sql in STATEMENTS.values())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("ab", "ac"),
+        ("a\ud7ff", "a\ue000"),
+        ("a\U0010ffff", "b"),
+        ("\U0010ffff\U0010ffff", None),
+        ("", None),
+    ],
+)
+def test_what_starts_with_a_prefix_lies_before_its_successor(
+    prefix: str, expected: str | None
+) -> None:
+    assert successor(prefix) == expected

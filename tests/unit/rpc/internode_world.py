@@ -278,6 +278,11 @@ def filled(message: Message) -> Message:
             setattr(message, field.name, token.SerializeToString())
         elif field.name in {"execution", "workflow_execution"}:
             getattr(message, field.name).workflow_id = WORKFLOW_ID
+        elif field.name == "update_ref":
+            getattr(message, field.name).workflow_execution.workflow_id = WORKFLOW_ID
+        elif isinstance(message, wf.ExecuteMultiOperationRequest) and field.name == "operations":
+            message.operations.add().start_workflow.workflow_id = WORKFLOW_ID
+            message.operations.add().update_workflow.workflow_execution.workflow_id = WORKFLOW_ID
     return message
 
 

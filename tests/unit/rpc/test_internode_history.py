@@ -65,7 +65,9 @@ async def test_every_request_goes_by_its_workflow(name: str) -> None:
     arguments = arguments_of(HistoryClient, name)
     expected = task_of().slot
     if arguments[0] == NAMESPACE:
-        expected = slot_of(NAMESPACE.id, WORKFLOW_ID)
+        is_schedules = hasattr(arguments[1], "schedule_id")
+        prefix = "temporal-sys-scheduler:" if is_schedules else ""
+        expected = slot_of(NAMESPACE.id, prefix + WORKFLOW_ID)
     elif isinstance(arguments[0], stored.Message):
         message = arguments[0]
         expected = slot_of(message.namespace_id, message.target.workflow_id)

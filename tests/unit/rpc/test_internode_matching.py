@@ -14,7 +14,7 @@ from perdure.core.errors import UnavailableError
 from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import Encoded, ForwardOutcome, NotOwnerError, QueryTask
 from perdure.rpc.internode.matching import RoutedMatching
-from perdure.rpc.internode.owned import OwnedMatching
+from perdure.rpc.internode.owned import OwnedMatching, registry_of
 from perdure.rpc.internode.peers import Peers
 from perdure.rpc.internode.routing import Node, Router
 from perdure.rpc.internode.settings import InternodeSettings
@@ -209,6 +209,23 @@ async def test_a_worker_that_leaves_is_told_to_the_owners_of_all_partitions() ->
         server.matching.answers["cancel_polls"] = 3
         world.own.answers["cancel_polls"] = 4
         assert await world.client.cancel_polls(NAMESPACE.id, "queue", "worker") == 7
+
+
+async def test_the_workers_of_a_namespace_are_known_to_one_node() -> None:
+    registry = registry_of(NAMESPACE)
+    beat = wf.RecordWorkerHeartbeatRequest(namespace=NAMESPACE.name)
+    async with serving_node() as server, cluster(server.node) as world:
+        world.view.matching = {registry: server.node}
+        server.matching.answers["record_worker_heartbeat"] = wf.RecordWorkerHeartbeatResponse()
+        server.matching.answers["count_workers"] = wf.CountWorkersResponse(count=3)
+        await world.client.record_worker_heartbeat(NAMESPACE, beat)
+        answer = await world.client.count_workers(NAMESPACE, wf.CountWorkersRequest())
+        assert answer.count == 3
+        assert server.matching.called("record_worker_heartbeat") == [(NAMESPACE, beat)]
+        guard = OwnedMatching(world.own, world.view)
+        with pytest.raises(NotOwnerError) as refused:
+            await guard.list_workers(NAMESPACE, wf.ListWorkersRequest())
+        assert refused.value.owner == server.node.id
 
 
 async def test_pollers_of_this_process_may_be_reserved() -> None:

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.visibility import catalogue
-from perdure.core.visibility.lexer import MAX_QUERY_BYTES, MAX_TOKENS
-from perdure.core.visibility.parser import MAX_NESTING, outside_divisions, parse_query
+from perdure.core.visibility.catalogue import AttributeSet, workflows
+from perdure.core.visibility.limits import QueryLimits
+from perdure.core.visibility.parser import outside_divisions, parse, parse_query
 from perdure.core.visibility.query import (
     And,
     Attribute,
     Comparison,
     Everything,
-    Not,
     Operator,
     Or,
     ValueType,
@@ -23,6 +23,7 @@ from perdure.core.visibility.query import (
 )
 from unit.frontend.invalid_requests import CUSTOM_ATTRIBUTES
 
+LIMITS = QueryLimits()
 TYPES = {name: ValueType(number) for name, number in CUSTOM_ATTRIBUTES.items()}
 KEYWORD = Attribute("MyKeyword", ValueType.KEYWORD)
 NUMBER = Attribute("MyInt", ValueType.INT)
@@ -67,7 +68,26 @@ def test_queries_are_taken_and_refused_as_by_the_real_server() -> None:
         (" \n", Everything()),
         ("MyKeyword = 'a'", equal("a")),
         ("(MyKeyword = 'a')", equal("a")),
-        ("NOT MyKeyword = 'a'", Not(equal("a"))),
+        ("NOT MyKeyword = 'a'", Comparison(KEYWORD, Operator.NOT_EQUAL, ("a",))),
+        ("NOT NOT (MyKeyword = 'a')", equal("a")),
+        (
+            "NOT (MyInt < 1 OR MyInt NOT BETWEEN 2 AND 3 AND MyInt IS NULL)",
+            And(
+                (
+                    Comparison(NUMBER, Operator.GREATER_EQUAL, (1,)),
+                    Or(
+                        (
+                            Comparison(NUMBER, Operator.BETWEEN, (2, 3)),
+                            Comparison(NUMBER, Operator.IS_NOT_NULL),
+                        )
+                    ),
+                )
+            ),
+        ),
+        (
+            "MyKeyword = 'a' AND (MyKeyword = 'b' AND (MyKeyword = 'c'))",
+            And((equal("a"), equal("b"), equal("c"))),
+        ),
         (
             "MyKeyword = 'a' OR MyKeyword = 'b' AND MyKeyword = 'c'",
             Or((equal("a"), And((equal("b"), equal("c"))))),
@@ -131,24 +151,34 @@ def test_a_query_becomes_a_tree(query: str, expected: VisibilityFilter) -> None:
     assert where(query) == expected
 
 
-def test_counts_can_be_grouped_by_status() -> None:
+def test_negations_that_follow_each_other_are_not_nested() -> None:
+    many = " AND ".join(["NOT (MyInt NOT IN (1))"] * 150)
+    assert where(many) == And((Comparison(NUMBER, Operator.IN, (1,)),) * 150)
+
+
+def test_counts_can_be_grouped_by_status_and_by_division() -> None:
     parsed = parse_query("MyKeyword = 'a' GROUP BY ExecutionStatus", TYPES)
     assert parsed.group_by is catalogue.STATUS
     assert parsed.where == equal("a")
+    parsed = parse_query("GROUP BY NamespaceDivision", TYPES)
+    assert (parsed.group_by, parsed.names_division) == (catalogue.NAMESPACE_DIVISION, True)
     assert parse_query("MyKeyword = 'a'", TYPES).group_by is None
 
 
 @pytest.mark.parametrize(
     ("query", "part"),
     [
-        ("x" * (MAX_QUERY_BYTES + 1), "longer than"),
-        ("MyInt = 1 OR " * MAX_TOKENS + "MyInt = 1", "more than"),
-        ("(" * 1_000 + "MyInt = 1" + ")" * 1_000, "nested more than"),
-        ("NOT " * 1_000 + "MyInt = 1", "nested more than"),
-        ("(" * (MAX_TOKENS - 1), "syntax error"),
+        ("x" * (LIMITS.max_bytes + 1), "longer than"),
+        ("MyInt = 1 OR " * LIMITS.max_tokens + "MyInt = 1", "more than"),
+        # server: both positions
+        ("(" * 1_000 + "MyInt = 1" + ")" * 1_000, "max nesting level reached at position 228"),
+        ("NOT " * 1_000 + "MyInt = 1", "max nesting level reached at position 827 near 'not'"),
+        ("(NOT " * 100 + "MyInt = 1" + ")" * 100, "max nesting level reached"),
+        ("(" * 150, "syntax error"),
+        ("(MyInt = 1 AND (MyInt = 2 OR " * 9 + "MyInt = 3" + "))" * 9, "AND and OR alternate"),
         ("-" * 2_000 + "1", "syntax error"),
         ("MyInt = " + "+" * 2_000 + "1", "unary operator"),
-        ("MyInt = " + "(" * 900 + "1" + ")" * 900, "unexpected value type"),
+        ("MyInt = " + "(" * 150 + "1" + ")" * 150, "unexpected value type"),
     ],
 )
 def test_what_would_cost_too_much_is_refused(query: str, part: str) -> None:
@@ -156,7 +186,8 @@ def test_what_would_cost_too_much_is_refused(query: str, part: str) -> None:
 
 
 def test_nesting_that_is_allowed_works() -> None:
-    deepest = "(" * MAX_NESTING + "MyInt = 1" + ")" * MAX_NESTING
+    levels = LIMITS.max_nesting - 1
+    deepest = "(" * levels + "MyInt = 1" + ")" * levels
     assert where(deepest) == Comparison(NUMBER, Operator.EQUAL, (1,))
 
 
@@ -210,10 +241,26 @@ def test_a_query_that_names_a_division_sees_what_it_says(query: str) -> None:
 def test_a_built_in_attribute_is_found_with_the_prefix_and_without(
     name: str, expected: Attribute
 ) -> None:
-    assert catalogue.find(name, TYPES) == expected
+    assert workflows(TYPES).find(name) == expected
 
 
 def test_a_custom_attribute_comes_before_another_name_of_a_built_in_one() -> None:
     custom = {"PauseInfo": ValueType.INT}
-    assert catalogue.find("PauseInfo", custom) == Attribute("PauseInfo", ValueType.INT)
-    assert catalogue.find("TemporalMyInt", TYPES) is None
+    assert workflows(custom).find("PauseInfo") == Attribute("PauseInfo", ValueType.INT)
+    assert workflows(TYPES).find("TemporalMyInt") is None
+
+
+def test_other_things_than_workflows_have_attributes_of_their_own() -> None:
+    paused = Attribute("TemporalSchedulePaused", ValueType.BOOL)
+    schedules = AttributeSet({paused.name: paused}.get, TYPES)
+    parsed = parse("SchedulePaused = true AND MyInt = 1", schedules)
+    assert parsed.where == And(
+        (
+            Comparison(paused, Operator.EQUAL, (True,)),
+            Comparison(NUMBER, Operator.EQUAL, (1,)),
+        )
+    )
+    with pytest.raises(InvalidArgumentError, match="invalid search attribute: ExecutionStatus"):
+        parse("ExecutionStatus = 'Running'", schedules)
+    with pytest.raises(InvalidArgumentError, match="'GROUP BY' clause is not supported"):
+        parse("GROUP BY SchedulePaused", schedules)

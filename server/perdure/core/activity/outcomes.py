@@ -6,6 +6,7 @@ whoever counts, when and as the real server counts it.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import event_type_pb2 as events
@@ -103,7 +104,7 @@ def _ensure_started(change: RunStep, activity: stored.ActivityInfo, identity: st
     # Answered by id before any worker took it: the history shows it as started by who answered.
     if status(activity) is ActivityStatus.BACKING_OFF:
         transitions.retry_comes(activity, change)
-    if status(activity) is ActivityStatus.SCHEDULED:
+    if status(activity) in (ActivityStatus.SCHEDULED, ActivityStatus.PAUSED):
         transitions.start(activity, change, request_id="", identity=identity)
     return taken
 
@@ -170,6 +171,9 @@ def _decide(
 ) -> retry.Decision:
     if activity.cancel_requested:
         return retry.Decision(enums.RETRY_STATE_CANCEL_REQUESTED)
+    if activity.HasField("pause") and retry.is_retryable(failure, activity.retry_policy):
+        # It is kept, though it has no attempts or no time left: an operator may change that.
+        return retry.Decision(enums.RETRY_STATE_IN_PROGRESS)
     timeout = activity.schedule_to_close_timeout
     return retry.decide(
         activity.retry_policy,
@@ -211,13 +215,23 @@ def cancel(
     return activity
 
 
-def heartbeat(change: RunStep, find: Find, details: common.Payloads | None, identity: str) -> bool:
-    """Records a heartbeat; returns whether the workflow wants the activity cancelled."""
+class HeartbeatAnswer(NamedTuple):
+    """What a worker learns by a heartbeat: what has been done to its activity meanwhile."""
+
+    cancel_requested: bool
+    activity_paused: bool
+    activity_reset: bool
+
+
+def heartbeat(
+    change: RunStep, find: Find, details: common.Payloads | None, identity: str
+) -> HeartbeatAnswer:
+    """Records a heartbeat."""
     activity = find(change)
     if status(activity) is not ActivityStatus.STARTED:
         raise NotFoundError(NOT_PENDING)
     transitions.heartbeat(activity, change, details, identity)
-    return activity.cancel_requested
+    return HeartbeatAnswer(activity.cancel_requested, activity.HasField("pause"), activity.is_reset)
 
 
 def time_passed(change: RunStep, activity: stored.ActivityInfo) -> None:

@@ -3,6 +3,7 @@
 Theory of operation. Attempts live here and not in the history: the started event is written with
 the event that closes the activity. Four timeouts bound it; whichever comes first is its deadline.
 While it backs off, its deadline is the next attempt, unless schedule-to-close comes earlier.
+While it is paused it has none, and what a worker has of it goes on; timeouts count on meanwhile.
 """
 
 from enum import Enum, auto
@@ -18,6 +19,7 @@ class ActivityStatus(Enum):
     SCHEDULED = auto()
     STARTED = auto()
     BACKING_OFF = auto()
+    PAUSED = auto()
     CLOSED = auto()
 
 
@@ -25,15 +27,19 @@ def status(activity: stored.ActivityInfo) -> ActivityStatus:
     """Returns what an activity is doing."""
     if activity.started_time:
         return ActivityStatus.STARTED
-    if activity.retry_due:
-        return ActivityStatus.BACKING_OFF
     if activity.attempt == 0:
         return ActivityStatus.CLOSED
+    if activity.HasField("pause"):
+        return ActivityStatus.PAUSED
+    if activity.retry_due:
+        return ActivityStatus.BACKING_OFF
     return ActivityStatus.SCHEDULED
 
 
 def deadline(activity: stored.ActivityInfo) -> int:
     """Returns when something happens to the activity by itself; 0 for never."""
+    if activity.HasField("pause"):
+        return 0
     due = activity.retry_due
     timeout = next_timeout(activity)
     if timeout is not None and (not due or timeout[0] < due):

@@ -4,7 +4,9 @@
                           ▲  ▲                │ │ │
              retry_comes ─┘  └─ undo_start ───┘ │ └─ heartbeat (STARTED)
                  │                              │
-            BACKING_OFF ◄──────── back_off ─────┘
+            BACKING_OFF ◄──────── back_off ─────┘   (PAUSED, where it is to be paused)
+SCHEDULED, BACKING_OFF ── pause ──► PAUSED ── unpause ──► SCHEDULED, or BACKING_OFF for a while
+STARTED ── pause, unpause, reset (stays) ;  any other ── reset ──► as unpause, or stays PAUSED
 any ── request_cancel (stays) ;  any ── close ──► CLOSED (no row any more)
 """
 
@@ -29,13 +31,14 @@ from perdure.core.transition import transition
 from perdure.core.workflow.step import RunStep
 from perdure.proto import stored_pb2 as stored
 
-SCHEDULED, STARTED, BACKING_OFF, CLOSED = (
+SCHEDULED, STARTED, BACKING_OFF, PAUSED, CLOSED = (
     ActivityStatus.SCHEDULED,
     ActivityStatus.STARTED,
     ActivityStatus.BACKING_OFF,
+    ActivityStatus.PAUSED,
     ActivityStatus.CLOSED,
 )
-OPEN = {SCHEDULED, STARTED, BACKING_OFF}
+OPEN = {SCHEDULED, STARTED, BACKING_OFF, PAUSED}
 
 
 def schedule(
@@ -101,7 +104,7 @@ def dispatch(step: RunStep, activity: stored.ActivityInfo) -> DispatchTask:
     return task
 
 
-@transition(status, sources={SCHEDULED}, target={STARTED})
+@transition(status, sources={SCHEDULED, PAUSED}, target={STARTED})
 def start(
     activity: stored.ActivityInfo,
     step: RunStep,
@@ -109,8 +112,9 @@ def start(
     request_id: str,
     identity: str,
 ) -> None:
-    """Gives the present attempt to a worker."""
-    step.delete_task(dispatch_key(step.run, activity))
+    """Gives the present attempt to a worker; a paused one only to who answers it by id."""
+    if status(activity) is SCHEDULED:
+        step.delete_task(dispatch_key(step.run, activity))
     activity.started_time = step.now
     activity.request_id = request_id
     activity.identity = identity
@@ -119,11 +123,14 @@ def start(
     step.put_activity(activity)
 
 
-@transition(status, sources={STARTED}, target={SCHEDULED})
+@transition(status, sources={STARTED}, target={SCHEDULED, PAUSED})
 def undo_start(activity: stored.ActivityInfo, step: RunStep) -> None:
     """Makes the attempt pending again, because its poller was gone before the reply."""
     _forget_start(activity)
-    dispatch(step, activity)
+    if activity.HasField("pause"):
+        step.put_activity(activity)
+    else:
+        dispatch(step, activity)
 
 
 def _forget_start(activity: stored.ActivityInfo) -> None:
@@ -146,7 +153,7 @@ def heartbeat(
     step.put_activity(activity)
 
 
-@transition(status, sources={STARTED, SCHEDULED}, target={BACKING_OFF})
+@transition(status, sources={STARTED, SCHEDULED}, target={BACKING_OFF, PAUSED})
 def back_off(
     activity: stored.ActivityInfo, step: RunStep, failure: failures.Failure, delay: int
 ) -> None:
@@ -158,10 +165,28 @@ def back_off(
         step.delete_task(dispatch_key(step.run, activity))
     _forget_start(activity)
     activity.attempt += 1
-    activity.retry_due = step.now + delay
-    activity.retry_interval = delay
-    activity.attempt_scheduled_time = activity.retry_due
+    _forget_reset(activity)
+    _wait(activity, step, delay)
     step.put_activity(activity)
+
+
+def _wait(activity: stored.ActivityInfo, step: RunStep, delay: int) -> None:
+    activity.retry_due = 0 if activity.HasField("pause") else step.now + delay
+    activity.retry_interval = delay
+    activity.attempt_scheduled_time = step.now + delay
+
+
+def _forget_reset(activity: stored.ActivityInfo) -> None:
+    if activity.drops_heartbeat:
+        drop_heartbeat(activity)
+    activity.is_reset = False
+    activity.drops_heartbeat = False
+
+
+def drop_heartbeat(activity: stored.ActivityInfo) -> None:
+    """Forgets what the last heartbeat said, and when."""
+    activity.ClearField("heartbeat_details")
+    activity.ClearField("last_heartbeat_time")
 
 
 def truncated(failure: failures.Failure, limit: int) -> failures.Failure:
@@ -179,6 +204,93 @@ def retry_comes(activity: stored.ActivityInfo, step: RunStep) -> None:
     activity.retry_due = 0
     activity.attempt_scheduled_time = step.now
     dispatch(step, activity)
+
+
+@transition(status, sources=OPEN - {PAUSED}, target={STARTED, PAUSED})
+def pause(activity: stored.ActivityInfo, step: RunStep, by: stored.ActivityPause) -> None:
+    """Lets no further attempt begin; a worker that has one goes on with it."""
+    if status(activity) is SCHEDULED:
+        step.delete_task(dispatch_key(step.run, activity))
+    activity.retry_due = 0
+    activity.pause.CopyFrom(by)
+    step.put_activity(activity)
+
+
+@transition(status, sources={STARTED, PAUSED}, target={STARTED, SCHEDULED, BACKING_OFF})
+def unpause(
+    activity: stored.ActivityInfo, step: RunStep, *, delay: int, reset_attempts: bool
+) -> None:
+    """Ends a pause; what no worker has is dispatched after `delay` nanoseconds."""
+    activity.ClearField("pause")
+    if reset_attempts:
+        activity.attempt = 1
+    if activity.started_time:
+        step.put_activity(activity)
+    else:
+        _begin_anew(activity, step, delay)
+
+
+@transition(status, sources=OPEN, target=OPEN)
+def reset(
+    activity: stored.ActivityInfo,
+    step: RunStep,
+    *,
+    delay: int,
+    drops_heartbeat: bool,
+    keep_paused: bool,
+) -> None:
+    """Counts attempts anew; what no worker has is dispatched after `delay` nanoseconds.
+
+    A worker that has the first attempt learns of it by heartbeat. A later attempt of before is
+    not the worker's any more.
+    """
+    if status(activity) is SCHEDULED:
+        step.delete_task(dispatch_key(step.run, activity))
+    activity.attempt = 1
+    activity.is_reset = True
+    activity.drops_heartbeat |= drops_heartbeat
+    if not keep_paused:
+        activity.ClearField("pause")
+    if activity.started_time or activity.HasField("pause"):
+        step.put_activity(activity)
+    else:
+        _begin_anew(activity, step, delay)
+
+
+def _begin_anew(activity: stored.ActivityInfo, step: RunStep, delay: int) -> None:
+    activity.ClearField("last_failure")
+    _forget_reset(activity)
+    if delay:
+        _wait(activity, step, delay)
+        step.put_activity(activity)
+    else:
+        activity.retry_due = 0
+        activity.attempt_scheduled_time = step.now
+        dispatch(step, activity)
+
+
+@transition(status, sources=OPEN, target=OPEN)
+def reschedule(
+    activity: stored.ActivityInfo, step: RunStep, change: Callable[[stored.ActivityInfo], None]
+) -> None:
+    """Changes an activity's options; what waits does so by the new ones."""
+    before = status(activity)
+    if before is SCHEDULED:
+        step.delete_task(dispatch_key(step.run, activity))
+    change(activity)
+    if before is SCHEDULED:
+        dispatch(step, activity)
+        return
+    if before is BACKING_OFF:
+        activity.ClearField("last_failure")
+        if activity.attempt > 1:
+            ended = activity.retry_due - activity.retry_interval
+            # As on the real server, which takes the coming attempt for the one that has failed.
+            delay = retry.next_interval(activity.retry_policy, activity.attempt)
+            activity.retry_due = ended + delay
+            activity.retry_interval = delay
+            activity.attempt_scheduled_time = activity.retry_due
+    step.put_activity(activity)
 
 
 @transition(status, sources=OPEN, target=OPEN)
@@ -217,12 +329,13 @@ def close(
     started_event_id = 0
     if activity.started_time:
         started_event_id = _write_started(step, activity)
-    elif not activity.retry_due:
+    elif status(activity) is SCHEDULED:
         step.delete_task(dispatch_key(step.run, activity))
     step.external_event(event_type, lambda event: fill(event, started_event_id))
     step.delete_activity(activity)
     activity.ClearField("started_time")
     activity.ClearField("retry_due")
+    activity.ClearField("pause")
     activity.attempt = 0
 
 

@@ -13,6 +13,7 @@ from perdure.core.commit import SearchValue
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.protobuf import capped_ns, duration_problem
 from perdure.core.visibility.attributes import check_names, check_values, searchable_values
+from perdure.core.workflow import cron
 from perdure.core.workflow.problems import Cause, CommandProblem
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow.step import RunStep, StepContext
@@ -143,7 +144,10 @@ def _value_problem(attributes: Attributes, context: StepContext) -> str | None:
     if attributes.HasField("retry_policy") and (found := retry.problem(attributes.retry_policy)):
         return f"invalid WorkflowRetryPolicy on {_NAME}: {found}. {where}"
     if attributes.cron_schedule:
-        return "CronSchedule is not served by this release."
+        try:
+            cron.check(attributes.cron_schedule)
+        except cron.CronError as error:
+            return f"invalid CronSchedule on {_NAME}: {error}. {where}"
     if attributes.HasField("versioning_override"):
         return "VersioningOverride is not served by this release."
     return None

@@ -3,6 +3,7 @@
 from perdure.core.child.outcomes import resolve_start
 from perdure.core.commit import MessageRow
 from perdure.core.external.transitions import resolve
+from perdure.core.schedule import answers as schedule
 from perdure.core.workflow.signals import after_external_event
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import Step
@@ -22,6 +23,9 @@ def settle(
         receipt: What the receiver has answered.
     """
     change = step.edit(run)
+    if run.schedule is not None and run.is_running:
+        schedule.settle(change, row, receipt)
+        return
     match message.WhichOneof("payload"):
         case "child_start":
             heard = resolve_start(change, message, receipt)

@@ -11,6 +11,7 @@ from perdure.core.child import receiving as child
 from perdure.core.commit import ReceiptKey, ReceiptRow
 from perdure.core.errors import UnimplementedError
 from perdure.core.protobuf import seconds
+from perdure.core.schedule import receiving as schedule
 from perdure.core.slots import slot_of
 from perdure.core.workflow import signals
 from perdure.core.workflow.state import Run
@@ -56,6 +57,8 @@ def receive(step: Step, run: Run | None, message: stored.Message) -> stored.Rece
             return child.take_result(step, run, message)
         case "parent_close":
             return child.take_parent_close(step, run, message)
+        case kind if kind in schedule.KINDS:
+            receipt = schedule.take(step, run, message)
         case _:
             receipt = stored.Receipt(outcome=_take(step, run, message))
     _keep(step, receipt_key(message), receipt)

@@ -108,6 +108,27 @@ def initiate_cancel(
     _send(step, ExternalKind.CANCEL_REQUEST, info, message)
 
 
+def send_again(step: RunStep, event: history.HistoryEvent) -> None:
+    """Sends what an initiated event says: the run has it from another run, whose outcome it lacks.
+
+    The receiver takes it for another message, as on the real server.
+    """
+    if event.event_type == events.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+        signal = event.signal_external_workflow_execution_initiated_event_attributes
+        message = stored.Message(child_workflow_only=signal.child_workflow_only)
+        message.signal.name = signal.signal_name
+        if signal.HasField("input"):
+            message.signal.input.CopyFrom(signal.input)
+        if signal.HasField("header"):
+            message.signal.header.CopyFrom(signal.header)
+        _send(step, ExternalKind.SIGNAL, _info(step, event, signal), message)
+        return
+    request = event.request_cancel_external_workflow_execution_initiated_event_attributes
+    message = stored.Message(child_workflow_only=request.child_workflow_only)
+    message.cancel_request.reason = request.reason
+    _send(step, ExternalKind.CANCEL_REQUEST, _info(step, event, request), message)
+
+
 def resolve(
     step: RunStep, message_id: str, initiated_event_id: int, outcome: Outcome.ValueType
 ) -> bool:

@@ -16,7 +16,7 @@ from temporalio.api.common.v1.message_pb2 import Payload, SearchAttributes
 
 from perdure.core.commit import SearchValue
 from perdure.core.errors import InvalidArgumentError
-from perdure.core.visibility.catalogue import PREDEFINED, TYPE_NAMES, is_system
+from perdure.core.visibility.catalogue import DERIVED, PREDEFINED, TYPE_NAMES, is_system
 from perdure.core.visibility.query import ValueType
 from perdure.core.visibility.values import (
     INT64_MAX,
@@ -24,6 +24,7 @@ from perdure.core.visibility.values import (
     go_format,
     parse_datetime,
     storable,
+    words,
 )
 
 _ENCODING: Final = "encoding"
@@ -72,17 +73,20 @@ def searchable_values(
 ) -> dict[str, SearchValue]:
     """Returns the values that queries compare with, by name, of attributes set earlier.
 
+    Of a Text these are its words.
+
     A namespace may have given a name to another type since: such a value is missing, and no error.
     """
     values: dict[str, SearchValue] = {}
     for name, payload in attributes.indexed_fields.items():
-        value_type = PREDEFINED.get(name) or types.get(name)
+        value_type = PREDEFINED.get(name) or DERIVED.get(name) or types.get(name)
         if value_type is None:
             continue
         with suppress(ValueError):
             value = decode(payload, value_type)
             if value is not None:
-                values[name] = value
+                is_text = value_type is ValueType.TEXT
+                values[name] = words(value) if is_text and isinstance(value, str) else value
     return values
 
 

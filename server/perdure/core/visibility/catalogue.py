@@ -4,8 +4,8 @@ System attributes are columns of `VisibilityRow` or derived by the server. Prede
 set by workflows like custom ones, but exist in every namespace.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from perdure.core.visibility.query import Attribute, ValueType
@@ -99,21 +99,41 @@ def builtin_types() -> dict[str, ValueType]:
     return {**columns, **DERIVED, **PREDEFINED}
 
 
-def find(name: str, custom: Mapping[str, ValueType]) -> Attribute | None:
-    """Returns the attribute of a name in a namespace whose own attributes are `custom`.
+@dataclass(slots=True, frozen=True)
+class AttributeSet:
+    """What a query may name.
 
-    Built-in ones may also be called with the prefix that they lack, or without the one they have.
+    Attributes:
+        builtin: Finds what is there in every namespace, by its name; None for what is not.
+        custom: The types of the namespace's own.
+        groupable: What Count can group by.
     """
-    if (builtin := _builtin(name)) is not None:
-        return builtin
-    if name in custom:
-        return Attribute(name, custom[name])
-    shorter, longer = name.removeprefix(RESERVED_PREFIX), RESERVED_PREFIX + name
-    aliased = _builtin(shorter) or _builtin(longer)
-    return None if aliased is None else replace(aliased, alias=name)
+
+    builtin: Callable[[str], Attribute | None]
+    custom: Mapping[str, ValueType]
+    groupable: frozenset[Attribute] = frozenset()
+
+    def find(self, name: str) -> Attribute | None:
+        """Returns the attribute of a name.
+
+        Built-in ones may also be called with the prefix that they lack, or without the one they
+        have.
+        """
+        if (builtin := self.builtin(name)) is not None:
+            return builtin
+        if name in self.custom:
+            return Attribute(name, self.custom[name])
+        shorter, longer = name.removeprefix(RESERVED_PREFIX), RESERVED_PREFIX + name
+        aliased = self.builtin(shorter) or self.builtin(longer)
+        return None if aliased is None else replace(aliased, alias=name)
 
 
-def _builtin(name: str) -> Attribute | None:
+def workflows(custom: Mapping[str, ValueType]) -> AttributeSet:
+    """Returns what queries about the workflows of a namespace may name."""
+    return AttributeSet(_of_workflows, custom, frozenset({STATUS, NAMESPACE_DIVISION}))
+
+
+def _of_workflows(name: str) -> Attribute | None:
     if name == NAMESPACE_DIVISION.name:
         return NAMESPACE_DIVISION
     if (system := SYSTEM.get(name)) is not None:

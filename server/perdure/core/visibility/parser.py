@@ -1,95 +1,29 @@
 """From the text of a visibility query to the typed tree that stores understand.
 
-Rules that hold here: every name is a search attribute of the namespace, every operand has the
-attribute's type, every operator is one that its type has; whatever else parses is refused in the
-real server's words. Nesting is bounded, since stores walk the tree recursively. Runs that belong
-to a namespace division are hidden from whoever does not name that attribute.
+Which attributes a query may name is an argument: `workflows` says it of a namespace's workflows,
+and whatever else is listed (schedules, activities) has an `AttributeSet` of its own. Runs that
+belong to a namespace division are hidden from whoever does not name that attribute.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from temporalio.api.enums.v1.workflow_pb2 import WorkflowExecutionStatus
-
-from perdure.core.commit import SearchValue
-from perdure.core.errors import InvalidArgumentError
-from perdure.core.visibility import catalogue
-from perdure.core.visibility.catalogue import DURATION, NAMESPACE_DIVISION, STATUS, TYPE_NAMES
+from perdure.core.visibility.catalogue import NAMESPACE_DIVISION, AttributeSet, workflows
+from perdure.core.visibility.checking import Checker, unsupported
+from perdure.core.visibility.limits import QueryLimits
+from perdure.core.visibility.normal import normalised
 from perdure.core.visibility.query import (
     And,
     Attribute,
     Comparison,
     Everything,
-    Not,
     Operator,
-    Or,
     ValueType,
     VisibilityFilter,
 )
-from perdure.core.visibility.syntax import (
-    Boolean,
-    Column,
-    Junction,
-    Literal,
-    Negation,
-    Node,
-    Parenthesis,
-    Predicate,
-    Query,
-    Unsupported,
-    parse_syntax,
-)
-from perdure.core.visibility.values import (
-    INT64_MAX,
-    INT64_MIN,
-    clamped,
-    go_float,
-    parse_datetime,
-    parse_duration,
-    storable,
-)
+from perdure.core.visibility.syntax import parse_syntax
 
-MAX_NESTING: Final = 100
-
-_OPERATORS: Final = {operator.value: operator for operator in Operator} | {"<>": Operator.NOT_EQUAL}
-_EQUALITY: Final = frozenset({Operator.EQUAL, Operator.NOT_EQUAL})
-_MEMBERSHIP: Final = _EQUALITY | {Operator.IN, Operator.NOT_IN}
-_ORDER: Final = _MEMBERSHIP | {
-    Operator.LESS,
-    Operator.LESS_EQUAL,
-    Operator.GREATER,
-    Operator.GREATER_EQUAL,
-}
-_PREFIX: Final = _ORDER | {Operator.STARTS_WITH, Operator.NOT_STARTS_WITH}
-_SUPPORTED: Final[Mapping[ValueType, frozenset[Operator]]] = {
-    ValueType.TEXT: _EQUALITY,
-    ValueType.KEYWORD: _PREFIX,
-    ValueType.INT: _ORDER,
-    ValueType.DOUBLE: _ORDER,
-    ValueType.BOOL: _ORDER,
-    ValueType.DATETIME: _ORDER,
-    ValueType.KEYWORD_LIST: _MEMBERSHIP,
-}
-_WITHOUT_RANGES: Final = frozenset({ValueType.TEXT, ValueType.BOOL, ValueType.KEYWORD_LIST})
-_STRINGS: Final = frozenset({ValueType.TEXT, ValueType.KEYWORD, ValueType.KEYWORD_LIST})
-_STATUS_PREFIX: Final = "WORKFLOW_EXECUTION_STATUS_"
-
-
-def _status_names() -> dict[str, int]:
-    names: dict[str, int] = {}
-    for name, number in WorkflowExecutionStatus.items():
-        names[name] = number
-        words = name.removeprefix(_STATUS_PREFIX).split("_")
-        names["".join(word.capitalize() for word in words)] = number
-    return names
-
-
-_STATUSES: Final = _status_names()
-STATUS_NAMES: Final = {
-    number: name for name, number in _STATUSES.items() if not name.startswith(_STATUS_PREFIX)
-}
-"""How queries and counts spell an execution status, by its number."""
+_USUAL_LIMITS = QueryLimits()
 
 
 @dataclass(slots=True, frozen=True)
@@ -97,7 +31,7 @@ class ParsedQuery:
     """A query with its types checked.
 
     Attributes:
-        where: The condition as it was written.
+        where: The condition, in normal form.
         group_by: An attribute that Count groups by.
         names_division: Whether the condition says which divisions of the namespace it means.
     """
@@ -108,259 +42,49 @@ class ParsedQuery:
 
     @property
     def visible(self) -> VisibilityFilter:
-        """What stores shall filter by."""
+        """What stores shall filter workflows by."""
         return self.where if self.names_division else outside_divisions(self.where)
 
 
 def outside_divisions(where: VisibilityFilter) -> VisibilityFilter:
     """Returns a filter that also leaves out the runs that belong to a division."""
     ordinary = Comparison(NAMESPACE_DIVISION, Operator.IS_NULL)
-    return ordinary if isinstance(where, Everything) else And((where, ordinary))
+    match where:
+        case Everything():
+            return ordinary
+        case And(operands):
+            return And((*operands, ordinary))
+        case _:
+            return And((where, ordinary))
 
 
-def parse_query(text: str, custom: Mapping[str, ValueType]) -> ParsedQuery:
-    """Parses a query.
+def parse_query(
+    text: str, custom: Mapping[str, ValueType], limits: QueryLimits = _USUAL_LIMITS
+) -> ParsedQuery:
+    """Parses a query about workflows.
 
     Args:
         text: What the client asks.
         custom: The types of the namespace's own search attributes.
+        limits: How large it may be.
 
     Raises:
         InvalidArgumentError: The query makes no sense; the text says why.
     """
+    return parse(text, workflows(custom), limits)
+
+
+def parse(text: str, attributes: AttributeSet, limits: QueryLimits = _USUAL_LIMITS) -> ParsedQuery:
+    """Parses a query about whatever has the attributes. Raises as `parse_query`."""
     if not text or text.isspace():
         return ParsedQuery(Everything())
-    tree = parse_syntax(text)
+    tree = parse_syntax(text, limits)
     if tree.has_limit:
-        raise _unsupported("'LIMIT' clause")
-    converter = _Converter(custom)
-    where = Everything() if tree.condition is None else converter.condition(tree.condition)
-    group_by = converter.group_by(tree)
-    converter.refuse_order(tree)
-    return ParsedQuery(where, group_by, converter.names_division)
-
-
-class _Converter:
-    """Checks a tree against one namespace's search attributes."""
-
-    def __init__(self, custom: Mapping[str, ValueType]) -> None:
-        self._custom = custom
-        self.names_division = False
-
-    def condition(self, node: Node, depth: int = 0) -> VisibilityFilter:
-        if depth > MAX_NESTING:
-            raise _invalid(f"nested more than {MAX_NESTING} deep")
-        match node:
-            case Parenthesis(content):
-                return self.condition(content, depth + 1)
-            case Negation(operand):
-                return Not(self.condition(operand, depth + 1))
-            case Junction(is_and, operands):
-                converted = tuple(self.condition(operand, depth + 1) for operand in operands)
-                return And(converted) if is_and else Or(converted)
-            case Predicate():
-                return self._predicate(node)
-            case Column():
-                raise _invalid("incomplete expression")
-            case _:
-                raise _unsupported(f"expression of type {_kind(node)}")
-
-    def group_by(self, tree: Query) -> Attribute | None:
-        if not tree.group_by:
-            return None
-        if len(tree.group_by) > 1:
-            raise _unsupported("'GROUP BY' clause supports only a single field")
-        attribute = self._attribute(tree.group_by[0])
-        if attribute != STATUS:
-            raise _unsupported(
-                f"'GROUP BY' clause is not supported for search attribute {attribute.label}"
-            )
-        return attribute
-
-    def refuse_order(self, tree: Query) -> None:
-        if tree.order_by:
-            self._attribute(tree.order_by[0])
-            raise _unsupported("'ORDER BY' clause")
-
-    def _attribute(self, node: Node) -> Attribute:
-        if not isinstance(node, Column):
-            raise _invalid(f"must be a column name but was {_kind(node)}")
-        attribute = catalogue.find(node.name, self._custom)
-        if attribute is None:
-            raise InvalidArgumentError(f"invalid query: invalid search attribute: {node.name}")
-        self.names_division |= attribute == NAMESPACE_DIVISION
-        return attribute
-
-    def _predicate(self, node: Predicate) -> Comparison:
-        attribute = self._attribute(node.left)
-        operator = _OPERATORS.get(node.operator)
-        if operator in (Operator.IS_NULL, Operator.IS_NOT_NULL):
-            return Comparison(attribute, operator)
-        if node.operator.startswith("IS "):
-            raise _invalid("'IS' operator can only be used as 'IS NULL' or 'IS NOT NULL'")
-        if operator in (Operator.BETWEEN, Operator.NOT_BETWEEN):
-            if attribute.value_type in _WITHOUT_RANGES:
-                raise _invalid(
-                    f"cannot do range condition on search attribute '{attribute.label}'"
-                    f" of type {TYPE_NAMES[attribute.value_type]}"
-                )
-            return Comparison(attribute, operator, _operands(attribute, node))
-        operands = _operands(attribute, node)
-        if operator not in _supported(attribute):
-            raise _unsupported(
-                f"operator '{node.operator}' not supported for"
-                f" {TYPE_NAMES[attribute.value_type]} type search attribute '{attribute.label}'"
-            )
-        return Comparison(attribute, operator, operands)
-
-
-def _supported(attribute: Attribute) -> frozenset[Operator]:
-    # A status is compared by its number, which has no prefix.
-    return _ORDER if attribute == STATUS else _SUPPORTED[attribute.value_type]
-
-
-def _operands(attribute: Attribute, node: Predicate) -> tuple[SearchValue, ...]:
-    return tuple(_operand(attribute, _value(operand)) for operand in node.right)
-
-
-def _value(node: Node) -> str | int | float | bool:
-    match node:
-        case Literal(text, True):
-            return text
-        case Literal(text, False):
-            return _number(text)
-        case Boolean(value):
-            return value
-        case Column(name):
-            raise _unsupported(
-                "column name on the right side of comparison expression"
-                f' (did you forget to quote "{name}"?)'
-            )
-        case Unsupported("*sqlparser.FuncExpr"):
-            raise _unsupported("nested func")
-        case Unsupported("*sqlparser.UnaryExpr", text):
-            raise _invalid(f'unary operator not supported in "{text}"')
-        case _:
-            raise _invalid(f"unexpected value type {_kind(node)}")
-
-
-def _number(text: str) -> int | float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("inf")
-    if abs(number) == float("inf"):
-        raise _invalid(f'unable to parse value "{text}"')
-    if text.lstrip("+-").isdecimal() and INT64_MIN <= int(text) <= INT64_MAX:
-        return int(text)
-    return number
-
-
-def _operand(attribute: Attribute, value: str | float | bool) -> SearchValue:
-    if attribute == STATUS:
-        return _status(attribute, value)
-    if attribute == DURATION:
-        return _duration(attribute, value)
-    match attribute.value_type, value:
-        case (ValueType.BOOL, bool()):
-            return value
-        case (_, bool()):
-            raise _wrong_type(attribute, value)
-        case (ValueType.DATETIME, str()):
-            return _datetime(value)
-        case (ValueType.DATETIME, int()) | (ValueType.INT, int() | float()):
-            return value
-        case (ValueType.DOUBLE, int() | float()):
-            return float(value)
-        case (value_type, str()) if value_type in _STRINGS:
-            return storable(value)
-        case _:
-            raise _wrong_type(attribute, value)
-
-
-def _status(attribute: Attribute, value: str | float | bool) -> int:
-    match value:
-        case bool():
-            raise _wrong_type(attribute, value)
-        case str() if value in _STATUSES:
-            return _STATUSES[value]
-        case str():
-            raise _invalid(f"invalid ExecutionStatus value '{value}'")
-        case int() if value in STATUS_NAMES:
-            return value
-        case int():
-            raise _invalid(f"invalid ExecutionStatus value {value}")
-        case _:
-            raise _float_refused(attribute)
-
-
-def _duration(attribute: Attribute, value: str | float | bool) -> int:
-    match value:
-        case bool():
-            raise _wrong_type(attribute, value)
-        case int():
-            return value
-        case float():
-            raise _float_refused(attribute)
-    if (nanoseconds := parse_duration(value)) is None:
-        raise _invalid(f"invalid duration value for search attribute {attribute.name}: {value}")
-    return nanoseconds
-
-
-def _datetime(text: str) -> int:
-    if (nanoseconds := parse_datetime(text)) is None:
-        raise _invalid(f"unable to parse datetime '{text}'")
-    return clamped(nanoseconds)
-
-
-def _float_refused(attribute: Attribute) -> InvalidArgumentError:
-    return _invalid(f"unexpected value type float64 for search attribute {attribute.name}")
-
-
-def _wrong_type(attribute: Attribute, value: str | float | bool) -> InvalidArgumentError:
-    match value:
-        case bool():
-            shown = f"{str(value).lower()} (type: bool)"
-        case str():
-            shown = f"{_quoted(value)} (type: string)"
-        case int():
-            shown = f"{value} (type: int64)"
-        case _:
-            shown = f"{go_float(value)} (type: float64)"
-    return _invalid(
-        f"invalid value type for search attribute {attribute.label} of type"
-        f" {TYPE_NAMES[attribute.value_type]}: {shown}"
-    )
-
-
-def _quoted(text: str) -> str:
-    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    return f'"{"".join(escapes.get(character, character) for character in text)}"'
-
-
-def _kind(node: Node) -> str:
-    match node:
-        case Unsupported(kind):
-            return kind
-        case Literal():
-            return "*sqlparser.SQLVal"
-        case Boolean():
-            return "sqlparser.BoolVal"
-        case Column():
-            return "*sqlparser.ColName"
-        case Parenthesis():
-            return "*sqlparser.ParenExpr"
-        case Negation():
-            return "*sqlparser.NotExpr"
-        case Junction(is_and):
-            return "*sqlparser.AndExpr" if is_and else "*sqlparser.OrExpr"
-        case Predicate():
-            return "*sqlparser.ComparisonExpr"
-
-
-def _invalid(text: str) -> InvalidArgumentError:
-    return InvalidArgumentError(f"invalid query: invalid expression: {text}")
-
-
-def _unsupported(text: str) -> InvalidArgumentError:
-    return InvalidArgumentError(f"invalid query: operation is not supported: {text}")
+        raise unsupported("'LIMIT' clause")
+    checker = Checker(attributes)
+    where: VisibilityFilter = Everything()
+    if tree.condition is not None:
+        where = normalised(checker.condition(tree.condition), limits.max_alternations)
+    group_by = checker.group_by(tree)
+    checker.refuse_clauses(tree)
+    return ParsedQuery(where, group_by, checker.names_division)

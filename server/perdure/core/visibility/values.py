@@ -7,7 +7,7 @@ has to be done likewise here.
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -20,6 +20,10 @@ _GO_DURATION = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h
 _GO_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h|d)", re.ASCII)
 _CLOCK_DURATION = re.compile(r"(\d+):([0-5]?\d):([0-5]?\d)", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
+_SEPARATORS = re.compile(r"[\x00-\x2f\x3a-\x60\x7b-\x7f]+")
+_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _UNIT_NANOSECONDS: Final = {
     "ns": 1,
@@ -49,6 +53,24 @@ def storable(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text)
 
 
+def words(text: str) -> frozenset[str]:
+    """Returns the words of a Text attribute, lower case.
+
+    ASCII punctuation and blanks separate words; every other character belongs to one. Only ASCII
+    letters are folded.
+    """
+    return frozenset(word for word in _SEPARATORS.split(text.translate(_LOWER)) if word)
+
+
+def nanoseconds(moment: datetime) -> int:
+    """Returns nanoseconds since the Unix epoch; exact to the datetime's microsecond.
+
+    A time that 64 bits do not reach (before 1677, after 2262) is the nearest that they do, as in
+    queries: one run with the year 9999 must not make a column that no database can compare.
+    """
+    return clamped((moment - _EPOCH) // _MICROSECOND * 1000)
+
+
 def parse_datetime(text: str) -> int | None:
     """Reads an RFC 3339 time: nanoseconds since the Unix epoch, None when it is not one."""
     match = _RFC3339.fullmatch(text)
@@ -63,7 +85,7 @@ def parse_datetime(text: str) -> int | None:
     if offset is None:
         return None
     fraction = int((match[7] or "0")[:_NANOSECOND_DIGITS].ljust(_NANOSECOND_DIGITS, "0"))
-    whole = (moment - datetime(1970, 1, 1, tzinfo=UTC)).days * 86_400
+    whole = (moment - _EPOCH).days * 86_400
     whole += hour * 3_600 + minute * 60 + second
     return (whole - offset) * NANOSECONDS_PER_SECOND + fraction
 

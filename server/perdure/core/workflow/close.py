@@ -3,7 +3,8 @@
     RUNNING ── complete | fail | cancel | continue_as_new | terminate | time_out ─► closed
 
 Closing deletes the run's tasks, timers and undelivered messages in the same commit, which also
-tells its children and its parent. A failure or a run timeout of a run with a retry policy, and
+tells its children and its parent. A failure or a run timeout of a run with a retry policy, any end
+by itself of a run with a cron schedule, and
 continue-as-new, create the next run in that commit too.
 """
 
@@ -21,7 +22,9 @@ from perdure.core.child import transitions as child
 from perdure.core.commit import ItemKey, ItemKind
 from perdure.core.external.transitions import forget_all
 from perdure.core.protobuf import capped_ns, set_duration
+from perdure.core.schedule.reports import report_close
 from perdure.core.transition import transition
+from perdure.core.update.transitions import close_with_run
 from perdure.core.workflow.status import RunStatus, status_of
 from perdure.core.workflow.step import RunStep
 from perdure.core.workflow_task.transitions import discard
@@ -43,9 +46,11 @@ def _close(step: RunStep, status: enums.WorkflowExecutionStatus.ValueType, event
         del run.timers[timer_id]
         step.delete_item(ItemKey(ItemKind.TIMER, timer_id))
     forget_all(step)
+    close_with_run(step)
     child.leave(step)
     child.report(step)
     run.deadlines.clear()
+    report_close(step, step.batch.events[-1])
     step.visibility_changed = True
 
 
@@ -63,6 +68,7 @@ def complete(
     written.new_execution_run_id = new_run_id
     if attributes.HasField("result"):
         written.result.CopyFrom(attributes.result)
+    step.state.new_run_id = new_run_id
     _close(step, enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, event.event_id)
 
 
@@ -126,26 +132,22 @@ def terminate(step: RunStep, termination: Termination) -> None:
 
 
 @transition(status_of, sources={RUNNING}, target={CLOSED})
-def time_out(step: RunStep, retry_state: enums.RetryState.ValueType) -> None:
-    """Closes the run because its time is up."""
+def time_out(step: RunStep, retry_state: enums.RetryState.ValueType, new_run_id: str = "") -> None:
+    """Closes the run because its time is up; a new run follows where `new_run_id` says so."""
     discard(step)
     step.flush_buffer()
     event = step.event(events.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT)
     event.workflow_execution_timed_out_event_attributes.retry_state = retry_state
+    event.workflow_execution_timed_out_event_attributes.new_execution_run_id = new_run_id
+    step.state.new_run_id = new_run_id
     _close(step, enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT, event.event_id)
 
 
-@transition(status_of, sources={RUNNING}, target={CLOSED})
-def time_out_and_retry(step: RunStep, failure: failures.Failure, new_run_id: str) -> None:
-    """Closes a run whose time is up in favour of its next attempt."""
-    discard(step)
-    step.flush_buffer()
-    event = step.event(events.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
-    written = event.workflow_execution_continued_as_new_event_attributes
-    written.new_execution_run_id = new_run_id
-    written.failure.CopyFrom(failure)
-    step.state.new_run_id = new_run_id
-    _close(step, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, event.event_id)
+def run_timeout_failure() -> failures.Failure:
+    """Returns the failure that a run's timeout is for the run that follows it."""
+    failure = failures.Failure(message="workflow timeout", source="Server")
+    failure.timeout_failure_info.timeout_type = enums.TIMEOUT_TYPE_START_TO_CLOSE
+    return failure
 
 
 def continued_timeouts(

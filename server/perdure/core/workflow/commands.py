@@ -15,9 +15,18 @@ from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.child import transitions as child
 from perdure.core.external import transitions as external
 from perdure.core.timer import transitions as timer
+from perdure.core.update import outcomes as updates
+from perdure.core.update.messages import Inbox
 from perdure.core.visibility.attributes import add_types
 from perdure.core.workflow import close
-from perdure.core.workflow.next_run import begin_continued, begin_retry, retry_decision, start_event
+from perdure.core.workflow.next_run import (
+    begin_continued,
+    begin_retry,
+    begin_scheduled,
+    is_scheduled,
+    retry_decision,
+    start_event,
+)
 from perdure.core.workflow.step import RunStep, Step
 from perdure.core.workflow.upserts import merge
 from perdure.core.workflow.validator import CLOSING
@@ -43,6 +52,7 @@ class _Application:
     change: RunStep
     identity: str
     completed_event_id: int
+    inbox: Inbox
     applied: Applied = field(default_factory=Applied)
 
 
@@ -50,12 +60,16 @@ def prepare(change: RunStep, batch: Sequence[commands.Command]) -> None:
     """Makes sure that everything needed to apply the commands is in memory.
 
     Raises:
-        NeedsStartEvent: A failing run may be retried, for which its first event is needed.
+        NeedsStartEvent: Another run may follow, for which this one's first event is needed.
     """
+    completes = any(
+        command.command_type == types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION for command in batch
+    )
     fails = any(
         command.command_type == types.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION for command in batch
     )
-    if fails and change.run.start.HasField("retry_policy"):
+    retried = fails and change.run.start.HasField("retry_policy")
+    if retried or ((fails or completes) and is_scheduled(change.run)):
         start_event(change.run)
 
 
@@ -65,16 +79,29 @@ def apply(
     batch: Sequence[commands.Command],
     identity: str,
     completed_event_id: int,
+    *,
+    inbox: Inbox,
 ) -> Applied:
-    """Applies commands in order; nothing follows one that closes the run."""
-    application = _Application(step, change, identity, completed_event_id)
+    """Applies commands in order, with the messages that they name; the others come last.
+
+    Nothing follows a command that closes the run but refusals of updates.
+    """
+    application = _Application(step, change, identity, completed_event_id, inbox)
     for command in batch:
         closing = command.command_type in CLOSING
         if closing:
+            # The updates that no message speaks of end with the run.
+            for message in inbox.take_rest():
+                updates.answer(change, message, closing=True)
             change.flush_buffer()
+        written = len(change.batch.events)
         _APPLY[command.command_type](application, command)
+        if command.event_group_markers and len(change.batch.events) > written:
+            change.batch.events[written].event_group_markers.extend(command.event_group_markers)
         if closing:
             break
+    for message in inbox.take_rest():
+        updates.answer(change, message)
     return application.applied
 
 
@@ -182,20 +209,26 @@ def _start_child(application: _Application, command: commands.Command) -> None:
 
 
 def _complete(application: _Application, command: commands.Command) -> None:
-    close.complete(
-        application.change,
-        command.complete_workflow_execution_command_attributes,
-        application.completed_event_id,
-    )
+    step, change = application.step, application.change
+    attributes = command.complete_workflow_execution_command_attributes
+    run_id = step.context.ids.run_id() if is_scheduled(change.run) else ""
+    close.complete(change, attributes, application.completed_event_id, run_id)
+    if run_id:
+        result = attributes.result if attributes.HasField("result") else None
+        begin_scheduled(step, change, run_id, result=result)
 
 
 def _fail(application: _Application, command: commands.Command) -> None:
+    step, change = application.step, application.change
     failure = command.fail_workflow_execution_command_attributes.failure
-    decision = retry_decision(application.change, failure)
-    run_id = application.step.context.ids.run_id() if decision.retries else ""
-    close.fail(application.change, failure, application.completed_event_id, decision.state, run_id)
+    decision = retry_decision(change, failure)
+    follows = decision.retries or is_scheduled(change.run)
+    run_id = step.context.ids.run_id() if follows else ""
+    close.fail(change, failure, application.completed_event_id, decision.state, run_id)
     if decision.retries:
-        begin_retry(application.step, application.change, run_id, failure, decision.delay)
+        begin_retry(step, change, run_id, failure, decision.delay)
+    elif follows:
+        begin_scheduled(step, change, run_id, failure=failure)
 
 
 def _cancel(application: _Application, command: commands.Command) -> None:
@@ -255,6 +288,13 @@ def _modify_properties(application: _Application, command: commands.Command) -> 
     change.put_attributes()
 
 
+def _take_message(application: _Application, command: commands.Command) -> None:
+    message_id = command.protocol_message_command_attributes.message_id
+    message = application.inbox.take(message_id)
+    assert message is not None, "messages are checked before they are applied"
+    updates.answer(application.change, message)
+
+
 _APPLY: dict[int, Callable[[_Application, commands.Command], None]] = {
     types.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: _schedule_activity,
     types.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: _cancel_activity,
@@ -270,4 +310,5 @@ _APPLY: dict[int, Callable[[_Application, commands.Command], None]] = {
     types.COMMAND_TYPE_RECORD_MARKER: _record_marker,
     types.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: _upsert_search_attributes,
     types.COMMAND_TYPE_MODIFY_WORKFLOW_PROPERTIES: _modify_properties,
+    types.COMMAND_TYPE_PROTOCOL_MESSAGE: _take_message,
 }

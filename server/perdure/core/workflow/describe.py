@@ -69,8 +69,8 @@ def _fill_info(info: workflow.WorkflowExecutionInfo, run: Run) -> None:
         info.parent_namespace_id = start.parent_namespace_id
     if state.build_id:
         info.most_recent_worker_version_stamp.build_id = state.build_id
-    if start.HasField("priority"):
-        info.priority.CopyFrom(start.priority)
+    if (priority := run.priority) is not None:
+        info.priority.CopyFrom(priority)
     if not run.is_running:
         set_timestamp(info.close_time, state.close_time)
         set_duration(info.execution_duration, max(state.close_time - start.execution_time, 0))
@@ -84,10 +84,18 @@ def _fill_extended(extended: workflow.WorkflowExecutionExtendedInfo, run: Run) -
     else:
         extended.run_expiration_time.seconds = NEVER_SECONDS
     extended.cancel_requested = state.cancel_requested
-    set_timestamp(extended.original_start_time, start.start_time)
+    set_timestamp(extended.original_start_time, start.original_start_time or start.start_time)
+    if start.original_start_time:
+        set_timestamp(extended.last_reset_time, start.start_time)
+    extended.reset_run_id = state.reset_run_id
     started = extended.request_id_infos[start.request_id]
     started.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED
     started.event_id = 1
+    for request_id, attached in run.attached.items():
+        info = extended.request_id_infos[request_id]
+        info.event_type = events.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED
+        info.event_id = attached.event_id
+        info.buffered = not attached.event_id
 
 
 def _fill_task(pending: workflow.PendingWorkflowTaskInfo, run: Run) -> None:
@@ -140,15 +148,29 @@ def _fill_activity(pending: workflow.PendingActivityInfo, activity: stored.Activ
         pending.last_failure.CopyFrom(activity.last_failure)
     if activity.priority.ByteSize():
         pending.priority.CopyFrom(activity.priority)
+    _fill_pause(pending, activity)
     _fill_options(pending, activity)
 
 
 def _activity_state(activity: stored.ActivityInfo) -> enums.PendingActivityState.ValueType:
     if activity.cancel_requested:
         return enums.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+    paused = activity.HasField("pause")
     if status(activity) is ActivityStatus.STARTED:
+        if paused:
+            return enums.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED
         return enums.PENDING_ACTIVITY_STATE_STARTED
+    if paused:
+        return enums.PENDING_ACTIVITY_STATE_PAUSED
     return enums.PENDING_ACTIVITY_STATE_SCHEDULED
+
+
+def _fill_pause(pending: workflow.PendingActivityInfo, activity: stored.ActivityInfo) -> None:
+    if activity.HasField("pause"):
+        pending.paused = True
+        set_timestamp(pending.pause_info.pause_time, activity.pause.time)
+        pending.pause_info.manual.identity = activity.pause.identity
+        pending.pause_info.manual.reason = activity.pause.reason
 
 
 def _fill_options(pending: workflow.PendingActivityInfo, activity: stored.ActivityInfo) -> None:

@@ -1,18 +1,23 @@
 """The run that follows a run: by continue-as-new, or as the next attempt of a failed one.
 
+A run of a cron chain is followed by another also when it completed, or failed for good.
+
 The chain's identity (first run id, execution timeout's end, retry policy, cron) is carried on; what
 the command leaves out is the old run's.
 """
 
 from temporalio.api.command.v1 import message_pb2 as commands
+from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import task_queue_pb2 as queues
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 from temporalio.api.failure.v1 import message_pb2 as failures
 from temporalio.api.history.v1 import message_pb2 as history
+from temporalio.api.sdk.v1 import user_metadata_pb2 as user_metadata
 
 from perdure.core import retry
 from perdure.core.child.state import carry_parent
 from perdure.core.protobuf import capped_ns, set_duration, set_limit, set_timestamp
+from perdure.core.workflow import cron
 from perdure.core.workflow.close import continued_timeouts
 from perdure.core.workflow.start import NewRun, begin
 from perdure.core.workflow.state import Run
@@ -58,6 +63,43 @@ def begin_retry(
     _begin(step, change, run_id, attributes, delay)
 
 
+def is_scheduled(run: Run) -> bool:
+    """Tells whether a run belongs to a cron chain: its end needs its first event."""
+    return bool(run.start.cron_schedule)
+
+
+def begin_scheduled(
+    step: Step,
+    change: RunStep,
+    run_id: str,
+    *,
+    result: common.Payloads | None = None,
+    failure: failures.Failure | None = None,
+) -> None:
+    """Creates the next run of a cron chain, which waits for its time.
+
+    Args:
+        step: The step.
+        change: The run that has ended, by itself or because its time was up.
+        run_id: The new run's id.
+        result: What the run completed with. Otherwise the last result there was stays.
+        failure: Why it failed, if it did.
+    """
+    start, attributes = change.run.start, history.WorkflowExecutionStartedEventAttributes()
+    attributes.CopyFrom(start_event(change.run))
+    attributes.attempt = 1
+    attributes.initiator = enums.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
+    attributes.ClearField("continued_failure")
+    if failure is None:
+        attributes.ClearField("last_completion_result")
+    else:
+        attributes.continued_failure.CopyFrom(failure)
+    if result is not None:
+        attributes.last_completion_result.CopyFrom(result)
+    delay = cron.backoff(start.cron_schedule, start.execution_time, change.now)
+    _begin(step, change, run_id, attributes, delay)
+
+
 def begin_continued(
     step: Step,
     change: RunStep,
@@ -69,7 +111,7 @@ def begin_continued(
     attributes = history.WorkflowExecutionStartedEventAttributes(
         attempt=1,
         identity="",
-        cron_schedule=command.cron_schedule or start.cron_schedule,
+        cron_schedule=command.cron_schedule,
         initiator=command.initiator or enums.CONTINUE_AS_NEW_INITIATOR_WORKFLOW,
         completion_callbacks=start.completion_callbacks,
     )
@@ -83,8 +125,8 @@ def begin_continued(
         attributes.continued_failure.CopyFrom(command.failure)
     if command.HasField("retry_policy"):
         attributes.retry_policy.CopyFrom(retry.with_defaults(command.retry_policy))
-    if start.HasField("priority"):
-        attributes.priority.CopyFrom(start.priority)
+    if (priority := change.run.priority) is not None:
+        attributes.priority.CopyFrom(priority)
     set_limit(
         attributes.workflow_execution_timeout,
         start.execution_timeout,
@@ -120,6 +162,7 @@ def _begin(
         delay, step.context.settings.min_run_interval - (change.now - old.start.execution_time), 0
     )
     attributes.identity = ""
+    attributes.eager_execution_accepted = False
     attributes.workflow_id = old.key.workflow_id
     attributes.original_execution_run_id = run_id
     attributes.continued_execution_run_id = old.key.run_id
@@ -135,7 +178,19 @@ def _begin(
         run_id,
         attributes,
         step.context.ids.request_id(),
-        metadata=old.start.user_metadata if old.start.HasField("user_metadata") else None,
+        metadata=_metadata(old, attributes),
         backoff=backoff,
     )
-    schedule_if_needed(begin(step, old.key._replace(run_id=run_id), new))
+    following = begin(step, old.key._replace(run_id=run_id), new)
+    if old.start.HasField("scheduled_by"):
+        following.run.start.scheduled_by.CopyFrom(old.start.scheduled_by)
+    schedule_if_needed(following)
+
+
+def _metadata(
+    old: Run, attributes: history.WorkflowExecutionStartedEventAttributes
+) -> user_metadata.UserMetadata | None:
+    # It describes the run that was asked for, and as on the real server not those by schedule.
+    if attributes.initiator == enums.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE:
+        return None
+    return old.start.user_metadata if old.start.HasField("user_metadata") else None

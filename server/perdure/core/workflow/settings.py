@@ -32,11 +32,20 @@ class WorkflowSettings:
         default_workflow_task_timeout: Of a child whose command asks for none.
         max_workflow_task_timeout: The longest start-to-close timeout of a workflow task.
         max_workflow_task_backoff: The most that it grows by.
+        max_history_events: History length over which a run is ended.
+        max_history_bytes: History size over which a run is ended.
+        max_state_bytes: Size of what is pending in a run, over which it is ended.
         suggest_continue_as_new_events: History length from which a new run is suggested.
         suggest_continue_as_new_bytes: History size from which a new run is suggested.
         min_run_interval: Least time between the starts of two runs of one chain.
         search_attributes: How many a run may have, and how large.
         write_partitions: Over how many partitions of a queue that is not sticky tasks spread.
+        max_in_flight_updates: Updates of one run that have not ended; 0 for no limit.
+        max_in_flight_update_bytes: How large they may be together; 0 for no limit.
+        max_total_updates: Updates that one run may have; 0 for no limit.
+        suggest_continue_as_new_updates: The part of these from which a new run is suggested.
+        discardable_events: Events that a worker may be shown again because a speculative workflow
+            task that brought them is discarded.
         activity_failure_limit: Size to which a pending activity's last failure is cut, in bytes.
     """
 
@@ -58,9 +67,17 @@ class WorkflowSettings:
     default_workflow_task_timeout: int = seconds(10)
     max_workflow_task_timeout: int = seconds(120)
     max_workflow_task_backoff: int = seconds(10 * 60)
+    max_history_events: int = 51_200
+    max_history_bytes: int = 50 * MEBIBYTE
+    max_state_bytes: int = 8 * MEBIBYTE
     suggest_continue_as_new_events: int = 4096
     suggest_continue_as_new_bytes: int = 4 * MEBIBYTE
     min_run_interval: int = seconds(1)
     search_attributes: SearchAttributeLimits = field(default_factory=SearchAttributeLimits)
     write_partitions: int = 1
+    max_in_flight_updates: int = 10
+    max_in_flight_update_bytes: int = 20 * MEBIBYTE
+    max_total_updates: int = 2000
+    suggest_continue_as_new_updates: float = 0.9
+    discardable_events: int = 10
     activity_failure_limit: int = 4 * KIBIBYTE

@@ -115,7 +115,7 @@ def record_cancel_request(
     attributes: history.WorkflowExecutionCancelRequestedEventAttributes,
     links: Iterable[common.Link] = (),
 ) -> None:
-    """Records the first cancel request to an open run; it ends the wait for its first task."""
+    """Records the first cancel request to an open run, which begins if it still waits to."""
     change.state.cancel_requested = True
     _end_backoff(change)
 
@@ -124,6 +124,7 @@ def record_cancel_request(
         event.links.extend(links)
 
     change.external_event(events.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED, fill)
+    change.state.first_workflow_task_due = 0
     after_external_event(change)
 
 

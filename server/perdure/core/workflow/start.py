@@ -15,7 +15,15 @@ from perdure.core import retry
 from perdure.core.child.state import keep_parent
 from perdure.core.commit import RunKey
 from perdure.core.errors import WorkflowExecutionAlreadyStartedError
-from perdure.core.protobuf import duration_ns, set_duration, set_limit, set_timestamp, timestamp_ns
+from perdure.core.protobuf import (
+    capped_ns,
+    duration_ns,
+    set_duration,
+    set_limit,
+    set_timestamp,
+    timestamp_ns,
+)
+from perdure.core.workflow import cron, eager, options
 from perdure.core.workflow.close import Termination, terminate
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run, new_run
 from perdure.core.workflow.step import RunStep, Step
@@ -55,12 +63,18 @@ class NewRun:
 
 @dataclass(slots=True, frozen=True)
 class StartResult:
-    """What a start request came to."""
+    """What a start request came to.
+
+    `attached_request_id` is the request's own, when it was attached to a run that was open;
+    `eager` is the step of a run whose first task is given out.
+    """
 
     run_id: str
     started: bool
     status: enums.WorkflowExecutionStatus.ValueType
     first_run_id: str
+    attached_request_id: str = ""
+    eager: RunStep | None = None
 
 
 def begin(step: Step, key: RunKey, new: NewRun) -> RunStep:
@@ -152,6 +166,8 @@ def start_workflow(
     """
     existing = step.current
     if existing is not None:
+        if before_first_task is None and request.request_id in existing.attached:
+            return _attached(existing, request.request_id)
         answered = _apply_policies(step, existing, request)
         if answered is not None:
             return answered
@@ -164,7 +180,12 @@ def start_workflow(
     if before_first_task is not None:
         before_first_task(change)
     schedule_if_needed(change)
-    return StartResult(new.run_id, True, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, new.run_id)
+    given = (
+        eager.start_first_task(change, request) if eager.is_wanted(request, new.backoff) else None
+    )
+    return StartResult(
+        new.run_id, True, enums.WORKFLOW_EXECUTION_STATUS_RUNNING, new.run_id, eager=given
+    )
 
 
 def _terminate_existing(step: Step, existing: Run, new_run_id: str) -> None:
@@ -190,15 +211,18 @@ def _apply_policies(
 ) -> StartResult | None:
     """Returns the answer that the existing run gives, or None to go on and start a new one."""
     run_id = existing.key.run_id
-    same = StartResult(run_id, True, existing.state.status, existing.start.first_run_id)
     if request.request_id == existing.start.request_id:
-        return same
+        return StartResult(
+            run_id,
+            True,
+            existing.state.status,
+            existing.start.first_run_id,
+            eager=eager.given_before(step, existing, request),
+        )
     if existing.is_running:
         match request.workflow_id_conflict_policy:
             case enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING:
-                return StartResult(
-                    run_id, False, existing.state.status, existing.start.first_run_id
-                )
+                return _use_existing(step, existing, request)
             case enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING:
                 return None
         if request.workflow_id_reuse_policy == enums.WORKFLOW_ID_REUSE_POLICY_TERMINATE_IF_RUNNING:
@@ -210,6 +234,26 @@ def _apply_policies(
         )
     _check_reuse(existing, request.workflow_id_reuse_policy)
     return None
+
+
+def _use_existing(
+    step: Step, existing: Run, request: wf.StartWorkflowExecutionRequest
+) -> StartResult:
+    if request.HasField("on_conflict_options"):
+        options.attach(step.edit(existing), request)
+    attached = request.on_conflict_options.attach_request_id
+    return _attached(existing, request.request_id if attached else "")
+
+
+def _attached(existing: Run, request_id: str) -> StartResult:
+    """Returns the answer for a run that was there; `request_id` if that was attached to it."""
+    return StartResult(
+        existing.key.run_id,
+        False,
+        existing.state.status,
+        existing.start.first_run_id,
+        attached_request_id=request_id,
+    )
 
 
 def _check_reuse(existing: Run, policy: enums.WorkflowIdReusePolicy.ValueType) -> None:
@@ -271,7 +315,12 @@ def from_request(step: Step, request: wf.StartWorkflowExecutionRequest) -> NewRu
     if request.HasField("retry_policy"):
         attributes.retry_policy.CopyFrom(retry.with_defaults(request.retry_policy))
     _set_timeouts(step, attributes, request)
+    backoff = capped_ns(request.workflow_start_delay)
+    if request.cron_schedule:
+        attributes.initiator = enums.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
+        backoff = cron.backoff(request.cron_schedule, step.now, step.now)
     set_duration(attributes.first_workflow_task_backoff, backoff)
+    attributes.eager_execution_accepted = eager.is_wanted(request, backoff)
     return NewRun(
         run_id,
         attributes,

@@ -8,7 +8,7 @@ Only transitions change a run, through a `RunStep`, which remembers what to writ
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,8 +18,10 @@ from temporalio.api.history.v1 import message_pb2 as history
 
 from perdure.core.activity import state as activity_state
 from perdure.core.commit import HistoryBatch, ItemKey, ItemKind, RunKey
+from perdure.core.schedule.state import ScheduleRows, load_rows
 from perdure.core.slots import slot_of
 from perdure.core.timer import state as timer_state
+from perdure.core.update import state as update_state
 from perdure.core.workflow_task import state as workflow_task_state
 from perdure.proto import stored_pb2 as stored
 
@@ -36,6 +38,8 @@ class DeadlineKind:
     WORKFLOW_TASK = 4
     ACTIVITY = 5
     TIMER = 6
+    SCHEDULE = 12
+    DELETION = 180
 
 
 class Deadline(NamedTuple):
@@ -60,7 +64,12 @@ def timer_deadline(timer: stored.TimerInfo) -> Deadline:
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """One run, as the newest step left it (its commit may still be in flight)."""
+    """One run, as the newest step left it (its commit may still be in flight).
+
+    Updates that are not accepted, and a workflow task that is `speculative`, are only here: no row
+    says anything of them. `completed_updates` names the events that say how updates ended.
+    `close_attempted` says that the worker wanted to close the run and had not seen all events.
+    """
 
     key: RunKey
     slot: int
@@ -75,17 +84,32 @@ class Run:
     external_cancels: dict[int, stored.ExternalInfo] = field(default_factory=dict)
     children: dict[int, stored.ChildInfo] = field(default_factory=dict)
     signal_requests: set[str] = field(default_factory=set)
+    attached: dict[str, stored.AttachedRequest] = field(default_factory=dict)
     buffered: dict[int, history.HistoryEvent] = field(default_factory=dict)
+    schedule: ScheduleRows | None = None
     deadlines: list[Deadline] = field(default_factory=list)
+    item_sizes: dict[ItemKey, int] = field(default_factory=dict)
+    item_bytes: int = 0
     tail: list[HistoryBatch] = field(default_factory=list)
     tail_bytes: int = 0
     start_event: history.HistoryEvent | None = None
     parsed_batch: history.History | None = None
+    updates: dict[str, update_state.Update] = field(default_factory=dict)
+    completed_updates: dict[str, int] = field(default_factory=dict)
+    speculative: bool = False
+    close_attempted: bool = False
 
     @property
     def is_running(self) -> bool:
         """Whether the run is open."""
         return self.state.status == RUNNING
+
+    @property
+    def priority(self) -> common.Priority | None:
+        """The run's priority, as it is now; None when it has none."""
+        if self.state.HasField("priority"):
+            return self.state.priority
+        return self.start.priority if self.start.HasField("priority") else None
 
     def execution(self) -> common.WorkflowExecution:
         """Returns the public name of this run."""
@@ -97,6 +121,14 @@ class Run:
         self.tail_bytes += len(batch.blob)
         while self.tail_bytes > budget and len(self.tail) > 1:
             self.tail_bytes -= len(self.tail.pop(0).blob)
+
+    def measure_items(self, put: Mapping[ItemKey, bytes], deleted: Iterable[ItemKey]) -> None:
+        """Keeps count of what the run's rows of pending items take, as they are written."""
+        for item in deleted:
+            self.item_bytes -= self.item_sizes.pop(item, 0)
+        for item, blob in put.items():
+            self.item_bytes += len(blob) - self.item_sizes.get(item, 0)
+            self.item_sizes[item] = len(blob)
 
     def add_deadline(self, deadline: Deadline) -> None:
         """Notes that something is due.
@@ -129,22 +161,33 @@ class Run:
 
 def is_justified(run: Run, deadline: Deadline) -> bool:
     """Tells whether a deadline is still what the state says."""
+    kind, due = deadline.kind, deadline.due
+    if kind == DeadlineKind.DELETION:
+        return run.state.deletion_due == due
     if not run.is_running:
         return False
-    kind, due = deadline.kind, deadline.due
+    if kind in _OF_ITEMS:
+        return _is_item_due(run, deadline)
     if kind == DeadlineKind.WORKFLOW_TASK:
         return workflow_task_state.deadline(run.state) == due
-    if kind == DeadlineKind.ACTIVITY:
-        activity = run.activities.get(deadline.event_id)
-        return activity is not None and activity_state.deadline(activity) == due
-    if kind == DeadlineKind.TIMER:
-        timer = run.timers.get(deadline.timer_id)
-        return timer is not None and timer_deadline(timer) == deadline
     if kind == DeadlineKind.FIRST_WORKFLOW_TASK:
         return run.state.first_workflow_task_due == due
     if kind == DeadlineKind.RUN:
         return run.start.run_expiration_time == due
     return run.start.execution_expiration_time == due
+
+
+_OF_ITEMS = frozenset({DeadlineKind.ACTIVITY, DeadlineKind.TIMER, DeadlineKind.SCHEDULE})
+
+
+def _is_item_due(run: Run, deadline: Deadline) -> bool:
+    if deadline.kind == DeadlineKind.ACTIVITY:
+        activity = run.activities.get(deadline.event_id)
+        return activity is not None and activity_state.deadline(activity) == deadline.due
+    if deadline.kind == DeadlineKind.TIMER:
+        timer = run.timers.get(deadline.timer_id)
+        return timer is not None and timer_deadline(timer) == deadline
+    return run.schedule is not None and run.schedule.state.wake_time == deadline.due
 
 
 def new_run(key: RunKey, start: stored.RunStart, attributes: stored.Attributes) -> Run:
@@ -176,6 +219,8 @@ def load_run(
     )
     for item, blob in items.items():
         _load_item(run, item, blob)
+    run.schedule = load_rows(items)
+    run.measure_items(items, ())
     _restore_order(run)
     _restore_deadlines(run)
     return run
@@ -190,6 +235,12 @@ def _restore_order(run: Run) -> None:
     run.external_cancels = dict(sorted(run.external_cancels.items()))
     run.children = dict(sorted(run.children.items()))
     run.timers = dict(sorted(run.timers.items(), key=lambda item: item[1].started_event_id))
+    run.updates = dict(
+        sorted(
+            run.updates.items(),
+            key=lambda item: item[1].admitted_event_id or item[1].accepted_event_id,
+        )
+    )
 
 
 def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
@@ -207,10 +258,27 @@ def _load_item(run: Run, item: ItemKey, blob: bytes) -> None:
             run.external_cancels[int(item.key)] = stored.ExternalInfo.FromString(blob)
         case ItemKind.CHILD:
             run.children[int(item.key)] = stored.ChildInfo.FromString(blob)
-        case ItemKind.SIGNAL_REQUEST:
-            run.signal_requests.add(item.key)
         case ItemKind.BUFFERED_EVENT:
             run.buffered[int(item.key)] = history.HistoryEvent.FromString(blob)
+        case _:
+            _load_request(run, item, blob)
+
+
+def _load_request(run: Run, item: ItemKey, blob: bytes) -> None:
+    match item.kind:
+        case ItemKind.SIGNAL_REQUEST:
+            run.signal_requests.add(item.key)
+        case ItemKind.UPDATE:
+            _load_update(run, stored.UpdateInfo.FromString(blob))
+        case ItemKind.CALLBACK:
+            run.attached[item.key] = stored.AttachedRequest.FromString(blob)
+
+
+def _load_update(run: Run, info: stored.UpdateInfo) -> None:
+    if info.completed_event_id:
+        run.completed_updates[info.update_id] = info.completed_event_id
+    else:
+        run.updates[info.update_id] = update_state.from_row(info)
 
 
 def _add_run_deadlines(run: Run) -> None:
@@ -222,6 +290,8 @@ def _add_run_deadlines(run: Run) -> None:
 
 def _restore_deadlines(run: Run) -> None:
     _add_run_deadlines(run)
+    if due := run.state.deletion_due:
+        run.add_deadline(Deadline(due, DeadlineKind.DELETION))
     if due := run.state.first_workflow_task_due:
         run.add_deadline(Deadline(due, DeadlineKind.FIRST_WORKFLOW_TASK))
     if due := workflow_task_state.deadline(run.state):
@@ -231,3 +301,5 @@ def _restore_deadlines(run: Run) -> None:
             run.add_deadline(Deadline(due, DeadlineKind.ACTIVITY, event_id))
     for timer in run.timers.values():
         run.add_deadline(timer_deadline(timer))
+    if run.schedule is not None and (due := run.schedule.state.wake_time):
+        run.add_deadline(Deadline(due, DeadlineKind.SCHEDULE))

@@ -26,6 +26,7 @@ from perdure.core.commit import (
     MessageRow,
     ReceiptRow,
     RunWrite,
+    ScheduleOutcome,
     TimerRow,
 )
 from perdure.core.protobuf import set_timestamp
@@ -38,6 +39,7 @@ from perdure.core.workflow.buffer import (
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run
 from perdure.core.workflow.visibility import visibility_row
+from perdure.core.workflow_task.events import make_durable
 from perdure.core.workflow_task.state import is_started
 from perdure.proto import stored_pb2 as stored
 
@@ -111,7 +113,11 @@ class NeedsStartEvent(Exception):
 
 @dataclass(slots=True, eq=False)
 class RunStep:
-    """What a step changes in one run."""
+    """What a step changes in one run.
+
+    Of a speculative workflow task nothing is written: `offers` holds what of it goes to matching,
+    `watched` says that it has another deadline, and `wakes` that updates have changed in memory.
+    """
 
     run: Run
     context: StepContext
@@ -126,10 +132,17 @@ class RunStep:
     messages_added: dict[MessageKey, MessageRow] = field(default_factory=dict)
     messages_deleted: list[MessageKey] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
+    schedule_outcomes: list[ScheduleOutcome] = field(default_factory=list)
+    copied: list[HistoryBatch] = field(default_factory=list)
+    """Batches of another run's history that this new run begins with."""
     visibility_changed: bool = False
     touched: bool = False
     holds_external: bool = False
+    deleted: bool = False
     transitions: int = 1
+    offers: dict[DispatchKey, DispatchTask] = field(default_factory=dict)
+    watched: bool = False
+    wakes: bool = False
 
     @property
     def state(self) -> stored.RunState:
@@ -140,6 +153,8 @@ class RunStep:
 
     def event(self, event_type: events.EventType.ValueType) -> history.HistoryEvent:
         """Appends an event that belongs to a workflow task, and returns it to be filled in."""
+        if self.run.speculative:
+            make_durable(self)
         state = self.run.state
         event = self.batch.events.add()
         event.event_id = state.next_event_id
@@ -162,6 +177,8 @@ class RunStep:
         Returns:
             Whether it was appended (so that a workflow task may be needed for it).
         """
+        if self.run.speculative:
+            make_durable(self)
         if not is_started(self.run.state) and not self.holds_external:
             fill(self.event(event_type))
             return True
@@ -203,6 +220,7 @@ class RunStep:
             event.event_id = event_id
             _link_started(event, started)
             self._link_child(event)
+            self._note_attached(event)
             self.batch.events.append(event)
             run.state.next_event_id += 1
         self.touched = True
@@ -218,6 +236,15 @@ class RunStep:
             info.started_event_id = event.event_id
             item = ItemKey(ItemKind.CHILD, str(info.initiated_event_id))
             self.put_item(item, info.SerializeToString())
+
+    def _note_attached(self, event: history.HistoryEvent) -> None:
+        """Notes which event attached a request, once a buffered one has its id."""
+        attributes = event.workflow_execution_options_updated_event_attributes
+        attached = self.run.attached.get(attributes.attached_request_id)
+        if attached is not None and not attached.event_id:
+            attached.event_id = event.event_id
+            item = ItemKey(ItemKind.CALLBACK, attached.request_id)
+            self.put_item(item, attached.SerializeToString())
 
     # Rows
 
@@ -267,6 +294,10 @@ class RunStep:
             self.tasks_deleted.append(key)
         self.touched = True
 
+    def offer(self, task: DispatchTask) -> None:
+        """Hands a task to matching that has no row."""
+        self.offers[task.key] = task
+
     def add_message(self, row: MessageRow) -> None:
         """Writes a message to another workflow."""
         self.messages_added[row.key] = row
@@ -282,6 +313,11 @@ class RunStep:
         """Adds what changed to a commit, and makes the run's in-memory version the new one."""
         run = self.run
         state = run.state
+        if self.deleted:
+            self._delete(commit)
+            return
+        if run.speculative:
+            make_durable(self)
         state.state_transition_count += self.transitions
         # Also when no event was written: what is buffered or held back has this time.
         state.last_event_time = self.now
@@ -291,6 +327,7 @@ class RunStep:
             state=b"",
             version=self.context.ids.task_id(),
         )
+        write.history.extend(self.copied)
         if self.batch.events:
             blob = self.batch.SerializeToString()
             state.history_size_bytes += len(blob)
@@ -307,6 +344,7 @@ class RunStep:
             self.items_put[item] = run.activities[event_id].SerializeToString()
         self._arm_timer(commit)
         write.items_put, write.items_deleted = self.items_put, self.items_deleted
+        run.measure_items(self.items_put, self.items_deleted)
         write.state = state.SerializeToString()
         if not self.expected_version:
             write.start = run.start.SerializeToString()
@@ -317,8 +355,24 @@ class RunStep:
         commit.messages_added.extend(self.messages_added.values())
         commit.messages_deleted.extend(self.messages_deleted)
         commit.outcomes.extend(self.outcomes)
+        commit.schedule_outcomes.extend(self.schedule_outcomes)
         if self.visibility_changed:
             commit.visibility.append(visibility_row(run, self.context.search_attributes))
+
+    def _delete(self, commit: Commit) -> None:
+        """Removes a closed run: it has no tasks, and its messages outlive it."""
+        run = self.run
+        if run.state.timer_due:
+            commit.timers_deleted.append(TimerRow(run.state.timer_due, run.slot, run.key))
+        commit.runs.append(
+            RunWrite(
+                run_id=run.key.run_id,
+                expected_version=self.expected_version,
+                state=b"",
+                version=self.context.ids.task_id(),
+                deleted=True,
+            )
+        )
 
     def _arm_timer(self, commit: Commit) -> None:
         # A row that is too early costs one idle wake-up; replacing it by each later deadline would

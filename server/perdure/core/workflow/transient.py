@@ -6,7 +6,8 @@ from temporalio.api.history.v1 import message_pb2 as history
 
 from perdure.core.protobuf import set_duration
 from perdure.core.workflow.state import Run
-from perdure.core.workflow_task.state import is_started, is_transient
+from perdure.core.workflow_task.state import is_started
+from perdure.core.workflow_task.transitions import is_held_back
 
 
 def unwritten_events(run: Run) -> list[bytes]:
@@ -18,15 +19,20 @@ def unwritten_events(run: Run) -> list[bytes]:
     if not state.HasField("workflow_task") or not run.is_running:
         return []
     task = state.workflow_task
-    if not is_transient(task) or task.scheduled_event_id != state.next_event_id:
+    if not is_held_back(run) or task.scheduled_event_id != state.next_event_id:
         return []
     shown = history.History()
     scheduled = shown.events.add(
         event_id=task.scheduled_event_id, event_type=events.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
     )
     attributes = scheduled.workflow_task_scheduled_event_attributes
-    attributes.task_queue.name = run.start.task_queue
-    attributes.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
+    if run.speculative and state.sticky_task_queue:
+        attributes.task_queue.name = state.sticky_task_queue
+        attributes.task_queue.kind = queues.TASK_QUEUE_KIND_STICKY
+        attributes.task_queue.normal_name = run.start.task_queue
+    else:
+        attributes.task_queue.name = run.start.task_queue
+        attributes.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
     set_duration(attributes.start_to_close_timeout, task.start_to_close_timeout)
     attributes.attempt = task.attempt
     if is_started(state):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from temporalio.api.command.v1 import message_pb2 as commands
 from temporalio.api.common.v1 import message_pb2 as common
 from temporalio.api.enums.v1 import command_type_pb2 as types
+from temporalio.api.protocol.v1 import message_pb2 as protocol
 
 from perdure.core import retry
 from perdure.core.activity.state import ActivityStatus, status
@@ -19,13 +20,14 @@ from perdure.core.errors import InvalidArgumentError
 from perdure.core.external import validator as external
 from perdure.core.protobuf import duration_problem
 from perdure.core.timer.transitions import fires_from_buffer
+from perdure.core.update.validator import MessageChecks
 from perdure.core.visibility.attributes import add_types, check_names, check_values
-from perdure.core.workflow import sizes
+from perdure.core.workflow import cron, sizes
 from perdure.core.workflow.buffer import closed_in_buffer
 from perdure.core.workflow.problems import Cause, CommandProblem, camel_case
 from perdure.core.workflow.step import RunStep
 from perdure.core.workflow.upserts import merge
-from perdure.core.workflow_task.state import is_transient
+from perdure.core.workflow_task.transitions import is_held_back
 from perdure.proto import stored_pb2 as stored
 
 TRANSIENT_EVENTS = 2
@@ -73,11 +75,13 @@ class _Seen:
         return self.upserted
 
 
-def first_problem(step: RunStep, batch: Sequence[commands.Command]) -> CommandProblem | None:
-    """Returns what is wrong with the first bad command, None when all are good."""
+def first_problem(
+    step: RunStep, batch: Sequence[commands.Command], messages: Sequence[protocol.Message] = ()
+) -> CommandProblem | None:
+    """Returns what is wrong with the first bad command or message, None when all are good."""
     _check_sequence(batch)
-    task = step.state.workflow_task
-    unwritten = TRANSIENT_EVENTS if is_transient(task) else 0
+    unwritten = TRANSIENT_EVENTS if is_held_back(step.run) else 0
+    checks = MessageChecks(step, messages)
     seen = _Seen(
         step,
         next_event_id=step.state.next_event_id + unwritten + 1,
@@ -89,6 +93,12 @@ def first_problem(step: RunStep, batch: Sequence[commands.Command]) -> CommandPr
         unseen=len(step.run.buffered),
     )
     for command in batch:
+        if command.command_type == types.COMMAND_TYPE_PROTOCOL_MESSAGE:
+            found, events = checks.named(command.protocol_message_command_attributes.message_id)
+            if found is not None:
+                return found
+            seen.next_event_id += events
+            continue
         check = _CHECKS.get(command.command_type)
         if check is None:
             raise InvalidArgumentError(f"unknown command type: {_type_name(command)}")
@@ -99,7 +109,8 @@ def first_problem(step: RunStep, batch: Sequence[commands.Command]) -> CommandPr
         if found is not None:
             return found
         seen.next_event_id += 1
-    return None
+    closing = bool(batch) and batch[-1].command_type in CLOSING
+    return checks.rest(closing=closing)
 
 
 def _check_sequence(batch: Sequence[commands.Command]) -> None:
@@ -337,8 +348,10 @@ def _continuation_problem(
     ):
         if found := duration_problem(value):
             return f"Invalid {field_name} on {name}: {found}. {suffix}"
-    if attributes.cron_schedule:
-        return "CronSchedule is not served by this release."
+    try:
+        cron.check(attributes.cron_schedule)
+    except cron.CronError as error:
+        return str(error)
     if found := retry.problem(attributes.retry_policy):
         return f"invalid WorkflowRetryPolicy on {name}: {found}. {suffix}"
     return None

@@ -2,7 +2,9 @@
 
 Theory of operation. At most one workflow task exists at a time. Its first attempt writes events as
 it goes; a later one (transient) writes them only when it completes, so that a worker that keeps
-failing does not grow the history. It may wait on a worker's sticky queue, whose
+failing does not grow the history. One that only brings updates (speculative) is in memory only: if
+the worker refuses them all, nothing is written of it; when anything else is written, so is the
+task, which is a normal one from then on. It may wait on a worker's sticky queue, whose
 schedule-to-start timeout sends it back to the normal queue.
 """
 

@@ -1,15 +1,18 @@
 """The dispatch row of a workflow task."""
 
+from temporalio.api.common.v1 import message_pb2 as common
+
 from perdure.core.commit import DispatchKey, DispatchTask, TaskQueueKey, TaskType
 from perdure.core.workflow.state import Run
 from perdure.proto import stored_pb2 as stored
 
 DEFAULT_PRIORITY = 3
+_NO_PRIORITY = common.Priority()
 
 
 def dispatch_key(run: Run, task: stored.WorkflowTask) -> DispatchKey:
     """Names the task's row."""
-    priority = run.start.priority
+    priority = run.priority or _NO_PRIORITY
     return DispatchKey(
         queue=TaskQueueKey(
             run.key.namespace_id, task.task_queue, TaskType.WORKFLOW, task.partition

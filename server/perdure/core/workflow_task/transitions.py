@@ -13,17 +13,23 @@ from dataclasses import dataclass, field
 
 from temporalio.api.enums.v1 import event_type_pb2 as events
 from temporalio.api.enums.v1 import failed_cause_pb2 as causes
-from temporalio.api.enums.v1 import task_queue_pb2 as queues
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 from temporalio.api.failure.v1 import message_pb2 as failures
 from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.sdk.v1 import task_complete_metadata_pb2 as sdk
 
 from perdure.core.matching.partitions import partition_of
-from perdure.core.protobuf import set_duration, set_timestamp
+from perdure.core.protobuf import seconds, set_timestamp
 from perdure.core.transition import transition
-from perdure.core.workflow.state import Deadline, DeadlineKind
+from perdure.core.workflow.state import Deadline, DeadlineKind, Run
 from perdure.core.workflow.step import RunStep
+from perdure.core.workflow_task.events import (
+    fill_scheduled,
+    fill_started,
+    has_many_updates,
+    make_durable,
+    write_held_back,
+)
 from perdure.core.workflow_task.state import (
     WorkflowTaskStatus,
     deadline,
@@ -39,6 +45,10 @@ NONE, SCHEDULED, STARTED = (
     WorkflowTaskStatus.SCHEDULED,
     WorkflowTaskStatus.STARTED,
 )
+
+
+SPECULATIVE_SCHEDULE_TO_START = seconds(5)
+"""After which a speculative task that no worker has asked for becomes a normal one."""
 
 
 def _status(step: RunStep) -> WorkflowTaskStatus:
@@ -67,29 +77,47 @@ def schedule(step: RunStep, *, original_scheduled_time: int = 0) -> None:
     state = step.state
     if step.flush_buffer():
         state.workflow_task_attempt = 1
-    attempt = state.workflow_task_attempt
     event_queue, dispatch_queue = _choose_queue(step)
-    sticky = dispatch_queue != step.run.start.task_queue
-    task_id = step.context.ids.task_id()
-    task = stored.WorkflowTask(
-        scheduled_event_id=state.next_event_id,
-        attempt=attempt,
-        scheduled_time=step.now,
-        original_scheduled_time=original_scheduled_time or step.now,
-        start_to_close_timeout=_start_to_close(step, attempt),
-        task_id=task_id,
-        task_queue=dispatch_queue,
-        sticky=sticky,
-        partition=0 if sticky else partition_of(task_id, step.context.settings.write_partitions),
-        schedule_to_start_timeout=state.sticky_timeout if sticky else 0,
-    )
-    if attempt == 1:
+    task = _new_task(step, dispatch_queue)
+    task.original_scheduled_time = original_scheduled_time or step.now
+    if task.attempt == 1:
         fill_scheduled(step, step.event(events.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED), task)
         if event_queue != dispatch_queue:
             clear_stickiness(state)
     state.workflow_task.CopyFrom(task)
     step.add_task(dispatch_task(step.run, state.workflow_task))
     _note_deadline(step)
+
+
+@transition(_status, sources={NONE}, target={SCHEDULED})
+def schedule_speculative(step: RunStep) -> None:
+    """Schedules a task for updates, of which nothing is written until there is need."""
+    assert not step.run.buffered, "buffered events bring about a task that is written"
+    _, dispatch_queue = _choose_queue(step)
+    task = _new_task(step, dispatch_queue)
+    task.schedule_to_start_timeout = task.schedule_to_start_timeout or SPECULATIVE_SCHEDULE_TO_START
+    step.state.workflow_task.CopyFrom(task)
+    step.run.speculative = True
+    step.offer(dispatch_task(step.run, step.state.workflow_task))
+    _note_deadline(step)
+
+
+def _new_task(step: RunStep, queue: str) -> stored.WorkflowTask:
+    state, attempt = step.state, step.state.workflow_task_attempt
+    sticky = queue != step.run.start.task_queue
+    task_id = step.context.ids.task_id()
+    return stored.WorkflowTask(
+        scheduled_event_id=state.next_event_id,
+        attempt=attempt,
+        scheduled_time=step.now,
+        original_scheduled_time=step.now,
+        start_to_close_timeout=_start_to_close(step, attempt),
+        task_id=task_id,
+        task_queue=queue,
+        sticky=sticky,
+        partition=0 if sticky else partition_of(task_id, step.context.settings.write_partitions),
+        schedule_to_start_timeout=state.sticky_timeout if sticky else 0,
+    )
 
 
 def _choose_queue(step: RunStep) -> tuple[str, str]:
@@ -100,6 +128,11 @@ def _choose_queue(step: RunStep) -> tuple[str, str]:
     if step.context.has_poller(state.sticky_task_queue):
         return state.sticky_task_queue, state.sticky_task_queue
     return state.sticky_task_queue, normal
+
+
+def is_held_back(run: Run) -> bool:
+    """Tells whether the task's scheduled and started events are not in the history yet."""
+    return run.speculative or is_transient(run.state.workflow_task)
 
 
 def _start_to_close(step: RunStep, attempt: int) -> int:
@@ -119,23 +152,11 @@ def clear_stickiness(state: stored.RunState) -> None:
     state.sticky_timeout = 0
 
 
-def fill_scheduled(step: RunStep, event: history.HistoryEvent, task: stored.WorkflowTask) -> None:
-    """Fills in a WorkflowTaskScheduled event."""
-    attributes = event.workflow_task_scheduled_event_attributes
-    normal, sticky = step.run.start.task_queue, step.state.sticky_task_queue
-    if sticky and task.attempt == 1:
-        attributes.task_queue.name = sticky
-        attributes.task_queue.kind = queues.TASK_QUEUE_KIND_STICKY
-        attributes.task_queue.normal_name = normal
-    else:
-        attributes.task_queue.name = normal
-        attributes.task_queue.kind = queues.TASK_QUEUE_KIND_NORMAL
-    set_duration(attributes.start_to_close_timeout, task.start_to_close_timeout)
-    attributes.attempt = task.attempt
-
-
 def _note_deadline(step: RunStep) -> None:
-    if due := deadline(step.state):
+    if step.run.speculative:
+        # What nothing is written of has no timer row: memory keeps its time.
+        step.watched = True
+    elif due := deadline(step.state):
         step.run.add_deadline(Deadline(due, DeadlineKind.WORKFLOW_TASK))
 
 
@@ -144,7 +165,7 @@ def start(step: RunStep, *, request_id: str, identity: str, build_id: str = "") 
     """Gives the task to a worker."""
     state, settings = step.state, step.context.settings
     task = state.workflow_task
-    step.delete_task(dispatch_key(step.run, task))
+    _withdraw(step)
     if is_transient(task) and task.scheduled_event_id != state.next_event_id:
         # Something happened since the attempt was scheduled, so the task is a normal one again.
         task.attempt = state.workflow_task_attempt = 1
@@ -159,10 +180,11 @@ def start(step: RunStep, *, request_id: str, identity: str, build_id: str = "") 
     task.suggest_continue_as_new = (
         state.next_event_id > settings.suggest_continue_as_new_events
         or state.history_size_bytes >= settings.suggest_continue_as_new_bytes
+        or has_many_updates(step)
     )
-    if is_transient(task):
+    if is_held_back(step.run):
         task.started_event_id = task.scheduled_event_id + 1
-        step.touched = True
+        step.touched = step.touched or not step.run.speculative
     else:
         event = step.event(events.EVENT_TYPE_WORKFLOW_TASK_STARTED)
         task.started_event_id = event.event_id
@@ -170,42 +192,36 @@ def start(step: RunStep, *, request_id: str, identity: str, build_id: str = "") 
     _note_deadline(step)
 
 
-def fill_started(step: RunStep, event: history.HistoryEvent, task: stored.WorkflowTask) -> None:
-    """Fills in a WorkflowTaskStarted event."""
-    settings, state = step.context.settings, step.state
-    attributes = event.workflow_task_started_event_attributes
-    attributes.scheduled_event_id = task.scheduled_event_id
-    attributes.identity = task.identity
-    attributes.request_id = task.request_id
-    attributes.history_size_bytes = task.history_size_bytes
-    if task.build_id:
-        attributes.worker_version.build_id = task.build_id
-    if task.suggest_continue_as_new:
-        attributes.suggest_continue_as_new = True
-        if state.next_event_id > settings.suggest_continue_as_new_events:
-            attributes.suggest_continue_as_new_reasons.append(
-                enums.SUGGEST_CONTINUE_AS_NEW_REASON_TOO_MANY_HISTORY_EVENTS
-            )
-        if state.history_size_bytes >= settings.suggest_continue_as_new_bytes:
-            attributes.suggest_continue_as_new_reasons.append(
-                enums.SUGGEST_CONTINUE_AS_NEW_REASON_HISTORY_SIZE_TOO_LARGE
-            )
-
-
 @transition(_status, sources={SCHEDULED}, target={SCHEDULED})
 def leave_sticky_queue(step: RunStep) -> None:
     """Moves a task that waits on a sticky queue to the normal one: its worker is gone."""
-    state = step.state
-    task = state.workflow_task
-    step.delete_task(dispatch_key(step.run, task))
-    clear_stickiness(state)
+    _withdraw(step)
+    _move_to_normal_queue(step)
+    if step.run.speculative:
+        step.offer(dispatch_task(step.run, step.state.workflow_task))
+        _note_deadline(step)
+        return
+    clear_stickiness(step.state)
+    step.add_task(dispatch_task(step.run, step.state.workflow_task))
+    step.touched = True
+
+
+def _withdraw(step: RunStep) -> None:
+    """Takes a scheduled task back from its queue."""
+    key = dispatch_key(step.run, step.state.workflow_task)
+    if step.run.speculative:
+        step.offers.pop(key, None)
+    else:
+        step.delete_task(key)
+
+
+def _move_to_normal_queue(step: RunStep) -> None:
+    task = step.state.workflow_task
     task.task_queue = step.run.start.task_queue
     task.sticky = False
-    task.schedule_to_start_timeout = 0
+    task.schedule_to_start_timeout = SPECULATIVE_SCHEDULE_TO_START if step.run.speculative else 0
     task.task_id = step.context.ids.task_id()
     task.partition = partition_of(task.task_id, step.context.settings.write_partitions)
-    step.add_task(dispatch_task(step.run, task))
-    step.touched = True
 
 
 @transition(_status, sources={STARTED}, target={SCHEDULED})
@@ -213,8 +229,16 @@ def undo_start(step: RunStep) -> None:
     """Makes a started task pending again, because its poller was gone before the reply.
 
     The started event is history already, so a normal task ends as timed out and its successor is
-    scheduled; a transient one has left no trace and simply waits again.
+    scheduled; a transient or speculative one has left no trace and simply waits again.
     """
+    if step.run.speculative:
+        task = step.state.workflow_task
+        task.started_event_id = task.started_time = 0
+        task.request_id = task.identity = task.build_id = task.nonce = ""
+        _move_to_normal_queue(step)
+        step.offer(dispatch_task(step.run, task))
+        _note_deadline(step)
+        return
     if is_transient(step.state.workflow_task):
         attempt = step.state.workflow_task.attempt
         _end(step)
@@ -231,8 +255,9 @@ def complete(step: RunStep, completion: Completion) -> int:
     """Ends the task as completed; returns the id of the completed event."""
     state = step.state
     task = state.workflow_task
+    make_durable(step, identity=completion.identity, build_id=task.build_id)
     if is_transient(task):
-        write_transient(step)
+        write_held_back(step)
     event = step.event(events.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
     attributes = event.workflow_task_completed_event_attributes
     attributes.scheduled_event_id = task.scheduled_event_id
@@ -248,18 +273,6 @@ def complete(step: RunStep, completion: Completion) -> int:
     state.workflow_task_attempt = 1
     _end(step)
     return event.event_id
-
-
-def write_transient(step: RunStep) -> None:
-    """Writes the events that a transient task has held back."""
-    task = step.state.workflow_task
-    scheduled = step.event(events.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)
-    fill_scheduled(step, scheduled, task)
-    started = step.event(events.EVENT_TYPE_WORKFLOW_TASK_STARTED)
-    fill_started(step, started, task)
-    task.scheduled_event_id, task.started_event_id = scheduled.event_id, started.event_id
-    set_timestamp(scheduled.event_time, task.scheduled_time)
-    set_timestamp(started.event_time, task.started_time)
 
 
 def transient_events(step: RunStep) -> history.History:
@@ -291,6 +304,7 @@ class Failure:
 @transition(_status, sources={STARTED}, target={NONE})
 def fail(step: RunStep, failure: Failure) -> None:
     """Ends the task as failed; the next one is another attempt."""
+    make_durable(step, identity=failure.identity, build_id=failure.build_id)
     task = step.state.workflow_task
     if not is_transient(task):
         event = step.event(events.EVENT_TYPE_WORKFLOW_TASK_FAILED)
@@ -309,6 +323,7 @@ def fail(step: RunStep, failure: Failure) -> None:
 @transition(_status, sources={STARTED}, target={NONE})
 def time_out(step: RunStep) -> None:
     """Ends the task because its worker has not answered in time; the next is another attempt."""
+    make_durable(step)
     task = step.state.workflow_task
     if not is_transient(task):
         _write_timed_out(step, enums.TIMEOUT_TYPE_START_TO_CLOSE)
@@ -326,7 +341,11 @@ def _end_unsuccessfully(step: RunStep) -> None:
 
 @transition(_status, sources={SCHEDULED}, target={NONE})
 def expire_sticky(step: RunStep) -> None:
-    """Takes the task back from a sticky queue whose worker did not ask for it in time."""
+    """Takes the task back from a sticky queue whose worker did not ask for it in time.
+
+    A speculative task is taken back from any queue.
+    """
+    make_durable(step)
     task = step.state.workflow_task
     step.delete_task(dispatch_key(step.run, task))
     _write_timed_out(step, enums.TIMEOUT_TYPE_SCHEDULE_TO_START)
@@ -356,8 +375,18 @@ def discard(step: RunStep) -> None:
             ),
         )
     elif step.state.HasField("workflow_task"):
-        step.delete_task(dispatch_key(step.run, step.state.workflow_task))
+        _withdraw(step)
+        step.run.speculative = False
         _end(step)
+
+
+@transition(_status, sources={STARTED}, target={NONE})
+def drop_speculative(step: RunStep) -> None:
+    """Ends a speculative task that its worker has nothing to write for, as if it had never been."""
+    assert step.run.speculative, "any other task has left a trace"
+    step.run.speculative = False
+    step.state.ClearField("workflow_task")
+    step.wakes = True
 
 
 def _end(step: RunStep) -> None:
@@ -368,5 +397,8 @@ def _end(step: RunStep) -> None:
 def schedule_if_needed(step: RunStep) -> None:
     """Schedules a task for a new event, unless one exists or the first one is delayed."""
     state = step.state
+    if step.run.schedule is not None:
+        # Schedules have no workflow tasks.
+        return
     if _status(step) is NONE and not state.first_workflow_task_due and step.run.is_running:
         schedule(step)

@@ -16,13 +16,14 @@ from perdure.core.commit import (
     MessageRow,
     ReceiptKey,
     RunKey,
+    SearchValue,
     TaskQueueKey,
     TimerRow,
     VisibilityRow,
 )
-from perdure.core.visibility.query import VisibilityFilter
+from perdure.core.visibility.query import Attribute, VisibilityFilter
 from perdure.persistence.memory.cluster import Cluster
-from perdure.persistence.memory.evaluation import matches
+from perdure.persistence.memory.evaluation import matches, value_of
 from perdure.persistence.memory.faults import CommitFaults
 from perdure.persistence.memory.tables import STILL_OPEN, Run, Tables, slot_key
 from perdure.persistence.observation import Meter, StoreObserver, StoreStatistics
@@ -223,13 +224,13 @@ class MemoryStore:
         with self._meter.reading("count_workflows"):
             return sum(matches(where, row) for row in self._rows(namespace_id, None))
 
-    async def count_workflows_by_status(
-        self, namespace_id: str, where: VisibilityFilter
-    ) -> dict[int, int]:
-        """Returns the number of runs that match, by execution status."""
-        with self._meter.reading("count_workflows_by_status"):
-            rows = self._rows(namespace_id, None)
-            return dict(Counter(row.status for row in rows if matches(where, row)))
+    async def count_workflows_by(
+        self, namespace_id: str, where: VisibilityFilter, group_by: Attribute
+    ) -> dict[SearchValue | None, int]:
+        """Returns the number of runs that match, by an attribute's values."""
+        with self._meter.reading("count_workflows_by"):
+            rows = [row for row in self._rows(namespace_id, None) if matches(where, row)]
+            return dict(Counter(value_of(group_by, row) for row in rows))
 
     async def create_namespace(self, row: NamespaceRow) -> bool:
         """Creates a namespace; False when its name or id is taken."""
@@ -246,6 +247,15 @@ class MemoryStore:
             if stored is None or stored.version != row.version - 1 or self._name_taken(row):
                 return False
             self._namespaces[row.id] = row
+            return True
+
+    async def delete_namespace(self, namespace_id: str, version: int) -> bool:
+        """Deletes a namespace; False when it does not have that version."""
+        with self._meter.reading("delete_namespace"):
+            stored = self._namespaces.get(namespace_id)
+            if stored is None or stored.version != version:
+                return False
+            del self._namespaces[namespace_id]
             return True
 
     async def list_namespaces(self) -> list[NamespaceRow]:

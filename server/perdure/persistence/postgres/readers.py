@@ -29,7 +29,7 @@ class Readers:
     """
 
     def __init__(self, address: Address, *, count: int) -> None:
-        self._sessions = [Session(address) for _ in range(count)]
+        self._sessions = [Session(address, setup="configure_reads") for _ in range(count)]
         self._free = list(self._sessions)
         self._permits = asyncio.Semaphore(count)
         self._timeout_seconds = address.timeout_seconds

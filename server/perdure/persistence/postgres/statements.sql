@@ -80,6 +80,11 @@ SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit
     set_config('enable_bitmapscan', 'off', false),
     set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false)
 
+-- name: configure_reads
+-- Makes reads go by indexes alone: plans that last must not be made for how little there was once.
+SELECT set_config('enable_bitmapscan', 'off', false), set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false)
+
 -- name: create_store
 -- Names a new store.
 INSERT INTO perdure_store (id, cluster_id, incarnation) VALUES (1, %s, %s) ON CONFLICT DO NOTHING
@@ -499,33 +504,114 @@ SELECT due, slot, id, namespace_id, workflow_id, run_id, data FROM messages
 WHERE (due, slot, id) > (%s, %s, %s) AND due < %s AND slot BETWEEN %s AND %s
 ORDER BY due, slot, id LIMIT %s
 
--- name: list_workflows
--- Runs of a namespace after a key, newest first, by a filter.
+-- name: walk_boundary
+-- The last run of those that a listing looks at first.
+SELECT close_order, start_time, run_id FROM /*runs*/
+WHERE /*range*/ ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT 1 OFFSET /*offset*/
+
+-- name: walk
+-- Runs in the listing's order, by a filter. OFFSET 0 keeps the filter out of the walk, which goes
+-- by the one index that has the order.
 SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
     execution_time, close_time, history_length, history_size_bytes, state_transition_count,
     parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
     search_values::text
-FROM visibility
-WHERE namespace_id = %s AND (close_order, start_time, run_id) < (%s, %s, %s) AND /*filter*/
-ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT %s
+FROM (
+    SELECT * FROM /*runs*/ WHERE /*range*/
+    ORDER BY close_order DESC, start_time DESC, run_id DESC OFFSET 0
+) AS walked
+WHERE /*filter*/ LIMIT /*limit*/
 
--- name: list_all_workflows
--- Runs of a namespace from the first one, newest first, by a filter.
+-- name: list_by_keys
+-- The first runs, in the listing's order, of an index that has its keys.
+WITH found AS MATERIALIZED (SELECT run_id, close_order, start_time FROM /*source*/),
+    page AS MATERIALIZED (
+        SELECT run_id FROM found WHERE /*after*/ AND /*filter*/
+        ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT /*limit*/
+    )
 SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
     execution_time, close_time, history_length, history_size_bytes, state_transition_count,
     parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
     search_values::text
-FROM visibility
-WHERE namespace_id = %s AND /*filter*/
-ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT %s
+FROM page JOIN visibility USING (run_id)
+ORDER BY close_order DESC, start_time DESC, run_id DESC
 
--- name: count_workflows
+-- name: list_by_runs
+-- The first runs, in the listing's order, of those that an index finds, by a filter.
+SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
+    execution_time, close_time, history_length, history_size_bytes, state_transition_count,
+    parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
+    search_values::text
+FROM (SELECT * FROM /*source*/ OFFSET 0) AS found
+WHERE /*after*/ AND /*filter*/
+ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT /*limit*/
+
+-- name: list_by_entries
+-- The first runs, in the listing's order, of those that entries find, by a filter.
+WITH entry AS MATERIALIZED (SELECT DISTINCT run_id FROM /*source*/)
+SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
+    execution_time, close_time, history_length, history_size_bytes, state_transition_count,
+    parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
+    search_values::text
+FROM entry JOIN visibility USING (run_id)
+WHERE /*after*/ AND /*filter*/
+ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT /*limit*/
+
+-- name: probe
+-- How many an index finds, up to a limit.
+SELECT COUNT(*) FROM (SELECT 1 FROM /*source*/ LIMIT /*limit*/) AS found
+
+-- name: count_source
+-- How many an index finds.
+SELECT COUNT(*) FROM /*source*/
+
+-- name: count_distinct_entries
+-- How many runs entries find.
+SELECT COUNT(DISTINCT run_id) FROM /*source*/
+
+-- name: count_runs
 -- Number of runs by a filter.
-SELECT COUNT(*) FROM visibility WHERE namespace_id = %s AND /*filter*/
+SELECT /*group*/, COUNT(*) FROM (SELECT * FROM /*source*/ OFFSET 0) AS found
+WHERE /*filter*/ /*grouping*/
 
--- name: count_workflows_by_status
--- Number of runs by execution status and a filter.
-SELECT status, COUNT(*) FROM visibility WHERE namespace_id = %s AND /*filter*/ GROUP BY status
+-- name: count_by_entries
+-- Number of runs that entries find, by a filter.
+WITH entry AS MATERIALIZED (SELECT DISTINCT run_id FROM /*source*/)
+SELECT /*group*/, COUNT(*) FROM entry JOIN visibility USING (run_id)
+WHERE /*filter*/ /*grouping*/
+
+-- name: count_counters
+-- Number of runs by a filter of what counters have.
+SELECT /*group*/, COALESCE(SUM(count), 0)::bigint FROM visibility_counts
+WHERE namespace_id = /*namespace*/ AND /*filter*/ /*grouping*/
+
+-- name: find_times
+-- The first and the last of a namespace's times.
+SELECT
+    (SELECT MIN(/*column*/) FROM visibility WHERE namespace_id = /*namespace*/ AND /*having*/),
+    (SELECT MAX(/*column*/) FROM visibility WHERE namespace_id = /*namespace*/ AND /*having*/)
+
+-- name: find_division
+-- Whether any run of a namespace belongs to a division.
+SELECT 1 FROM visibility_counts
+WHERE namespace_id = /*namespace*/ AND namespace_division > '' LIMIT 1
+
+-- name: fold_counters
+-- Adds up the shares that no commit is writing, and forgets sums of nothing.
+WITH folding AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(7092203) AS alone),
+    gone AS (
+        DELETE FROM visibility_counts WHERE (SELECT alone FROM folding) AND ctid = ANY (ARRAY(
+            SELECT ctid FROM visibility_counts WHERE share <> 0 OR count = 0 FOR UPDATE SKIP LOCKED
+        ))
+        RETURNING namespace_id, namespace_division, workflow_type, task_queue, status, count
+    )
+INSERT INTO visibility_counts AS kept (
+    namespace_id, namespace_division, workflow_type, task_queue, status, share, count
+)
+SELECT namespace_id, namespace_division, workflow_type, task_queue, status, 0, sum(count)
+FROM gone GROUP BY 1, 2, 3, 4, 5 HAVING sum(count) <> 0
+ON CONFLICT (namespace_id, namespace_division, workflow_type, task_queue, status, share)
+    DO UPDATE SET count = kept.count + excluded.count
 
 -- name: create_namespace
 -- A namespace, unless its name or id is taken.
@@ -534,6 +620,10 @@ INSERT INTO namespaces (id, name, version, data) VALUES (%s, %s, %s, %s) ON CONF
 -- name: update_namespace
 -- A namespace's next version, unless it is not next.
 UPDATE namespaces SET name = %s, version = %s, data = %s WHERE id = %s AND version = %s
+
+-- name: delete_namespace
+-- Removes a namespace, if it still has the expected version.
+DELETE FROM namespaces WHERE id = %s AND version = %s
 
 -- name: list_namespaces
 -- All namespaces.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from perdure.core.commit import (
@@ -13,11 +14,12 @@ from perdure.core.commit import (
     MessageRow,
     ReceiptKey,
     RunKey,
+    SearchValue,
     TaskQueueKey,
     TimerRow,
     VisibilityRow,
 )
-from perdure.core.visibility.query import VisibilityFilter
+from perdure.core.visibility.query import Attribute, VisibilityFilter
 from perdure.persistence.admission import EVENT_ID_BITS, refusal, storable
 from perdure.persistence.coalescing import COMMITTED
 from perdure.persistence.observation import Meter, StoreObserver, StoreStatistics
@@ -40,9 +42,9 @@ from perdure.persistence.postgres.connecting import Address, parse
 from perdure.persistence.postgres.membership import Membership
 from perdure.persistence.postgres.readers import Parameters, Readers, Rows
 from perdure.persistence.postgres.statements import STATEMENTS
-from perdure.persistence.postgres.visibility import filtered
+from perdure.persistence.postgres.visibility import READER
 from perdure.persistence.settling import settled
-from perdure.persistence.visibility_rows import cursor_columns, from_columns
+from perdure.persistence.visibility_reading import Steps
 from perdure.runtime.clock import stopwatch
 from perdure.runtime.ports import Ids
 
@@ -103,7 +105,11 @@ class PostgresStore:
         """
         address = parse(dsn, timeout_seconds=timeout_seconds)
         names = await prepare(address, ids=ids, create=create)
-        return cls(address, names, readers=readers, observer=observer)
+        store = cls(address, names, readers=readers, observer=observer)
+        # Nothing but speed depends on it, and the next start does it again.
+        with suppress(StoreUnavailable):
+            await store._change("fold_counters", ())
+        return store
 
     def statistics(self) -> StoreStatistics:
         """Returns the sums since the store was opened."""
@@ -204,25 +210,20 @@ class PostgresStore:
         self, namespace_id: str, where: VisibilityFilter, after: VisibilityCursor | None, limit: int
     ) -> list[VisibilityRow]:
         """Returns runs: open ones first, then by close time, then start time, newest first."""
-        first = () if after is None else cursor_columns(after)
-        name = "list_all_workflows" if after is None else "list_workflows"
-        sql, operands = filtered(name, where)
-        rows = await self._query("list_workflows", sql, (namespace_id, *first, *operands, limit))
-        return [from_columns(row) for row in rows]
+        steps = READER.list_runs(namespace_id, where, after, limit)
+        return await self._carry_out("list_workflows", [], steps)
 
     async def count_workflows(self, namespace_id: str, where: VisibilityFilter) -> int:
         """Returns the number of runs that match."""
-        sql, operands = filtered("count_workflows", where)
-        rows = await self._query("count_workflows", sql, (namespace_id, *operands))
-        return int(rows[0][0]) if rows else 0
+        steps = READER.count_runs(namespace_id, where)
+        return await self._carry_out("count_workflows", 0, steps)
 
-    async def count_workflows_by_status(
-        self, namespace_id: str, where: VisibilityFilter
-    ) -> dict[int, int]:
-        """Returns the number of runs that match, by execution status (GROUP BY)."""
-        sql, operands = filtered("count_workflows_by_status", where)
-        rows = await self._query("count_workflows_by_status", sql, (namespace_id, *operands))
-        return dict(rows)
+    async def count_workflows_by(
+        self, namespace_id: str, where: VisibilityFilter, group_by: Attribute
+    ) -> dict[SearchValue | None, int]:
+        """Returns the number of runs that match, by an attribute's values."""
+        steps = READER.count_groups(namespace_id, where, group_by)
+        return await self._carry_out("count_workflows_by", {}, steps)
 
     async def create_namespace(self, row: NamespaceRow) -> bool:
         """Creates a namespace; False when its name or id is taken."""
@@ -232,6 +233,10 @@ class PostgresStore:
         """Replaces version `row.version - 1`; False when that is not the stored version."""
         parameters = (row.name, row.version, row.data, row.id, row.version - 1)
         return await self._change("update_namespace", parameters) == 1
+
+    async def delete_namespace(self, namespace_id: str, version: int) -> bool:
+        """Deletes a namespace; False when it does not have that version."""
+        return await self._change("delete_namespace", (namespace_id, version)) == 1
 
     async def list_namespaces(self) -> list[NamespaceRow]:
         """Returns all namespaces, by name."""
@@ -324,6 +329,22 @@ class PostgresStore:
         if not _sendable(parameters):
             return []
         return await self._measured(operation, self._readers.read(sql, parameters))
+
+    async def _carry_out(self, operation: str, nothing: T, steps: Steps[T]) -> T:
+        """Runs the statements of a plan; `nothing` is what comes of values that no row has."""
+        return await self._measured(operation, self._steps(nothing, steps))
+
+    async def _steps(self, nothing: T, steps: Steps[T]) -> T:
+        try:
+            statement = next(steps)
+            while True:
+                if not _sendable(statement.parameters):
+                    return nothing
+                rows = await self._readers.read(statement.text, statement.parameters)
+                statement = steps.send(rows)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
     async def _change(self, operation: str, parameters: Sequence[Any]) -> int:
         work = self._readers.change(STATEMENTS[operation], parameters)

@@ -1,10 +1,13 @@
-"""Renders visibility filters for PostgreSQL."""
+"""Visibility in PostgreSQL's dialect."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from perdure.core.commit import SearchValue
-from perdure.core.visibility.query import Attribute, ValueType, VisibilityFilter
+from perdure.core.visibility.query import Attribute, Comparison, ValueType
 from perdure.persistence.postgres.statements import STATEMENTS
+from perdure.persistence.visibility_paths import Paths, condition
+from perdure.persistence.visibility_reading import Reader
 from perdure.persistence.visibility_sql import WhereClause
 
 _CASTS = {
@@ -13,8 +16,6 @@ _CASTS = {
     ValueType.BOOL: "boolean",
     ValueType.DATETIME: "bigint",
 }
-_CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_SEPARATORS = r"[\x01-\x2f\x3a-\x60\x7b-\x7f]+"
 
 
 class PostgresWhere(WhereClause):
@@ -24,7 +25,7 @@ class PostgresWhere(WhereClause):
 
     def member(self, name: str, value_type: ValueType) -> str:
         """Returns the expression for a JSON member's value."""
-        if value_type is ValueType.KEYWORD_LIST:
+        if value_type in {ValueType.KEYWORD_LIST, ValueType.TEXT}:
             return f"(search_values -> {self.bind(name)}::text)"
         text = f"(search_values ->> {self.bind(name)}::text)"
         cast = _CASTS.get(value_type)
@@ -35,19 +36,39 @@ class PostgresWhere(WhereClause):
         held = f"(search_values -> {self.bind(name)}::text)"
         return f"COALESCE({held} ?| {self.bind(list(elements))}::text[], FALSE)"
 
-    def has_word(self, expression: str, words: Sequence[str]) -> str:
-        """Returns a condition: a text holds one of the words."""
-        lower = f"translate({expression}, '{_CAPITALS}', '{_CAPITALS.lower()}')"
-        split = f"regexp_split_to_array({lower}, '{_SEPARATORS}')"
-        return f"({split} && {self.bind(list(words))}::text[])"
-
     def starts_with(self, attribute: Attribute, prefix: SearchValue) -> str:
         """Returns a condition: an attribute starts with a prefix, case counting."""
         return f"starts_with({self.scalar(attribute)}, {self.bind(prefix)}::text)"
 
 
-def filtered(name: str, where: VisibilityFilter) -> tuple[str, list[object]]:
-    """Returns a statement with its filter filled in, and the filter's parameters."""
-    clause = PostgresWhere()
-    text = clause.render(where)
-    return STATEMENTS[name].replace("/*filter*/", text), clause.parameters
+class PostgresPaths(Paths):
+    """Ways by index. The planner finds the index: the condition on it stands alone."""
+
+    placeholder = PostgresWhere.placeholder
+
+    def clause(self, *, of_counts: bool = False) -> WhereClause:
+        """Returns an empty clause."""
+        return PostgresWhere(of_counts=of_counts)
+
+    def runs(self, index: str) -> str:
+        """Returns the table of runs."""
+        return "visibility"
+
+    def value(self, clause: WhereClause, where: Comparison) -> str | None:
+        """Returns a condition on the entries of an attribute: its words, or its numbers."""
+        if where.attribute.value_type in _CASTS:
+            return condition(where, "number", partial(_numeric, clause))
+        return condition(where, "word", clause.bind)
+
+    def is_set(self, attribute: Attribute) -> str:
+        """Returns the condition that all entries of an attribute meet; indexes go by it."""
+        return f"{'number' if attribute.value_type in _CASTS else 'word'} IS NOT NULL"
+
+
+READER = Reader(STATEMENTS, PostgresPaths())
+
+
+def _numeric(clause: WhereClause, operand: object) -> str:
+    # As text, which is exact; a number in JSON and in an entry comes from the same digits.
+    text = str(int(operand)) if isinstance(operand, bool) else repr(operand)
+    return f"{clause.bind(text)}::text::numeric"

@@ -17,6 +17,12 @@ def update_namespace(connection: sqlite3.Connection, row: NamespaceRow) -> bool:
     return connection.execute(STATEMENTS["update_namespace"], parameters).rowcount == 1
 
 
+def delete_namespace(connection: sqlite3.Connection, namespace_id: str, version: int) -> bool:
+    """Deletes a namespace; False when it does not have that version."""
+    parameters = (namespace_id, version)
+    return connection.execute(STATEMENTS["delete_namespace"], parameters).rowcount == 1
+
+
 def list_namespaces(connection: sqlite3.Connection) -> list[NamespaceRow]:
     """Returns all namespaces, by name."""
     return [NamespaceRow(*row) for row in connection.execute(STATEMENTS["list_namespaces"])]

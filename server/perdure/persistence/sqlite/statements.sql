@@ -282,33 +282,98 @@ ORDER BY due, slot, id LIMIT ?
 -- A receipt's data.
 SELECT data FROM receipts WHERE namespace_id = ? AND workflow_id = ? AND request_id = ?
 
--- name: list_workflows
--- Runs of a namespace after a key, newest first, by a filter.
+-- name: walk_boundary
+-- The last run of those that a listing looks at first.
+SELECT close_order, start_time, run_id FROM /*runs*/
+WHERE /*range*/ ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT 1 OFFSET /*offset*/
+
+-- name: walk
+-- Runs in the listing's order, by a filter.
 SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
     execution_time, close_time, history_length, history_size_bytes, state_transition_count,
     parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
     search_values
-FROM visibility
-WHERE namespace_id = ? AND (close_order, start_time, run_id) < (?, ?, ?) AND /*filter*/
-ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT ?
+FROM /*runs*/
+WHERE /*range*/ AND /*filter*/
+ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT /*limit*/
 
--- name: list_all_workflows
--- Runs of a namespace from the first one, newest first, by a filter.
+-- name: list_by_keys
+-- The first runs, in the listing's order, of an index that has its keys.
 SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
     execution_time, close_time, history_length, history_size_bytes, state_transition_count,
     parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
     search_values
-FROM visibility
-WHERE namespace_id = ? AND /*filter*/
-ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT ?
+FROM (
+    SELECT number AS found FROM /*source*/ AND /*after*/ AND /*filter*/
+    ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT /*limit*/
+) AS page CROSS JOIN visibility ON visibility.number = page.found
+ORDER BY close_order DESC, start_time DESC, run_id DESC
 
--- name: count_workflows
+-- name: list_by_runs
+-- The first runs, in the listing's order, of those that an index finds, by a filter.
+SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
+    execution_time, close_time, history_length, history_size_bytes, state_transition_count,
+    parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
+    search_values
+FROM (
+    SELECT number AS found FROM /*source*/ AND /*after*/ AND /*filter*/
+    ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT /*limit*/
+) AS page CROSS JOIN visibility ON visibility.number = page.found
+ORDER BY close_order DESC, start_time DESC, run_id DESC
+
+-- name: list_by_entries
+-- The first runs, in the listing's order, of those that entries find, by a filter.
+SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
+    execution_time, close_time, history_length, history_size_bytes, state_transition_count,
+    parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
+    search_values
+FROM (
+    SELECT visibility.number AS found
+    FROM (SELECT DISTINCT number FROM /*source*/) AS entry
+        CROSS JOIN visibility ON visibility.number = entry.number
+    WHERE /*after*/ AND /*filter*/
+    ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT /*limit*/
+) AS page CROSS JOIN visibility ON visibility.number = page.found
+ORDER BY close_order DESC, start_time DESC, run_id DESC
+
+-- name: probe
+-- How many an index finds, up to a limit.
+SELECT COUNT(*) FROM (SELECT 1 FROM /*source*/ LIMIT /*limit*/)
+
+-- name: count_source
+-- How many an index finds.
+SELECT COUNT(*) FROM /*source*/
+
+-- name: count_distinct_entries
+-- How many runs entries find.
+SELECT COUNT(DISTINCT number) FROM /*source*/
+
+-- name: count_runs
 -- Number of runs by a filter.
-SELECT COUNT(*) FROM visibility WHERE namespace_id = ? AND /*filter*/
+SELECT /*group*/, COUNT(*) FROM /*source*/ AND /*filter*/ /*grouping*/
 
--- name: count_workflows_by_status
--- Number of runs by execution status and a filter.
-SELECT status, COUNT(*) FROM visibility WHERE namespace_id = ? AND /*filter*/ GROUP BY status
+-- name: count_by_entries
+-- Number of runs that entries find, by a filter.
+SELECT /*group*/, COUNT(*)
+FROM (SELECT DISTINCT number FROM /*source*/) AS entry
+    CROSS JOIN visibility ON visibility.number = entry.number
+WHERE /*filter*/ /*grouping*/
+
+-- name: count_counters
+-- Number of runs by a filter of what counters have.
+SELECT /*group*/, COALESCE(SUM(count), 0) FROM visibility_counts
+WHERE namespace_id = /*namespace*/ AND /*filter*/ /*grouping*/
+
+-- name: find_times
+-- The first and the last of a namespace's times.
+SELECT
+    (SELECT MIN(/*column*/) FROM visibility WHERE namespace_id = /*namespace*/ AND /*having*/),
+    (SELECT MAX(/*column*/) FROM visibility WHERE namespace_id = /*namespace*/ AND /*having*/)
+
+-- name: find_division
+-- Whether any run of a namespace belongs to a division.
+SELECT 1 FROM visibility_counts
+WHERE namespace_id = /*namespace*/ AND namespace_division > '' LIMIT 1
 
 -- name: create_namespace
 -- A namespace, unless its name or id is taken.
@@ -317,6 +382,10 @@ INSERT OR IGNORE INTO namespaces (id, name, version, data) VALUES (?, ?, ?, ?)
 -- name: update_namespace
 -- A namespace's next version, unless it is not next or the new name is taken.
 UPDATE OR IGNORE namespaces SET name = ?, version = ?, data = ? WHERE id = ? AND version = ?
+
+-- name: delete_namespace
+-- Removes a namespace, if it still has the expected version.
+DELETE FROM namespaces WHERE id = ? AND version = ?
 
 -- name: list_namespaces
 -- All namespaces.

@@ -23,11 +23,12 @@ from perdure.core.commit import (
     MessageRow,
     ReceiptKey,
     RunKey,
+    SearchValue,
     TaskQueueKey,
     TimerRow,
     VisibilityRow,
 )
-from perdure.core.visibility.query import VisibilityFilter
+from perdure.core.visibility.query import Attribute, VisibilityFilter
 from perdure.persistence.observation import Meter, StoreObserver, StoreStatistics
 from perdure.persistence.ports import (
     ClusterRows,
@@ -84,7 +85,6 @@ class SqliteStore:
         self._writer = Writer(self._writing)
         self._point_reads = connect_reader(database)
         self._scans = connect_reader(database)
-        visibility.register_functions(self._scans)
         names = self._writing.execute(STATEMENTS["read_store"]).fetchone()
         self._cluster_id, self._incarnation = names[:2]
         spare_the_loop(self._writing)
@@ -207,20 +207,20 @@ class SqliteStore:
         self, namespace_id: str, where: VisibilityFilter, after: VisibilityCursor | None, limit: int
     ) -> list[VisibilityRow]:
         """Returns runs: open ones first, then by close time, then start time, newest first."""
-        function = visibility.list_workflows
-        return await self._scan("list_workflows", [], function, namespace_id, where, after, limit)
+        steps = visibility.READER.list_runs(namespace_id, where, after, limit)
+        return await self._scan("list_workflows", [], visibility.carry_out, steps)
 
     async def count_workflows(self, namespace_id: str, where: VisibilityFilter) -> int:
         """Returns the number of runs that match."""
-        function = visibility.count_workflows
-        return await self._scan("count_workflows", 0, function, namespace_id, where)
+        steps = visibility.READER.count_runs(namespace_id, where)
+        return await self._scan("count_workflows", 0, visibility.carry_out, steps)
 
-    async def count_workflows_by_status(
-        self, namespace_id: str, where: VisibilityFilter
-    ) -> dict[int, int]:
-        """Returns the number of runs that match, by execution status."""
-        function = visibility.count_workflows_by_status
-        return await self._scan("count_workflows_by_status", {}, function, namespace_id, where)
+    async def count_workflows_by(
+        self, namespace_id: str, where: VisibilityFilter, group_by: Attribute
+    ) -> dict[SearchValue | None, int]:
+        """Returns the number of runs that match, by an attribute's values."""
+        steps = visibility.READER.count_groups(namespace_id, where, group_by)
+        return await self._scan("count_workflows_by", {}, visibility.carry_out, steps)
 
     async def create_namespace(self, row: NamespaceRow) -> bool:
         """Creates a namespace; False when its name or id is taken."""
@@ -229,6 +229,11 @@ class SqliteStore:
     async def update_namespace(self, row: NamespaceRow) -> bool:
         """Replaces version `row.version - 1`; False when that is not the stored version."""
         return await self._change("update_namespace", metadata.update_namespace, row)
+
+    async def delete_namespace(self, namespace_id: str, version: int) -> bool:
+        """Deletes a namespace; False when it does not have that version."""
+        function = metadata.delete_namespace
+        return await self._change("delete_namespace", function, namespace_id, version)
 
     async def list_namespaces(self) -> list[NamespaceRow]:
         """Returns all namespaces, by name."""

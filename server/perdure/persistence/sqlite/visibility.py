@@ -1,22 +1,17 @@
-"""Renders visibility filters for SQLite and runs listings on a connection."""
+"""Visibility in SQLite's dialect, and its plans carried out on a connection."""
 
 import sqlite3
 from collections.abc import Sequence
+from typing import TypeVar
 
-from perdure.core.commit import SearchValue, VisibilityRow
-from perdure.core.visibility.query import Attribute, ValueType, VisibilityFilter
-from perdure.persistence.ports import VisibilityCursor
-from perdure.persistence.search_values import tokens
+from perdure.core.commit import SearchValue
+from perdure.core.visibility.query import Attribute, Comparison, ValueType
 from perdure.persistence.sqlite.database import STATEMENTS
-from perdure.persistence.visibility_rows import cursor_columns, from_columns
+from perdure.persistence.visibility_paths import Paths, condition
+from perdure.persistence.visibility_reading import Reader, Steps
 from perdure.persistence.visibility_sql import WhereClause
 
-_HAS_WORD = "perdure_has_word"
-
-
-def register_functions(connection: sqlite3.Connection) -> None:
-    """Gives a connection the functions that filters call."""
-    connection.create_function(_HAS_WORD, 2, _has_word, deterministic=True)
+T = TypeVar("T")
 
 
 class SqliteWhere(WhereClause):
@@ -35,10 +30,6 @@ class SqliteWhere(WhereClause):
             f"{path}) WHERE value IN ({places}))"
         )
 
-    def has_word(self, expression: str, words: Sequence[str]) -> str:
-        """Returns a condition: a text holds one of the words."""
-        return f"{_HAS_WORD}({expression}, {self.bind(' '.join(words))})"
-
     def starts_with(self, attribute: Attribute, prefix: SearchValue) -> str:
         """Returns a condition: an attribute starts with a prefix, case counting."""
         value = self.scalar(attribute)
@@ -46,47 +37,42 @@ class SqliteWhere(WhereClause):
         return f"(substr({value}, 1, {first}) = {second})"
 
 
-def list_workflows(
-    connection: sqlite3.Connection,
-    namespace_id: str,
-    where: VisibilityFilter,
-    after: VisibilityCursor | None,
-    limit: int,
-) -> list[VisibilityRow]:
-    """Returns runs after a key, newest first."""
-    first = () if after is None else cursor_columns(after)
-    name = "list_all_workflows" if after is None else "list_workflows"
-    sql, parameters = _filtered(name, where)
-    rows = connection.execute(sql, (namespace_id, *first, *parameters, limit))
-    return [from_columns(row) for row in rows]
+class SqlitePaths(Paths):
+    """Ways by index, each named: SQLite has no statistics to choose by."""
+
+    placeholder = SqliteWhere.placeholder
+
+    def clause(self, *, of_counts: bool = False) -> WhereClause:
+        """Returns an empty clause."""
+        return SqliteWhere(of_counts=of_counts)
+
+    def runs(self, index: str) -> str:
+        """Returns the table of runs, read by an index."""
+        return f"visibility INDEXED BY {index}" if index else "visibility NOT INDEXED"
+
+    def value(self, clause: WhereClause, where: Comparison) -> str | None:
+        """Returns a condition on the entries of an attribute."""
+        return condition(where, "value", clause.bind)
+
+    def is_set(self, attribute: Attribute) -> str:
+        """Returns the condition that all entries of an attribute meet."""
+        return "TRUE"
 
 
-def count_workflows(
-    connection: sqlite3.Connection, namespace_id: str, where: VisibilityFilter
-) -> int:
-    """Returns the number of runs that match."""
-    sql, parameters = _filtered("count_workflows", where)
-    (count,) = connection.execute(sql, (namespace_id, *parameters)).fetchone()
-    return int(count)
+READER = Reader(STATEMENTS, SqlitePaths())
 
 
-def count_workflows_by_status(
-    connection: sqlite3.Connection, namespace_id: str, where: VisibilityFilter
-) -> dict[int, int]:
-    """Returns the number of runs that match, by execution status."""
-    sql, parameters = _filtered("count_workflows_by_status", where)
-    return dict(connection.execute(sql, (namespace_id, *parameters)).fetchall())
-
-
-def _filtered(name: str, where: VisibilityFilter) -> tuple[str, list[object]]:
-    clause = SqliteWhere()
-    text = clause.render(where)
-    return STATEMENTS[name].replace("/*filter*/", text), clause.parameters
+def carry_out(connection: sqlite3.Connection, steps: Steps[T], /) -> T:
+    """Runs the statements of a plan and returns what it comes to."""
+    try:
+        statement = next(steps)
+        while True:
+            rows = connection.execute(statement.text, statement.parameters).fetchall()
+            statement = steps.send(rows)
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def _path(name: str) -> str:
     return f'$."{name}"'
-
-
-def _has_word(text: str | None, words: str) -> bool | None:
-    return None if text is None else not tokens(text).isdisjoint(words.split())

@@ -27,6 +27,7 @@ from perdure.rpc.clients import (
     Reservation,
 )
 from perdure.rpc.internode.hints import Hints
+from perdure.rpc.internode.owned import registry_of
 from perdure.rpc.internode.peers import Peers
 from perdure.rpc.internode.routing import Node, Router
 from perdure.rpc.internode.settings import InternodeSettings
@@ -209,6 +210,38 @@ class RoutedMatching:
                 lambda role, _: role.cancel_polls(namespace_id, task_queue, worker_instance_key),
             )
         return ended
+
+    async def record_worker_heartbeat(
+        self, namespace: Namespace, request: wf.RecordWorkerHeartbeatRequest
+    ) -> wf.RecordWorkerHeartbeatResponse:
+        """Takes heartbeats of workers of a namespace."""
+        return await self._ask(
+            registry_of(namespace), lambda role, _: role.record_worker_heartbeat(namespace, request)
+        )
+
+    async def list_workers(
+        self, namespace: Namespace, request: wf.ListWorkersRequest
+    ) -> wf.ListWorkersResponse:
+        """Returns a page of the workers of a namespace."""
+        return await self._ask(
+            registry_of(namespace), lambda role, _: role.list_workers(namespace, request)
+        )
+
+    async def describe_worker(
+        self, namespace: Namespace, request: wf.DescribeWorkerRequest
+    ) -> wf.DescribeWorkerResponse:
+        """Returns what a worker said last; NotFoundError when it is not known."""
+        return await self._ask(
+            registry_of(namespace), lambda role, _: role.describe_worker(namespace, request)
+        )
+
+    async def count_workers(
+        self, namespace: Namespace, request: wf.CountWorkersRequest
+    ) -> wf.CountWorkersResponse:
+        """Returns how many workers of a namespace there are."""
+        return await self._ask(
+            registry_of(namespace), lambda role, _: role.count_workers(namespace, request)
+        )
 
     async def _describe(
         self, namespace: Namespace, request: wf.DescribeTaskQueueRequest, queue: TaskQueueKey

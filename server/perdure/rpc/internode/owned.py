@@ -29,6 +29,11 @@ def owns_queue(directory: Directory, queue: TaskQueueKey) -> bool:
     return owner is not None and owner.id == directory.own_id
 
 
+def registry_of(namespace: Namespace) -> TaskQueueKey:
+    """Names the queue, which nobody polls, whose node knows the workers of a namespace."""
+    return TaskQueueKey(namespace.id, "/_sys/workers", TaskType.WORKFLOW)
+
+
 class OwnedMatching:
     """A `MatchingNode` that refuses polls, hints and queries of queues that are another node's.
 
@@ -121,6 +126,34 @@ class OwnedMatching:
     ) -> int:
         """Ends a worker's outstanding polls here; returns how many."""
         return await self._matching.cancel_polls(namespace_id, task_queue, worker_instance_key)
+
+    async def record_worker_heartbeat(
+        self, namespace: Namespace, request: wf.RecordWorkerHeartbeatRequest
+    ) -> wf.RecordWorkerHeartbeatResponse:
+        """Takes heartbeats of workers of a namespace."""
+        self._check(registry_of(namespace))
+        return await self._matching.record_worker_heartbeat(namespace, request)
+
+    async def list_workers(
+        self, namespace: Namespace, request: wf.ListWorkersRequest
+    ) -> wf.ListWorkersResponse:
+        """Returns a page of the workers of a namespace."""
+        self._check(registry_of(namespace))
+        return await self._matching.list_workers(namespace, request)
+
+    async def describe_worker(
+        self, namespace: Namespace, request: wf.DescribeWorkerRequest
+    ) -> wf.DescribeWorkerResponse:
+        """Returns what a worker said last; NotFoundError when it is not known."""
+        self._check(registry_of(namespace))
+        return await self._matching.describe_worker(namespace, request)
+
+    async def count_workers(
+        self, namespace: Namespace, request: wf.CountWorkersRequest
+    ) -> wf.CountWorkersResponse:
+        """Returns how many workers of a namespace there are."""
+        self._check(registry_of(namespace))
+        return await self._matching.count_workers(namespace, request)
 
     def _check(self, queue: TaskQueueKey) -> None:
         owner = self._directory.matching_owner(queue)

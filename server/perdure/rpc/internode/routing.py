@@ -18,6 +18,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import DispatchTask, TaskQueueKey
 from perdure.core.errors import UnavailableError
+from perdure.core.schedule.state import workflow_id as schedule_workflow_id
 from perdure.core.slots import slot_of
 from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import HistoryClient, Namespace, NotOwnerError
@@ -203,14 +204,27 @@ def _slot_finder(method: WireMethod) -> Callable[..., int]:
     fields = _request_fields(method.rpc)
     if "task_token" in fields:
         return _slot_of_token
-    if "workflow_id" in fields:
-        return lambda namespace, request, *_: slot_of(namespace.id, request.workflow_id)
-    if "workflow_execution" in fields:
-        return lambda namespace, request, *_: slot_of(
-            namespace.id, request.workflow_execution.workflow_id
-        )
-    assert "execution" in fields, f"{method.name} does not say which workflow it is about"
-    return lambda namespace, request, *_: slot_of(namespace.id, request.execution.workflow_id)
+    workflow_id = _WORKFLOW_IDS.get(method.name) or next(
+        (find for field, find in _WORKFLOW_ID_FIELDS if field in fields), None
+    )
+    assert workflow_id is not None, f"{method.name} does not say which workflow it is about"
+    return lambda namespace, request, *_: slot_of(namespace.id, workflow_id(request))
+
+
+_WORKFLOW_IDS: Final[dict[str, Callable[[Any], str]]] = {
+    "poll_workflow_execution_update": lambda request: (
+        request.update_ref.workflow_execution.workflow_id
+    ),
+    "execute_multi_operation": lambda request: request.operations[0].start_workflow.workflow_id,
+}
+"""Where a request that is unlike the others has its workflow id."""
+_WORKFLOW_ID_FIELDS: Final[tuple[tuple[str, Callable[[Any], str]], ...]] = (
+    ("schedule_id", lambda request: schedule_workflow_id(request.schedule_id)),
+    ("workflow_id", lambda request: request.workflow_id),
+    ("workflow_execution", lambda request: request.workflow_execution.workflow_id),
+    ("execution", lambda request: request.execution.workflow_id),
+)
+"""Where it is by the fields of a request; the first field that there is counts."""
 
 
 def _request_fields(rpc: str) -> frozenset[str]:
@@ -253,11 +267,22 @@ REPEATABLE: Final[dict[str, Callable[..., bool]]] = {
     "get_workflow_execution_history": _always,
     "get_workflow_execution_history_reverse": _always,
     "query_workflow": _always,
+    "describe_schedule": _always,
+    "list_schedule_matching_times": _always,
     # History tells repeated requests apart by their request id.
     "start_workflow_execution": _with_request_id,
     "signal_with_start_workflow_execution": _with_request_id,
     "signal_workflow_execution": _with_request_id,
     "request_cancel_workflow_execution": _with_request_id,
+    # A run tells updates apart by their id, which the frontend sees to, as to a start's request id.
+    "update_workflow_execution": _always,
+    "poll_workflow_execution_update": _always,
+    "execute_multi_operation": _always,
+    "pause_activity": _with_request_id,
+    "create_schedule": _with_request_id,
+    "update_schedule": _with_request_id,
+    "patch_schedule": _with_request_id,
+    "reset_workflow_execution": _with_request_id,
     # The receiver tells messages apart by their id.
     "deliver_message": _always,
     # The poll's request id does the same for a start, and names the start that is undone.
@@ -275,8 +300,9 @@ REPEATABLE: Final[dict[str, Callable[..., bool]]] = {
     # Doing it twice is doing it once.
     "reset_sticky_task_queue": _always,
     "sticky_queue_unpolled": _always,
+    "update_workflow_execution_options": _always,
     # Not here, because a second one might meet another thing of the same name:
-    # terminate_workflow_execution (the id's next run), and what names an activity by its id
-    # (the next activity of that id).
+    # terminate_workflow_execution and delete_workflow_execution (the id's next run), and what
+    # names an activity by its id (the next activity of that id).
 }
 """When a request that may have been carried out may be sent again."""

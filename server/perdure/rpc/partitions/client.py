@@ -127,6 +127,30 @@ class PartitionedMatching:
         """Ends a worker's outstanding polls with an empty response; returns how many."""
         return await self._node.cancel_polls(namespace_id, task_queue, worker_instance_key)
 
+    async def record_worker_heartbeat(
+        self, namespace: Namespace, request: wf.RecordWorkerHeartbeatRequest
+    ) -> wf.RecordWorkerHeartbeatResponse:
+        """Takes heartbeats of workers of a namespace."""
+        return await self._node.record_worker_heartbeat(namespace, request)
+
+    async def list_workers(
+        self, namespace: Namespace, request: wf.ListWorkersRequest
+    ) -> wf.ListWorkersResponse:
+        """Returns a page of the workers of a namespace."""
+        return await self._node.list_workers(namespace, request)
+
+    async def describe_worker(
+        self, namespace: Namespace, request: wf.DescribeWorkerRequest
+    ) -> wf.DescribeWorkerResponse:
+        """Returns what a worker said last; NotFoundError when it is not known."""
+        return await self._node.describe_worker(namespace, request)
+
+    async def count_workers(
+        self, namespace: Namespace, request: wf.CountWorkersRequest
+    ) -> wf.CountWorkersResponse:
+        """Returns how many workers of a namespace there are."""
+        return await self._node.count_workers(namespace, request)
+
     async def _poll(
         self,
         queue: TaskQueueKey,

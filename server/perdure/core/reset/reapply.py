@@ -1,0 +1,47 @@
+"""What happened after the point of a reset and is recorded again in the run that follows.
+
+Signals are, unless the request excludes them. Requests to cancel are not: as on the real server,
+whose option to exclude them has never had an effect. (Updates join here when runs have them.)
+"""
+
+from collections.abc import Iterable
+
+from temporalio.api.enums.v1 import event_type_pb2 as events
+from temporalio.api.enums.v1 import reset_pb2 as reset
+from temporalio.api.history.v1 import message_pb2 as history
+from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
+
+from perdure.core.commit import ItemKey, ItemKind
+from perdure.core.workflow.step import RunStep
+
+_EXCLUDED_BY = {
+    events.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: reset.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL,
+}
+"""The events that are recorded again, and what excludes them."""
+
+
+def wanted_types(
+    request: wf.ResetWorkflowExecutionRequest,
+) -> frozenset[events.EventType.ValueType]:
+    """Returns the types of the events that a request wants recorded again."""
+    if request.reset_reapply_type == reset.RESET_REAPPLY_TYPE_NONE:
+        return frozenset()
+    excluded = set(request.reset_reapply_exclude_types)
+    return frozenset(kind for kind, by in _EXCLUDED_BY.items() if by not in excluded)
+
+
+def reapply(change: RunStep, later: Iterable[history.HistoryEvent]) -> None:
+    """Records events of the runs that are left behind; their types are wanted."""
+    for event in later:
+        _signal(change, event)
+
+
+def _signal(change: RunStep, event: history.HistoryEvent) -> None:
+    attributes = event.workflow_execution_signaled_event_attributes
+    written = change.event(events.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+    written.workflow_execution_signaled_event_attributes.CopyFrom(attributes)
+    written.links.extend(event.links)
+    change.state.signal_count += 1
+    if attributes.request_id and not attributes.HasField("external_workflow_execution"):
+        change.run.signal_requests.add(attributes.request_id)
+        change.put_item(ItemKey(ItemKind.SIGNAL_REQUEST, attributes.request_id), b"")

@@ -1,0 +1,62 @@
+"""Ranges of times that hold most runs: what is outside is counted instead.
+
+An index counts what is in a range one by one. The times of the first and the last run tell about
+how much of all is in it; that may be wrong, and costs time then, but never a wrong count.
+"""
+
+from typing import Final
+
+from perdure.core.visibility.evaluation import plain
+from perdure.core.visibility.query import Comparison, Operator
+from perdure.persistence.visibility_rows import STILL_OPEN
+from perdure.persistence.visibility_sql import Sql
+
+TIMES: Final = {
+    "start_time": ("start_time", Sql("TRUE")),
+    "close_time": ("close_order", Sql(f"close_order < {STILL_OPEN}")),
+}
+"""By column, what its index has, and which runs have it at all."""
+
+HALF: Final = 0.5
+
+_CONTRARY: Final = {
+    Operator.LESS: Operator.GREATER_EQUAL,
+    Operator.LESS_EQUAL: Operator.GREATER,
+    Operator.GREATER: Operator.LESS_EQUAL,
+    Operator.GREATER_EQUAL: Operator.LESS,
+}
+
+
+def outside(where: Comparison) -> tuple[Comparison, ...]:
+    """Returns conditions of which one holds wherever a range of times does not; () for no range."""
+    if where.attribute.column not in TIMES:
+        return ()
+    if where.operator is Operator.BETWEEN:
+        low, high = where.operands
+        if not _number(where, 0) <= _number(where, 1):
+            return ()
+        return (
+            Comparison(where.attribute, Operator.LESS, (low,)),
+            Comparison(where.attribute, Operator.GREATER, (high,)),
+        )
+    if where.operator in _CONTRARY:
+        return (Comparison(where.attribute, _CONTRARY[where.operator], where.operands),)
+    return ()
+
+
+def share(where: Comparison, first: int, last: int) -> float:
+    """Returns about which share of runs a range holds, if times are spread evenly from first on."""
+    match where.operator:
+        case Operator.BETWEEN:
+            low, high = _number(where, 0), _number(where, 1)
+        case Operator.LESS | Operator.LESS_EQUAL:
+            low, high = first, _number(where, 0)
+        case _:
+            low, high = _number(where, 0), last
+    return (min(high, last) - max(low, first)) / max(1, last - first)
+
+
+def _number(where: Comparison, position: int) -> int:
+    operand = plain(where.operands[position])
+    assert isinstance(operand, int), operand
+    return operand
