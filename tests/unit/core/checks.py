@@ -14,6 +14,7 @@ from perdure.core.activity import tasks as activity_tasks
 from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.child.state import start_key
 from perdure.core.commit import DispatchKey, DispatchTask, ItemKind
+from perdure.core.errors import UnimplementedError
 from perdure.core.external.tasks import message_key
 from perdure.core.protobuf import timestamp_ns
 from perdure.core.reset.rebuild import Rebuilt
@@ -217,12 +218,32 @@ def history_alone_says_the_same(driver: Driver, run: Run) -> None:
         assert written.workflow_task == (task.scheduled_event_id, task.started_event_id)
 
 
+_HAD_PEERS = frozenset(
+    {
+        EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED,
+        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
+    }
+)
+
+
+def kinds_of(driver: Driver, run: Run) -> set[int]:
+    """Returns the types of a run's events."""
+    return {event.event_type for event in driver.rows.history(run.key.run_id)}
+
+
 def events_rebuild_the_state(driver: Driver, run: Run) -> None:
     """What a reset would make of the whole history is what the engine came to."""
     state = run.state
     rebuilt = Rebuilt(run.key.run_id, driver.settings.max_auto_reset_points)
-    for event in driver.rows.history(run.key.run_id):
-        rebuilt.apply(event)
+    try:
+        for event in driver.rows.history(run.key.run_id):
+            rebuilt.apply(event)
+    except UnimplementedError:
+        # Histories with children or updates are not rebuilt: a reset after them is refused.
+        assert _HAD_PEERS & kinds_of(driver, run)
+        return
     assert rebuilt.attributes.memo == run.attributes.memo
     assert rebuilt.attributes.search_attributes == run.attributes.search_attributes
     for name in ("next_event_id", "last_started_event_id", "last_completed_event_id", "build_id"):

@@ -71,5 +71,7 @@ def test_what_is_no_condition_is_refused(query: str) -> None:
         worker_filter(query)
 
 
-def test_deep_nesting_fits_nobody() -> None:
-    assert not worker_filter("(" * 300 + "SdkName IS NULL" + ")" * 300)(beat("a"))
+def test_deep_nesting_fits_nobody_or_is_refused() -> None:
+    assert not worker_filter("(" * 150 + "SdkName IS NULL" + ")" * 150)(beat("a"))
+    with pytest.raises(InvalidArgumentError, match="max nesting level reached"):
+        worker_filter("(" * 300 + "SdkName IS NULL" + ")" * 300)
