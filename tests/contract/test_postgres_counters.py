@@ -49,6 +49,8 @@ async def test_what_processes_counted_is_added_up(
     assert await store.count_workflows(NAMESPACE, Everything()) == 3
     await store.close()
 
-    # What has come to nothing is forgotten.
+    # What has come to nothing is forgotten by the next one.
+    await (await PostgresStore.open(dsn, ids=ids)).close()
+    assert await _shares(dsn) == [(1, 3), (2, 0)]
     await (await PostgresStore.open(dsn, ids=ids)).close()
     assert await _shares(dsn) == [(1, 3)]

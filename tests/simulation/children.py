@@ -16,7 +16,7 @@ from temporalio.api.enums.v1 import workflow_pb2 as enums
 from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.taskqueue.v1 import message_pb2 as taskqueue
 
-from simulation.commands import TASK_QUEUE, WORKFLOW_TYPE, raw_payloads
+from simulation.commands import TASK_QUEUE, WORKFLOW_TYPE, duration, raw_payloads
 from simulation.invariants import CLOSE_STATUS, FinalRun, Runs, next_run_id, status
 
 Event = history.HistoryEvent
@@ -51,19 +51,29 @@ ENDS: dict[int, tuple[str, int]] = {
 """Events that tell a child's end, with their attributes and the status that they tell of."""
 
 
-def start_child(workflow_id: str, data: bytes, policy: str) -> commands.Command:
-    """Starts a child with an input; the policy is a name such as "TERMINATE"."""
+def start_child(
+    workflow_id: str, data: bytes, policy: str, *, retried: bool = False
+) -> commands.Command:
+    """Starts a child with an input.
+
+    Args:
+        workflow_id: The child's.
+        data: Its input.
+        policy: What its parent's end means for it, such as "TERMINATE".
+        retried: Whether it is tried again when it fails.
+    """
+    attributes = commands.StartChildWorkflowExecutionCommandAttributes(
+        workflow_id=workflow_id,
+        workflow_type=common.WorkflowType(name=WORKFLOW_TYPE),
+        task_queue=taskqueue.TaskQueue(name=TASK_QUEUE),
+        input=raw_payloads(data),
+        parent_close_policy=enums.ParentClosePolicy.Value(f"PARENT_CLOSE_POLICY_{policy}"),
+    )
+    if retried:
+        attributes.retry_policy.initial_interval.CopyFrom(duration(0.2))
     return commands.Command(
         command_type=types.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION,
-        start_child_workflow_execution_command_attributes=(
-            commands.StartChildWorkflowExecutionCommandAttributes(
-                workflow_id=workflow_id,
-                workflow_type=common.WorkflowType(name=WORKFLOW_TYPE),
-                task_queue=taskqueue.TaskQueue(name=TASK_QUEUE),
-                input=raw_payloads(data),
-                parent_close_policy=enums.ParentClosePolicy.Value(f"PARENT_CLOSE_POLICY_{policy}"),
-            )
-        ),
+        start_child_workflow_execution_command_attributes=attributes,
     )
 
 
@@ -161,9 +171,10 @@ def _check_end(end: Event, start: Event, last: FinalRun) -> Iterator[str]:
         yield f"its end names start {attributes.started_event_id} instead of {start.event_id}"
     if attributes.workflow_execution.run_id != last.run_id or status(last) != told:
         yield f"its parent is told {told} of {attributes.workflow_execution.run_id}"
-    closed = last.events[-1].workflow_execution_completed_event_attributes
-    if closed.HasField("result") and attributes.result != closed.result:
-        yield "its parent is told another result"
+    if end.event_type == events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
+        closed = last.events[-1].workflow_execution_completed_event_attributes
+        if attributes.result != closed.result:
+            yield "its parent is told another result"
 
 
 def _check_left(parent: FinalRun, initiated: Event, last: FinalRun) -> Iterator[str]:

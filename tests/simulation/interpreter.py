@@ -278,7 +278,8 @@ class Interpreter:
 
     def _start_child(self, child: Child) -> Command:
         data = encode(child.program, Carried())
-        return children.start_child(self._child_id(child), data, child.policy)
+        retried = child.program.failing_attempts > 0
+        return children.start_child(self._child_id(child), data, child.policy, retried=retried)
 
     def _child_id(self, child: Child) -> str:
         return f"{child.name} of {self._run_id}"

@@ -289,7 +289,10 @@ class ProgramMaker:
         drawn = generator.choices(CHILDREN_DO, k=generator.choice((1, 1, 2)))
         return Child(
             name=name,
-            program=Program(steps=tuple(self._draw(kind) for kind in drawn)),
+            program=Program(
+                steps=tuple(self._draw(kind) for kind in drawn),
+                failing_attempts=generator.choice((0, 0, 0, 1)),
+            ),
             policy=generator.choice(("TERMINATE", "ABANDON", "REQUEST_CANCEL")),
             awaited=generator.random() < AWAITED_ODDS,
         )

@@ -9,6 +9,7 @@ no sooner than `settling` after its deletion, when every node knows of it.
 
 import asyncio
 
+from perdure.core.errors import ServiceError
 from perdure.persistence.ports import StoreError
 from perdure.rpc.clients import Namespace
 from perdure.rpc.namespace_deletion import deletion_of, empty_since, is_deleted
@@ -66,7 +67,7 @@ class NamespaceDeletion:
         try:
             if await self._deleter.delete(namespace, None) == 0:
                 await self._end(namespace)
-        except StoreError:
+        except (ServiceError, StoreError):
             # It goes on in the next round.
             return
 

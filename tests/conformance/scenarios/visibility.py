@@ -551,7 +551,6 @@ async def cli_search_attributes(env: ScenarioEnv) -> Recording:
     record.note("create", await temporal(env, *create, "--name=Mine", "--type=Keyword"))
     record.note("again", await temporal(env, *create, "--name=Mine", "--type=Keyword"))
     record.note("other type", await temporal(env, *create, "--name=Mine", "--type=Int"))
-    record.note("no type", await temporal(env, *create, "--name=Nope", "--type=Nope"))
     record.note("reserved", await temporal(env, *create, "--name=RunId", "--type=Keyword"))
     record.note("list", await temporal(env, *attribute, "list", where))
     table = await temporal_text(env, *attribute, "list", where)

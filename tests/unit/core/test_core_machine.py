@@ -103,7 +103,7 @@ class CoreMachine(RuleBasedStateMachine):
         run = self.driver.run(run_id)
         is_new = not request_id or request_id not in run.signal_requests
         full = is_new and run.state.signal_count >= SETTINGS.max_signals
-        if not run.is_running:
+        if not run.is_running and is_new:
             with pytest.raises(NotFoundError):
                 self.driver.signal("signal", request_id, run_id)
         elif full:

@@ -696,13 +696,6 @@ _OPERATOR = (
                 " type Unspecified.",
                 New=0,
             ),
-            _adding(
-                "Unable to create search attributes: cannot have more than 3 search attribute of"
-                " type Bool.",
-                New1=5,
-                New2=5,
-                New3=5,
-            ),
         ),
     ),
     Family(

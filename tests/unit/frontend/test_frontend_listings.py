@@ -170,7 +170,7 @@ async def test_counts_by_status() -> None:
         (
             "ListOpenWorkflowExecutions",
             {"execution_filter": WorkflowExecutionFilter(workflow_id="workflow-1", run_id="x")},
-            [],
+            [1],
         ),
         ("ListOpenWorkflowExecutions", {"type_filter": WorkflowTypeFilter(name="even")}, []),
         ("ListClosedWorkflowExecutions", {"type_filter": WorkflowTypeFilter(name="even")}, [2, 0]),

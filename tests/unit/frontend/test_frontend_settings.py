@@ -7,8 +7,6 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from temporalio.api.common.v1 import message_pb2 as common
-from temporalio.api.enums.v1 import common_pb2 as enums
-from temporalio.api.operatorservice.v1 import request_response_pb2 as op
 from temporalio.api.query.v1.message_pb2 import WorkflowQuery
 from temporalio.api.taskqueue.v1.message_pb2 import TaskQueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
@@ -20,9 +18,6 @@ from perdure.frontend.deadlines import history_poll_timeout, task_poll_timeout
 from perdure.frontend.settings import FrontendSettings
 from unit.frontend.world import serving_frontend
 
-MORE_THAN_ONE = (
-    "Unable to create search attributes: cannot have more than 1 search attribute of type"
-)
 LINK = common.Link(batch_job=common.Link.BatchJob(job_id="job"))
 TWO_ATTRIBUTES = common.SearchAttributes(
     indexed_fields={
@@ -46,6 +41,10 @@ def start(**fields: Any) -> Message:
         task_queue=TaskQueue(name="q"),
         **fields,
     )
+
+
+def listing(query: str) -> Message:
+    return wf.ListWorkflowExecutionsRequest(namespace="default", query=query)
 
 
 @pytest.mark.parametrize(
@@ -97,18 +96,24 @@ def start(**fields: Any) -> Message:
             f"total size of search attributes {TWO_ATTRIBUTES.ByteSize()} exceeds size limit 3",
         ),
         (
-            {"limit__customSearchAttributes": 1},
-            op.AddSearchAttributesRequest(
-                namespace="default", search_attributes={"New": enums.INDEXED_VALUE_TYPE_BOOL}
-            ),
-            f"{MORE_THAN_ONE} Bool.",
+            {"frontend__visibilityQueryMaxSize": 20},
+            listing("WorkflowId = 'workflow-1'"),
+            "invalid query: longer than 20 bytes",
         ),
         (
-            {"limit__customKeywordSearchAttributes": 1},
-            op.AddSearchAttributesRequest(
-                namespace="default", search_attributes={"New": enums.INDEXED_VALUE_TYPE_KEYWORD}
-            ),
-            f"{MORE_THAN_ONE} Keyword.",
+            {"frontend__visibilityQueryMaxTokens": 4},
+            listing("WorkflowId IN ('a')"),
+            "invalid query: more than 4 words, values and operators",
+        ),
+        (
+            {"frontend__visibilityQueryMaxNesting": 2},
+            listing("((RunId = 'a'))"),
+            "invalid query: malformed SQL query: max nesting level reached at position 30",
+        ),
+        (
+            {"frontend__visibilityQueryMaxAlternations": 1},
+            listing("RunId = 'a' OR RunId = 'b' AND RunId = 'c'"),
+            "invalid query: AND and OR alternate more than 1 times",
         ),
         (
             {"system__namespaceMinRetentionLocal": "2d"},

@@ -597,7 +597,7 @@ SELECT 1 FROM visibility_counts
 WHERE namespace_id = /*namespace*/ AND namespace_division > '' LIMIT 1
 
 -- name: fold_counters
--- Adds up the shares that no commit is writing, and forgets sums of nothing.
+-- Adds up the shares that no commit is writing, and forgets what an earlier time came to nothing.
 WITH folding AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(7092203) AS alone),
     gone AS (
         DELETE FROM visibility_counts WHERE (SELECT alone FROM folding) AND ctid = ANY (ARRAY(
