@@ -221,8 +221,6 @@ def history_alone_says_the_same(driver: Driver, run: Run) -> None:
 _HAD_PEERS = frozenset(
     {
         EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED,
-        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED,
-        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED,
         EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
     }
 )
@@ -241,7 +239,7 @@ def events_rebuild_the_state(driver: Driver, run: Run) -> None:
         for event in driver.rows.history(run.key.run_id):
             rebuilt.apply(event)
     except UnimplementedError:
-        # Histories with children or updates are not rebuilt: a reset after them is refused.
+        # Histories with children or changed options are not rebuilt: a reset after them is refused.
         assert _HAD_PEERS & kinds_of(driver, run)
         return
     assert rebuilt.attributes.memo == run.attributes.memo

@@ -369,3 +369,23 @@ def test_an_update_that_a_reset_carries_over_is_an_event() -> None:
     assert not accepted.HasField("accepted_request")
     assert ItemKind.UPDATE in {key.kind for key in driver.rows.runs["run-1"].items}
     Checker(driver).check()
+
+
+def test_a_reset_keeps_the_updates_before_it_and_admits_those_after_it_again() -> None:
+    driver = idle()
+    ask(driver, "before")
+    answer(driver, take_speculative(driver), [accept("before"), respond("before")])
+    ask(driver, "after")
+    answer(driver, take_speculative(driver), [accept("after"), respond("after")])
+    old = driver.run().key.run_id
+    # The second task of the run is the last one before the point.
+    new = driver.reset(story(driver).index("WORKFLOW_EXECUTION_UPDATE_COMPLETED") + 3, old)
+    assert list(driver.run(new).completed_updates) == ["before"]
+    assert list(driver.run(new).updates) == ["after"]
+    assert story(driver, new).count("WORKFLOW_EXECUTION_UPDATE_ADMITTED") == 1
+    driver.forget()
+    taken = driver.take_workflow_task()
+    assert sent_with(driver) == [], "the worker reads it in the event"
+    answer(driver, taken, [accept("after"), respond("after")])
+    assert set(driver.run().completed_updates) == {"before", "after"}
+    Checker(driver).check()

@@ -21,6 +21,7 @@ from perdure.core.commit import HistoryBatch, ItemKey, ItemKind
 from perdure.core.external.transitions import send_again
 from perdure.core.reset.reapply import reapply, wanted_types
 from perdure.core.reset.rebuild import Rebuilt
+from perdure.core.update.transitions import restore
 from perdure.core.workflow.close import Termination, terminate
 from perdure.core.workflow.state import Run, new_run, timer_deadline
 from perdure.core.workflow.step import RunStep, Step
@@ -124,6 +125,8 @@ def _restore_pending(change: RunStep, rebuilt: Rebuilt) -> None:
     for request_id in sorted(rebuilt.signal_requests):
         run.signal_requests.add(request_id)
         change.put_item(ItemKey(ItemKind.SIGNAL_REQUEST, request_id), b"")
+    for info in rebuilt.updates.values():
+        restore(change, info)
     for told in rebuilt.timers.values():
         timer = stored.TimerInfo()
         timer.CopyFrom(told)

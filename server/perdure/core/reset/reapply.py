@@ -1,7 +1,8 @@
 """What happened after the point of a reset and is recorded again in the run that follows.
 
 Signals are, unless the request excludes them. Requests to cancel are not: as on the real server,
-whose option to exclude them has never had an effect. (Updates join here when runs have them.)
+whose option to exclude them has never had an effect. Updates that were accepted, or taken over from
+an earlier reset, are admitted anew.
 """
 
 from collections.abc import Iterable
@@ -9,13 +10,17 @@ from collections.abc import Iterable
 from temporalio.api.enums.v1 import event_type_pb2 as events
 from temporalio.api.enums.v1 import reset_pb2 as reset
 from temporalio.api.history.v1 import message_pb2 as history
+from temporalio.api.update.v1 import message_pb2 as update
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import ItemKey, ItemKind
+from perdure.core.update.transitions import record_admitted
 from perdure.core.workflow.step import RunStep
 
 _EXCLUDED_BY = {
     events.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: reset.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL,
+    events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED: reset.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE,
+    events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: reset.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE,
 }
 """The events that are recorded again, and what excludes them."""
 
@@ -33,7 +38,21 @@ def wanted_types(
 def reapply(change: RunStep, later: Iterable[history.HistoryEvent]) -> None:
     """Records events of the runs that are left behind; their types are wanted."""
     for event in later:
-        _signal(change, event)
+        if event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+            _signal(change, event)
+        elif event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED:
+            admitted = event.workflow_execution_update_admitted_event_attributes
+            _update(change, admitted.request)
+        else:
+            accepted = event.workflow_execution_update_accepted_event_attributes
+            if accepted.HasField("accepted_request"):
+                _update(change, accepted.accepted_request)
+
+
+def _update(change: RunStep, request: update.Request) -> None:
+    update_id = request.meta.update_id
+    if update_id not in change.run.updates and update_id not in change.run.completed_updates:
+        record_admitted(change, request)
 
 
 def _signal(change: RunStep, event: history.HistoryEvent) -> None:

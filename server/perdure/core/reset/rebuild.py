@@ -38,6 +38,7 @@ class Rebuilt:
         timers: Pending timers by started event.
         initiated: Events of messages to other workflows whose outcome is not known.
         signal_requests: Request ids of the signals that clients sent.
+        updates: What the run has accepted, completed, or taken over from an earlier reset, by id.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class Rebuilt:
     timers: dict[int, stored.TimerInfo] = field(default_factory=dict)
     initiated: dict[int, history.HistoryEvent] = field(default_factory=dict)
     signal_requests: set[str] = field(default_factory=set)
+    updates: dict[str, stored.UpdateInfo] = field(default_factory=dict)
 
     def apply(self, event: history.HistoryEvent) -> None:
         """Takes in the next event.
@@ -188,6 +190,25 @@ def _signaled(rebuilt: Rebuilt, event: history.HistoryEvent) -> None:
         rebuilt.signal_requests.add(attributes.request_id)
 
 
+def _update_admitted(rebuilt: Rebuilt, event: history.HistoryEvent) -> None:
+    attributes = event.workflow_execution_update_admitted_event_attributes
+    _update(rebuilt, attributes.request.meta.update_id).admitted_event_id = event.event_id
+
+
+def _update_accepted(rebuilt: Rebuilt, event: history.HistoryEvent) -> None:
+    attributes = event.workflow_execution_update_accepted_event_attributes
+    _update(rebuilt, attributes.protocol_instance_id).accepted_event_id = event.event_id
+
+
+def _update_completed(rebuilt: Rebuilt, event: history.HistoryEvent) -> None:
+    attributes = event.workflow_execution_update_completed_event_attributes
+    _update(rebuilt, attributes.meta.update_id).completed_event_id = event.event_id
+
+
+def _update(rebuilt: Rebuilt, update_id: str) -> stored.UpdateInfo:
+    return rebuilt.updates.setdefault(update_id, stored.UpdateInfo(update_id=update_id))
+
+
 def _cancel_requested(rebuilt: Rebuilt, _event: history.HistoryEvent) -> None:
     rebuilt.state.cancel_requested = True
 
@@ -243,6 +264,9 @@ _TELL: dict[int, Callable[[Rebuilt, history.HistoryEvent], None]] = {
     events.EVENT_TYPE_TIMER_CANCELED: _timer_canceled,
     events.EVENT_TYPE_MARKER_RECORDED: _nothing,
     events.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED: _signaled,
+    events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED: _update_admitted,
+    events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED: _update_accepted,
+    events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED: _update_completed,
     events.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED: _cancel_requested,
     events.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES: _search_attributes_upserted,
     events.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED: _properties_modified,

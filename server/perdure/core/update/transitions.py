@@ -23,7 +23,7 @@ from perdure.core.errors import (
     WorkflowNotReadyError,
 )
 from perdure.core.transition import transition
-from perdure.core.update.state import IN_FLIGHT, UNACCEPTED, Update, UpdateStatus, status
+from perdure.core.update.state import IN_FLIGHT, UNACCEPTED, Update, UpdateStatus, from_row, status
 from perdure.core.workflow.step import RunStep
 from perdure.proto import stored_pb2 as stored
 
@@ -50,6 +50,15 @@ def record_admitted(step: RunStep, request: update.Request) -> Update:
     step.run.updates[admitted.update_id] = admitted
     _put(step, admitted)
     return admitted
+
+
+def restore(step: RunStep, info: stored.UpdateInfo) -> None:
+    """Gives a run that begins with another one's history what that says of an update."""
+    if info.completed_event_id:
+        step.run.completed_updates[info.update_id] = info.completed_event_id
+    else:
+        step.run.updates[info.update_id] = from_row(info)
+    step.put_item(ItemKey(ItemKind.UPDATE, info.update_id), info.SerializeToString())
 
 
 @transition(status, sources={ADMITTED}, target={SENT})
