@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from temporalio.api.enums.v1 import failed_cause_pb2
 from temporalio.api.enums.v1 import query_pb2 as enums
 from temporalio.api.query.v1 import message_pb2 as query_messages
 
 from perdure.core.errors import ResourceExhaustedError
 
-BUSY_WORKFLOW = 8
+BUSY_WORKFLOW = failed_cause_pb2.RESOURCE_EXHAUSTED_CAUSE_BUSY_WORKFLOW
 
 
 @dataclass(slots=True)

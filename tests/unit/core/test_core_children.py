@@ -438,6 +438,20 @@ def test_a_later_workflow_of_the_childs_id_is_left_alone() -> None:
     assert family.child.run().is_running
 
 
+def test_the_run_that_a_reset_ends_does_not_report_but_the_one_after_it_does() -> None:
+    family = Family()
+    family.begin()
+    family.child.complete(family.child.take_workflow_task(), start_timer("t", 60))
+    family.child.reset(4)
+    assert family.child.outbox == []
+    family.child.complete(family.child.take_workflow_task(), complete_workflow())
+    family.deliver(family.child)
+    assert names(family.parent)[-2:] == [
+        "CHILD_WORKFLOW_EXECUTION_COMPLETED",
+        "WORKFLOW_TASK_SCHEDULED",
+    ]
+
+
 def test_what_is_started_by_the_closing_task_never_leaves() -> None:
     family = Family()
     family.send(

@@ -168,7 +168,7 @@ def leave(step: RunStep) -> None:
 
 def report(step: RunStep) -> None:
     """Has the parent of a run that has just closed told of it, unless another run follows."""
-    if not step.run.start.HasField("parent"):
+    if not step.run.start.HasField("parent") or step.is_reset:
         return
     close_event = step.batch.events[-1]
     attributes = getattr(close_event, close_event.WhichOneof("attributes") or "")

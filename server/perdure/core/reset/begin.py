@@ -74,7 +74,9 @@ def begin_reset(
         wanted = wanted_types(request)
         later += [event for event in current.buffered.values() if event.event_type in wanted]
     if current.is_running:
-        terminate(step.edit(current), Termination(request.reason, identity=RESETTER_IDENTITY))
+        closing = step.edit(current)
+        closing.is_reset = True
+        terminate(closing, Termination(request.reason, identity=RESETTER_IDENTITY))
     change = _begin(step, base, past, request)
     _fail_task(change, base, past.rebuilt, request)
     reapply(change, later)

@@ -21,7 +21,7 @@ def report_close(step: RunStep, event: history.HistoryEvent) -> None:
         event: The event that closed it.
     """
     start = step.run.start
-    if not start.HasField("scheduled_by"):
+    if not start.HasField("scheduled_by") or step.is_reset:
         return
     attributes = getattr(event, event.WhichOneof("attributes") or "")
     if getattr(attributes, _NEXT_RUN, ""):

@@ -138,6 +138,8 @@ class RunStep:
     visibility_changed: bool = False
     touched: bool = False
     holds_external: bool = False
+    is_reset: bool = False
+    """Whether the run closes because another one takes its place, which reports in its stead."""
     deleted: bool = False
     transitions: int = 1
     offers: dict[DispatchKey, DispatchTask] = field(default_factory=dict)
