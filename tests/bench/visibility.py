@@ -87,7 +87,7 @@ def _prefix(spread: Spread, share: float) -> str | None:
     if share > 1 / 2:
         return None
     digits = round(math.log10(spread.rows * share))
-    return f"WorkflowId STARTS_WITH '{spread.workflow_id(0)[: -digits or None]}'"
+    return f"WorkflowId STARTS_WITH '{spread.workflow_id(spread.rows - 1)[: -digits or None]}'"
 
 
 def _time(moment: int) -> str:
@@ -103,7 +103,7 @@ SHAPES: Final[Sequence[Shape]] = (
         is_system=True,
     ),
     Shape("ExecutionStatus =", lambda s, f: f"ExecutionStatus = '{s.status(f)}'", is_system=True),
-    Shape("WorkflowId STARTS_WITH", _prefix, is_system=True),
+    Shape("WorkflowId STARTS_WITH, the newest", _prefix, is_system=True),
     Shape("StartTime >=, the newest", _started(newest=True), is_system=True),
     Shape("StartTime <, the oldest", _started(newest=False), is_system=True),
     Shape("CloseTime BETWEEN", _closed_between, is_system=True),

@@ -44,7 +44,7 @@ from perdure.persistence.visibility_sql import Sql, compose, is_counted
 WALKED: Final = 10_000
 """Runs that a listing looks at before it takes a path."""
 
-MOST_LISTED: Final = 100_000
+MOST_LISTED: Final = 250_000
 """Runs from which on a path is no better than walking on."""
 
 MOST_COUNTED: Final = 200_000
