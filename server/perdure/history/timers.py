@@ -51,6 +51,8 @@ class TimerQueue:
         self._heap: list[TimerRow] = []
         self._known: set[TimerRow] = set()
         self._failures: dict[TimerRow, int] = {}
+        # Of rows that are being handled: whether one just like it has been added meanwhile.
+        self._added_again: dict[TimerRow, bool] = {}
         self._due: deque[TimerRow] = deque()
         self._firing = 0
         self._horizon = 0
@@ -89,6 +91,8 @@ class TimerQueue:
         for row in commit.timers_added:
             if row.due <= self._horizon:
                 self._push(row)
+            if row in self._added_again:
+                self._added_again[row] = True
 
     def _push(self, row: TimerRow) -> None:
         if row in self._known:
@@ -121,6 +125,7 @@ class TimerQueue:
             self._tasks.spawn("fire-timer", self._fire_one(self._due.popleft()))
 
     async def _fire_one(self, row: TimerRow) -> None:
+        self._added_again[row] = False
         try:
             await self._fire(row)
         except ServiceError:
@@ -133,9 +138,13 @@ class TimerQueue:
             self._fire_later(row, min(pause, LONGEST_RETRY_SECONDS))
             raise
         else:
-            self._known.discard(row)
             self._failures.pop(row, None)
+            if row in self._known:
+                self._known.discard(row)
+                if self._added_again[row]:
+                    self._push(row)
         finally:
+            del self._added_again[row]
             self._firing -= 1
             self._pump()
 

@@ -247,3 +247,20 @@ def test_a_row_is_known_once_whoever_tells_of_it() -> None:
         assert setup.names == ["a"], "a scan brought it back while it was firing"
 
     run(scenario)
+
+
+def test_a_row_that_is_added_again_while_it_is_handled_fires_again() -> None:
+    async def scenario(world: World) -> None:
+        setup = await make(world)
+        setup.held.clear()
+        setup.queue.start(ALL_SLOTS)
+        await setup.store([row("a", 5)], tell=True)
+        await asyncio.sleep(6)
+        setup.queue.apply(transition(setup.shard, timers=[row("a", 5)]))
+        setup.held.set()
+        await asyncio.sleep(1)
+        assert setup.names == ["a", "a"]
+        await asyncio.sleep(100)
+        assert setup.names == ["a", "a"]
+
+    run(scenario)
