@@ -80,15 +80,15 @@ async def nodes(database: PostgresCluster) -> AsyncIterator[dict[str, Node]]:
         yield started
 
 
-def answered(node: Node) -> set[str]:
-    """Returns the partitions of the queue at which a node answered polls with tasks."""
+def partitions_with_tasks(node: Node) -> set[str]:
+    """Returns the partitions of the queue to which tasks came on a node."""
     with urllib.request.urlopen(node.places["Metrics"]) as response:  # noqa: S310 it is http
         text = str(response.read(), "utf-8")
     return {
         sample.labels["partition"]
         for family in text_string_to_metric_families(text)
         for sample in family.samples
-        if sample.name.startswith(catalogue.POLL_SUCCESS.name)
+        if sample.name.startswith(catalogue.TASKS_ADDED.name)
         and sample.labels["taskqueue"] == QUEUE
         and sample.labels["partition"] != "__sticky__"
         and sample.value > 0
@@ -117,7 +117,6 @@ async def drained(client: Client) -> list[TaskQueueTypeInfo] | None:
 
 async def test_a_queue_is_served_by_several_nodes(nodes: dict[str, Node]) -> None:
     client = await Client.connect(nodes["front"].places["gRPC"])
-    # Polls that wait gather at the root: only a backlog is sure to be found where it lies.
     handles = [
         await client.start_workflow(Greeting.run, id=f"greeting-{number}", task_queue=QUEUE)
         for number in range(WORKFLOWS)
@@ -132,5 +131,10 @@ async def test_a_queue_is_served_by_several_nodes(nodes: dict[str, Node]) -> Non
         )
     assert [len(info.pollers) for info in infos] == [1, 1]
     assert len(listed.workflow_task_queue_partitions) == PARTITIONS
-    serving = [await asyncio.to_thread(answered, nodes[name]) for name in ROLES if name != "front"]
+    serving = [
+        await asyncio.to_thread(partitions_with_tasks, nodes[name])
+        for name in ROLES
+        if name != "front"
+    ]
+    # Polls that find nothing gather at the root, whichever node has it, and tasks go there.
     assert sum(bool(partitions) for partitions in serving) >= 2

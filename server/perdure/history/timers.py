@@ -141,10 +141,11 @@ class TimerQueue:
             self._failures.pop(row, None)
             if row in self._known:
                 self._known.discard(row)
-                if self._added_again[row]:
+                if self._added_again.get(row):
                     self._push(row)
         finally:
-            del self._added_again[row]
+            # After a restart of the scan a row may be handled twice at once.
+            self._added_again.pop(row, None)
             self._firing -= 1
             self._pump()
 

@@ -264,3 +264,21 @@ def test_a_row_that_is_added_again_while_it_is_handled_fires_again() -> None:
         assert setup.names == ["a", "a"]
 
     run(scenario)
+
+
+def test_a_row_that_is_handled_twice_at_once_after_a_restart_of_the_scan_ends_well() -> None:
+    async def scenario(world: World) -> None:
+        setup = await make(world)
+        setup.held.clear()
+        setup.queue.start(ALL_SLOTS)
+        await setup.store([row("a", 5)], tell=True)
+        await asyncio.sleep(6)
+        setup.queue.start(ALL_SLOTS)
+        await asyncio.sleep(1)
+        assert setup.names == ["a", "a"]
+        setup.held.set()
+        await asyncio.sleep(1)
+        assert setup.queue.in_memory == 0
+        assert world.errors == []
+
+    run(scenario)
