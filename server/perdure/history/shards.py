@@ -232,7 +232,8 @@ class ShardSet:
             if held.state is _State.HELD:
                 held.state = _State.RAISING
         self._wake()
-        if not self._recovering:
+        # When everything ends, nothing is stepped any more: the next owner raises them.
+        if not self._recovering and not self._tasks.closed:
             self._recovering = True
             self._tasks.spawn("raise-epochs", self._raise_epochs())
 

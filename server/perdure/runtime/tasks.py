@@ -37,6 +37,11 @@ class TaskSet:
         return len(self._tasks)
 
     @property
+    def closed(self) -> bool:
+        """Whether `spawn` raises from now on."""
+        return self._closed
+
+    @property
     def names(self) -> list[str]:
         """The names of the tasks that have not ended, oldest first."""
         return [task.get_name() for task in self._tasks]
