@@ -98,6 +98,7 @@ def schedule_speculative(step: RunStep) -> None:
     task.schedule_to_start_timeout = task.schedule_to_start_timeout or SPECULATIVE_SCHEDULE_TO_START
     step.state.workflow_task.CopyFrom(task)
     step.run.speculative = True
+    _note_time(step)
     step.offer(dispatch_task(step.run, step.state.workflow_task))
     _note_deadline(step)
 
@@ -185,11 +186,17 @@ def start(step: RunStep, *, request_id: str, identity: str, build_id: str = "") 
     if is_held_back(step.run):
         task.started_event_id = task.scheduled_event_id + 1
         step.touched = step.touched or not step.run.speculative
+        _note_time(step)
     else:
         event = step.event(events.EVENT_TYPE_WORKFLOW_TASK_STARTED)
         task.started_event_id = event.event_id
         fill_started(step, event, task)
     _note_deadline(step)
+
+
+def _note_time(step: RunStep) -> None:
+    """Has later steps be no earlier than this one, although it writes nothing."""
+    step.state.last_event_time = step.now
 
 
 @transition(_status, sources={SCHEDULED}, target={SCHEDULED})
