@@ -107,15 +107,21 @@ class Dispatcher:
         return self.capture_activity(change, task.scheduled_event_id)
 
     def capture_workflow_task(
-        self, change: RunStep, *, full_history: bool, resend_updates: bool = True
+        self,
+        change: RunStep,
+        *,
+        full_history: bool,
+        resend_updates: bool = True,
+        repeated: bool = False,
     ) -> StartedWorkflowTask:
-        """Makes the answer for a workflow task that a finished step has started."""
+        """Makes the answer for a workflow task that a finished step, or an earlier one, started."""
         run = change.run
         started = capture_workflow_task(
             change,
             self._tokens.workflow_task(run),
             full_history=full_history,
             resend_updates=resend_updates,
+            repeated=repeated,
         )
         if started.head.messages:
             self._observer.updates_sent(len(started.head.messages))

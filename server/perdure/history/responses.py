@@ -71,7 +71,12 @@ def in_memory(
 
 
 def capture_workflow_task(
-    change: RunStep, token: stored.TaskToken, *, full_history: bool, resend_updates: bool = True
+    change: RunStep,
+    token: stored.TaskToken,
+    *,
+    full_history: bool,
+    resend_updates: bool = True,
+    repeated: bool = False,
 ) -> StartedWorkflowTask:
     """Captures a workflow task that a finished step has started; its updates are sent with it."""
     run, state = change.run, change.state
@@ -86,7 +91,9 @@ def capture_workflow_task(
     set_timestamp(head.scheduled_time, task.scheduled_time)
     set_timestamp(head.started_time, task.started_time)
     if run.updates:
-        head.messages.extend(outgoing(run, task.started_event_id, resend=resend_updates))
+        head.messages.extend(
+            outgoing(run, task.started_event_id, resend=resend_updates, repeated=repeated)
+        )
     first = 1 if full_history else state.last_started_event_id + 1
     transient = b""
     if is_held_back(run):

@@ -73,6 +73,7 @@ class WorkflowTasks:
             StaleTask: The task is not pending any more.
         """
         captured: list[StartedWorkflowTask] = []
+        repeated: list[RunStep] = []
 
         def act(step: Step, run: Run) -> RunStep:
             change = step.edit(run)
@@ -83,11 +84,15 @@ class WorkflowTasks:
                 start_task(change, task, poller)
             elif pending.request_id != poller.request_id:
                 raise StaleTask
+            else:
+                repeated.append(change)
             return change
 
         def capture(change: RunStep) -> None:
             captured[:] = [
-                self._dispatcher.capture_workflow_task(change, full_history=not task.sticky)
+                self._dispatcher.capture_workflow_task(
+                    change, full_history=not task.sticky, repeated=change in repeated
+                )
             ]
 
         try:

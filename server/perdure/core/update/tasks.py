@@ -13,7 +13,9 @@ def wait_for_task(run: Run) -> bool:
     return any(each.status is UpdateStatus.ADMITTED for each in run.updates.values())
 
 
-def outgoing(run: Run, started_event_id: int, *, resend: bool) -> list[protocol.Message]:
+def outgoing(
+    run: Run, started_event_id: int, *, resend: bool, repeated: bool = False
+) -> list[protocol.Message]:
     """Returns the messages of a workflow task that has started, and notes that they are sent.
 
     Args:
@@ -21,12 +23,16 @@ def outgoing(run: Run, started_event_id: int, *, resend: bool) -> list[protocol.
         started_event_id: Of the task. The worker handles updates after the event before it.
         resend: Whether to send again what a worker was sent and has not answered: else only the
             worker that has it goes on with the task.
+        repeated: Whether the answer is given again: its worker may have the first one, and what
+            has come since is left for the next task.
     """
     messages = []
     for update in run.updates.values():
         if update.status not in UNACCEPTED:
             continue
         if update.status is UpdateStatus.ADMITTED:
+            if repeated:
+                continue
             transitions.send(update)
         elif not resend:
             continue
