@@ -17,6 +17,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.taskqueue.v1 import message_pb2 as taskqueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
+from perdure.proto import stored_pb2 as stored
 from simulation.commands import TASK_QUEUE, application_failure, duration, json_payloads
 from simulation.faults import FaultPlan
 from simulation.interpreter import HistoryError, Interpreter, StaleStateError
@@ -42,7 +43,7 @@ class WorkflowWorker:
         self._ledger = ledger
         self._sticky_queue = f"{name}-sticky"
         self._cache: OrderedDict[str, Interpreter] = OrderedDict()
-        self._newest: dict[str, tuple[int, int]] = {}
+        self._newest: dict[str, tuple[int, int, str]] = {}
 
     async def run(self, pollers: int) -> None:
         """Works with a number of pollers on each of its two queues."""
@@ -85,12 +86,15 @@ class WorkflowWorker:
             await self._answer(task)
             return Task()
         name = f"{task.started_event_id}"
+        nonce = _nonce(task)
         if task.messages:
-            # Of a task that only brings updates nothing may be left: the next one has its number.
-            name = f"{name} at {task.started_time.ToNanoseconds()}"
+            # Of a task that only brings updates nothing may be left: the next one has its number,
+            # and its time too where the clock is behind.
+            name = f"{name} of start {nonce}"
         self._ledger.delivered("workflow task", run_id, name, task.attempt)
-        newest = self._newest.get(run_id, (0, 0))
-        self._newest[run_id] = max(newest, (task.started_event_id, task.attempt))
+        number = (task.started_event_id, task.attempt)
+        if number >= self._newest.get(run_id, (0, 0, ""))[:2]:
+            self._newest[run_id] = (*number, nonce)
         count = len(task.history.events)
         self._frontend.trace.note(
             self.name, f"task {name} attempt {task.attempt} of {run_id} with {count} events"
@@ -106,7 +110,7 @@ class WorkflowWorker:
 
     async def _decide(self, task: Task) -> Task:
         run_id = task.workflow_execution.run_id
-        if self._newest[run_id] != (task.started_event_id, task.attempt):
+        if self._newest[run_id] != (task.started_event_id, task.attempt, _nonce(task)):
             # This worker was slow: the task has timed out, and another one has come.
             self._frontend.trace.note(self.name, f"task of {run_id} is old")
             return Task()
@@ -155,7 +159,7 @@ class WorkflowWorker:
             # The task is as if it had never been, and so is what was decided with it.
             return answer.workflow_task
         self._ledger.completed_task(run_id, task.started_event_id)
-        if self._newest[run_id] == (task.started_event_id, task.attempt):
+        if self._newest[run_id] == (task.started_event_id, task.attempt, _nonce(task)):
             self._cache[run_id] = state
         while len(self._cache) > CACHED_RUNS:
             self._cache.popitem(last=False)
@@ -274,3 +278,8 @@ class WorkflowWorker:
 
     def _toss(self, probability: float) -> bool:
         return probability > 0 and self._frontend.generator.random() < probability
+
+
+def _nonce(task: Task) -> str:
+    """Returns what tells a start of a task from all others."""
+    return stored.TaskToken.FromString(task.task_token).nonce
