@@ -67,11 +67,6 @@ class Verdict:
         return self.value < self.limit or (self.value == self.limit and not self.is_strict)
 
 
-def _to_a_tenth(value: float | None) -> float | None:
-    """Rounds a count that is whole but for what else the database did meanwhile."""
-    return None if value is None else round(value, 1)
-
-
 GATES: tuple[Gate, ...] = (
     Gate("CPU to the floor", 3.5, ALL, lambda _, ratios: ratios.cpu_to_floor),
     Gate("CPU to the dev server", 1 / 4, SHORT, lambda _, ratios: ratios.cpu_to_devserver),
@@ -85,7 +80,7 @@ STORE_GATES: tuple[Gate, ...] = (
         "commits of a workflow alone",
         4.0,
         ("activity",),
-        lambda row, _: _to_a_tenth(row.alone_commits),
+        lambda row, _: row.alone_commits,
         Target.POSTGRES,
     ),
     Gate(
