@@ -3,7 +3,6 @@
 Workflows of a scenario have a task queue of their own, by which queries find them alone.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -124,13 +123,17 @@ class _Listed:
 
 async def _patiently(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
     """Asks again while the server says that it is asked too often."""
-    while True:
+
+    async def answer() -> tuple[_Answer] | None:
         try:
-            return await ask()
+            return (await ask(),)
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
                 raise
-        await asyncio.sleep(0.1)
+            return None
+
+    (answered,) = await until(answer, what="an answer of a server that is asked less often")
+    return answered
 
 
 def _ids(
