@@ -48,6 +48,7 @@ WITHOUT_DATA = {
     "Activities": "activities that fail, time out and are cancelled",
     "Workflows started and closed": "workflows that fail, time out, are cancelled, go on anew",
     "Matched at once, and after waiting": "tasks that wait for a worker, and none that do not",
+    "Refused by a limit": "requests above a limit",
 }
 """Panels of which some series only have data after what stands beside them."""
 
