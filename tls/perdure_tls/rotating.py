@@ -1,0 +1,75 @@
+"""Performs rotations: takes steps from `rotation.py`, does each, and stores what came of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from perdure_tls import authority, rotation
+from perdure_tls.authority import Lifetimes
+from perdure_tls.errors import Waiting
+from perdure_tls.folder import Folder
+from perdure_tls.issuing import reissue
+from perdure_tls.rotation import Change, MakeIntermediate, MakeRoot, Reissue, Step, Verify, Wait
+from perdure_tls.state import KeyType, State
+
+OVERLAP = timedelta(hours=24)
+"""How long the old is kept after everybody was seen to use the new, unless it is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Performer:
+    """Does what steps say. `verify` returns what is wrong with peers, nothing when all is well."""
+
+    folder: Folder
+    verify: Callable[[State, Verify], list[str]]
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    key_type: KeyType = KeyType.P256
+
+    def run(self, state: State, say: Callable[[str], None]) -> State:
+        """Takes steps until the rotation has ended.
+
+        Raises:
+            Waiting: Peers are not ready, or the overlap has not passed; what was done is stored.
+            TlsError: A step cannot be performed; it is tried again by the next run.
+        """
+        while (step := rotation.step(state, self.folder.now())) is not None:
+            state = self.folder.commit(self._after(state, step))
+            say(rotation.describe(step))
+        return state
+
+    def _after(self, state: State, step: Step) -> State:
+        match step:
+            case MakeRoot(number):
+                root = authority.make_root(
+                    self.folder,
+                    number,
+                    trust_domain=state.trust_domain,
+                    lifetime=self.lifetimes.root,
+                    key_type=self.key_type,
+                )
+                return rotation.with_root(state, number, root)
+            case MakeIntermediate():
+                return self._with_intermediate(state, step)
+            case Reissue(name, issuer):
+                return reissue(self.folder, state, name, issuer)
+            case Verify():
+                problems = self.verify(state, step)
+                if problems:
+                    raise Waiting("; ".join(problems))
+                return rotation.verified(state, self.folder.now())
+            case Change(after, _):
+                return after
+            case Wait(until):
+                raise Waiting(f"the overlap lasts until {until:%Y-%m-%d %H:%M:%S} UTC")
+
+    def _with_intermediate(self, state: State, step: MakeIntermediate) -> State:
+        made = authority.make_intermediate(
+            self.folder,
+            step.number,
+            step.root,
+            issuer=self.folder.root_issuer(step.root),
+            trust_domain=state.trust_domain,
+            lifetime=self.lifetimes.intermediate,
+            key_type=self.key_type,
+        )
+        return rotation.with_intermediate(state, step.number, made)

@@ -1,0 +1,215 @@
+"""What an authority knows, as plain values: the contents of `state.json`.
+
+Rules that hold here: values are frozen, and every change makes a new state; the state says which
+files count, so a file that it does not name is a leftover; nothing in it is secret.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from perdure_tls.identity import Identity
+
+StateT = TypeVar("StateT", bound=BaseModel)
+VERSION = 1
+Number = Annotated[int, Field(ge=1)]
+"""Counts the roots, the intermediates and the generations of a certificate, each from 1."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+    )
+
+
+class KeyType(StrEnum):
+    """Keys that every TLS library of the SDKs can use."""
+
+    P256 = "p256"
+    P384 = "p384"
+
+
+class Issued(_Model):
+    """A certificate that was made. `serial` and `fingerprint` (SHA-256) are hexadecimal."""
+
+    serial: str
+    not_before: AwareDatetime
+    not_after: AwareDatetime
+    fingerprint: str
+
+
+class Root(Issued):
+    """A root; `crl` numbers its newest revocation list."""
+
+    crl: int = 0
+
+
+class Intermediate(Issued):
+    """An intermediate, signed by the root of that number."""
+
+    root: Number
+    crl: int = 0
+
+
+class Generation(Issued):
+    """One certificate of a holder, signed by the intermediate of that number."""
+
+    issuer: Number
+
+
+class Certificate(_Model):
+    """A holder, and its certificates over time."""
+
+    identity: Identity
+    key_type: KeyType = KeyType.P256
+    own_key: bool = True
+    """Whether the key was made here; not so for one that came as a signing request."""
+    lifetime_seconds: int
+    current: Number
+    generations: dict[int, Generation]
+
+    @property
+    def newest(self) -> Generation:
+        """The certificate in use."""
+        return self.generations[self.current]
+
+
+class Reason(StrEnum):
+    """Why a certificate was revoked, in the words of RFC 5280."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+
+
+class Revocation(_Model):
+    """A certificate that must not be accepted. `issuer` is the intermediate that signed it."""
+
+    serial: str
+    name: str
+    issuer: Number
+    reason: Reason
+    at: AwareDatetime
+    not_after: AwareDatetime
+
+
+class Retired(_Model):
+    """A certificate that is used no more but valid until `not_after`."""
+
+    serial: str
+    name: str
+    issuer: Number
+    not_after: AwareDatetime
+
+
+class Kind(StrEnum):
+    """What is rotated."""
+
+    LEAF = "leaf"
+    INTERMEDIATE = "intermediate"
+    ROOT = "root"
+
+
+class Phase(StrEnum):
+    """Where a rotation stands; see `rotation.py` for the order."""
+
+    PREPARE = "prepare"
+    TRUST = "trust"
+    VERIFY_TRUST = "verify-trust"
+    ISSUE = "issue"
+    VERIFY_ISSUED = "verify-issued"
+    OVERLAP = "overlap"
+    DROP = "drop"
+    RESTORE = "restore"
+    VERIFY_RESTORED = "verify-restored"
+    DISCARD = "discard"
+
+
+class Rotation(_Model):
+    """A rotation under way.
+
+    `old_*` and `new_*` number authorities; None where the kind has none, or not yet. `previous` has
+    the generation that each certificate had in use when new ones began to be issued.
+    """
+
+    kind: Kind
+    phase: Phase
+    started_at: AwareDatetime
+    overlap_seconds: int
+    old_root: int | None = None
+    new_root: int | None = None
+    old_issuer: Number
+    new_issuer: int | None = None
+    previous: dict[str, int] = {}
+    overlap_until: AwareDatetime | None = None
+    peers: tuple[str, ...] = ()
+
+
+class State(_Model):
+    """An authority. `issuer` is the intermediate that signs, `trust` the roots that all accept."""
+
+    version: int = VERSION
+    trust_domain: str
+    roots: dict[int, Root]
+    intermediates: dict[int, Intermediate]
+    trust: tuple[int, ...]
+    issuer: Number
+    certificates: dict[str, Certificate] = {}
+    retired: tuple[Retired, ...] = ()
+    revoked: tuple[Revocation, ...] = ()
+    denied_spiffe_ids: tuple[str, ...] = ()
+    rotation: Rotation | None = None
+
+    def with_certificate(self, name: str, certificate: Certificate) -> "State":
+        """Returns the state with a certificate added or replaced."""
+        return changed(self, certificates={**self.certificates, name: certificate})
+
+    def is_revoked(self, serial: str) -> bool:
+        """Tells whether a serial number was revoked."""
+        return any(entry.serial == serial for entry in self.revoked)
+
+
+def changed(value: StateT, **fields: object) -> StateT:
+    """Returns a copy with other values, checked as if it was read."""
+    return type(value).model_validate({**dict(value), **fields})
+
+
+def next_number(numbers: Iterable[int]) -> int:
+    """Returns the number after the highest."""
+    return max(numbers, default=0) + 1
+
+
+def pruned(state: State, now: datetime) -> State:
+    """Returns the state without what was retired or revoked and has expired anyway."""
+    retired = tuple(entry for entry in state.retired if entry.not_after > now)
+    revoked = tuple(entry for entry in state.revoked if entry.not_after > now)
+    return changed(state, retired=retired, revoked=revoked)
+
+
+def with_generation(certificate: Certificate, generation: Generation) -> Certificate:
+    """Returns a holder with one more certificate, which is in use."""
+    number = next_number(certificate.generations)
+    generations = {**certificate.generations, number: generation}
+    return changed(certificate, current=number, generations=generations)
+
+
+def without_old_generations(state: State, name: str, kept: set[int]) -> State:
+    """Returns the state with only some generations of a holder, and the one in use."""
+    certificate = state.certificates[name]
+    kept = kept | {certificate.current}
+    dropped = [entry for number, entry in certificate.generations.items() if number not in kept]
+    if not dropped:
+        return state
+    generations = {n: entry for n, entry in certificate.generations.items() if n in kept}
+    retired = tuple(
+        Retired(serial=entry.serial, name=name, issuer=entry.issuer, not_after=entry.not_after)
+        for entry in dropped
+    )
+    state = changed(state, retired=(*state.retired, *retired))
+    return state.with_certificate(name, changed(certificate, generations=generations))
