@@ -113,7 +113,7 @@ def read(path: Path) -> bytes:
 
 
 def permission_problem(path: Path) -> str | None:
-    """Returns what is wrong with who can use a secret file, with the fix; None when all is right."""
+    """Returns what is wrong with who can use a secret file, with the fix; None if nothing is."""
     mode = path.stat().st_mode & 0o777
     if not mode & WEAK_BITS:
         return None

@@ -28,6 +28,7 @@ from perdure_tls.state import KeyType
 @shared.with_root_passphrase
 @shared.printed
 def command(
+    *,
     directory: Path,
     trust_domain: str,
     root_lifetime: timedelta,

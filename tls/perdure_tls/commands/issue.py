@@ -32,6 +32,7 @@ from perdure_tls.state import KeyType
 @shared.with_passphrase
 @shared.printed
 def command(
+    *,
     directory: Path,
     role: Role,
     host: str,

@@ -17,7 +17,13 @@ from perdure_tls.commands import shared
 @shared.with_passphrase
 @shared.printed
 def command(
-    directory: Path, names: tuple[str, ...], force: bool, passphrase_file: Path | None, output: str
+    *,
+    *,
+    directory: Path,
+    names: tuple[str, ...],
+    force: bool,
+    passphrase_file: Path | None,
+    output: str,
 ) -> None:
     """Renew the certificates of which less than a third of the period is left.
 

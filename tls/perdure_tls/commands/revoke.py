@@ -21,6 +21,7 @@ from perdure_tls.state import Reason
 @shared.with_passphrase
 @shared.printed
 def command(
+    *,
     directory: Path,
     names: tuple[str, ...],
     serial: tuple[str, ...],

@@ -69,6 +69,7 @@ def _of_root(command: Command) -> Command:
 @_of_peers
 @_of_start
 def leaf(
+    *,
     directory: Path,
     names: tuple[str, ...],
     peer: tuple[str, ...],
@@ -82,7 +83,15 @@ def leaf(
     with shared.said_in_a_sentence():
         folder = shared.opened(directory, passphrase_file=passphrase_file)
         start = _Start(Kind.LEAF, overlap, names)
-        _rotate(folder, start, peer, without_peers, dry_run, output, Lifetimes())
+        _rotate(
+            folder,
+            start,
+            peer,
+            without_peers=without_peers,
+            dry_run=dry_run,
+            output=output,
+            lifetimes=Lifetimes(),
+        )
 
 
 @command.command("intermediate")
@@ -91,6 +100,7 @@ def leaf(
 @_of_root
 @click.option("--lifetime", type=Lifetime(), default=INTERMEDIATE_LIFETIME, help="Default: 730d.")
 def intermediate(
+    *,
     directory: Path,
     peer: tuple[str, ...],
     without_peers: bool,
@@ -112,7 +122,15 @@ def intermediate(
         )
         lifetimes = Lifetimes(intermediate=lifetime)
         start = _Start(Kind.INTERMEDIATE, overlap)
-        _rotate(folder, start, peer, without_peers, dry_run, output, lifetimes)
+        _rotate(
+            folder,
+            start,
+            peer,
+            without_peers=without_peers,
+            dry_run=dry_run,
+            output=output,
+            lifetimes=lifetimes,
+        )
 
 
 @command.command("root")
@@ -121,6 +139,7 @@ def intermediate(
 @_of_root
 @click.option("--lifetime", type=Lifetime(), default=ROOT_LIFETIME, help="Default: 3650d.")
 def root(
+    *,
     directory: Path,
     peer: tuple[str, ...],
     without_peers: bool,
@@ -141,13 +160,22 @@ def root(
             root_passphrase_file=root_passphrase_file,
         )
         start = _Start(Kind.ROOT, overlap)
-        _rotate(folder, start, peer, without_peers, dry_run, output, Lifetimes(root=lifetime))
+        _rotate(
+            folder,
+            start,
+            peer,
+            without_peers=without_peers,
+            dry_run=dry_run,
+            output=output,
+            lifetimes=Lifetimes(root=lifetime),
+        )
 
 
 @command.command("rollback")
 @_of_peers
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 def rollback(
+    *,
     directory: Path,
     peer: tuple[str, ...],
     without_peers: bool,
@@ -158,7 +186,15 @@ def rollback(
     """Go back to what was in use before the rotation; possible until the old is dropped."""
     with shared.said_in_a_sentence():
         folder = shared.opened(directory, passphrase_file=passphrase_file)
-        _rotate(folder, None, peer, without_peers, dry_run, output, Lifetimes())
+        _rotate(
+            folder,
+            None,
+            peer,
+            without_peers=without_peers,
+            dry_run=dry_run,
+            output=output,
+            lifetimes=Lifetimes(),
+        )
 
 
 @command.command("status")
@@ -186,6 +222,7 @@ def _rotate(
     folder: Folder,
     start: "_Start | None",
     peers: tuple[str, ...],
+    *,
     without_peers: bool,
     dry_run: bool,
     output: str,

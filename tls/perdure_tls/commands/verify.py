@@ -33,6 +33,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @shared.with_passphrase
 @shared.printed
 def command(
+    *,
     directory: Path,
     names: tuple[str, ...],
     connect: tuple[str, ...],
