@@ -23,7 +23,7 @@ from perdure_tls.state import KeyType
     default=INTERMEDIATE_LIFETIME,
     help="Default: 730d.",
 )
-@click.option("--key-type", type=click.Choice(list(KeyType)), default=KeyType.P256)
+@click.option("--key-type", type=shared.Member(KeyType), default=KeyType.P256)
 @shared.with_passphrase
 @shared.with_root_passphrase
 @shared.printed

@@ -16,14 +16,14 @@ from perdure_tls.state import KeyType
 
 @click.command("issue")
 @shared.of_folder
-@click.option("--role", type=click.Choice(list(Role)), required=True)
+@click.option("--role", type=shared.Member(Role), required=True)
 @click.option("--host", required=True, help="The holder's host: a DNS name or an address.")
 @click.option("--namespace", default="", help="The namespace of a client or application worker.")
 @click.option("--dns", multiple=True, help="A further DNS name; may be repeated.")
 @click.option("--ip", multiple=True, help="An address; may be repeated.")
 @click.option("--name", default="", help="The name of the certificate's folder.")
 @click.option("--lifetime", type=Lifetime(), default=issuing.DEFAULT_LIFETIME, help="Default: 90d.")
-@click.option("--key-type", type=click.Choice(list(KeyType)), default=KeyType.P256)
+@click.option("--key-type", type=shared.Member(KeyType), default=KeyType.P256)
 @click.option(
     "--csr",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -51,10 +51,10 @@ def command(
         folder = shared.opened(directory, passphrase_file=passphrase_file)
         identity = Identity.of(role, host, namespace=namespace, dns=dns, ips=ip)
         request = issuing.read_request(csr) if csr is not None else None
-        with folders.changing(folder) as state:
+        with folders.changing(folder) as before:
             state, name = issuing.issue(
                 folder,
-                state,
+                before,
                 identity,
                 name=name,
                 lifetime=lifetime,

@@ -18,7 +18,6 @@ from perdure_tls.commands import shared
 @shared.printed
 def command(
     *,
-    *,
     directory: Path,
     names: tuple[str, ...],
     force: bool,
@@ -31,8 +30,8 @@ def command(
     """
     with shared.said_in_a_sentence():
         folder = shared.opened(directory, passphrase_file=passphrase_file)
-        with folders.changing(folder) as state:
-            state, renewed = renewal.renew(folder, state, names, force=force)
+        with folders.changing(folder) as found:
+            state, renewed = renewal.renew(folder, found, names, force=force)
     if output == "json":
         tables.print_json({"renewed": renewed})
         return

@@ -17,7 +17,7 @@ from perdure_tls.state import Reason
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--serial", multiple=True, help="A serial number in hexadecimal; may be repeated.")
 @click.option("--spiffe-id", multiple=True, help="Deny a holder by its id; may be repeated.")
-@click.option("--reason", type=click.Choice(list(Reason)), default=Reason.UNSPECIFIED)
+@click.option("--reason", type=shared.Member(Reason), default=Reason.UNSPECIFIED)
 @shared.with_passphrase
 @shared.printed
 def command(
@@ -38,8 +38,8 @@ def command(
         if not (names or serial or spiffe_id):
             raise TlsError("Say what is revoked: NAMEs, --serial or --spiffe-id.")
         folder = shared.opened(directory, passphrase_file=passphrase_file)
-        with folders.changing(folder) as state:
-            before = {entry.serial for entry in state.revoked}
+        with folders.changing(folder) as found:
+            state, before = found, {entry.serial for entry in found.revoked}
             if names:
                 state = revocation.revoke_names(folder, state, names, reason)
             if serial:

@@ -7,7 +7,9 @@ says what they mean.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,6 +21,20 @@ WAITING_EXIT_CODE = 3
 """A rotation stands still until something outside of it is so."""
 
 Command = Callable[..., None]
+
+
+class Member(click.Choice[str]):
+    """A choice by the values of an enumeration, which is what operators write; gives a member."""
+
+    def __init__(self, members: type[StrEnum]) -> None:
+        super().__init__([member.value for member in members])
+        self._members = members
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> StrEnum:
+        """Reads a value."""
+        return self._members(super().convert(value, param, ctx))
 
 
 def of_folder(command: Command) -> Command:

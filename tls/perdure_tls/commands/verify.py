@@ -28,7 +28,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--trust", type=_FILE, help="The roots that it is measured by.")
 @click.option("--crl", type=_FILE, help="Revocation lists.")
 @click.option("--denied", type=_FILE, help="A deny list.")
-@click.option("--usage", type=click.Choice(list(Usage)), multiple=True)
+@click.option("--usage", type=shared.Member(Usage), multiple=True)
 @click.option("--server-name", default="", help="A name that the certificate should carry.")
 @shared.with_passphrase
 @shared.printed
