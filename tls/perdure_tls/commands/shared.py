@@ -34,6 +34,8 @@ class Member(click.Choice[str]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> StrEnum:
         """Reads a value."""
+        if isinstance(value, self._members):
+            return value  # a default
         return self._members(super().convert(value, param, ctx))
 
 
