@@ -20,8 +20,9 @@ from perdure.membership.observer import MembershipObserver
 from perdure.membership.settings import MembershipSettings
 from perdure.membership.view import ClusterView
 from perdure.persistence.ports import NodeRow, NodeState, Store
-from perdure.rpc.clients import HistoryClient, MatchingNode
+from perdure.rpc.clients import MatchingNode
 from perdure.rpc.handler import RpcObserver
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.hints import Hints
 from perdure.rpc.internode.matching import RoutedMatching
 from perdure.rpc.internode.membership import MemberDirectory

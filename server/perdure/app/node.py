@@ -42,7 +42,8 @@ from perdure.history.shards import ShardAuthority, SoleOwner
 from perdure.matching.engine import MatchingEngine
 from perdure.persistence.opening import open_store
 from perdure.persistence.ports import Store
-from perdure.rpc.clients import HistoryClient, MatchingClient, MatchingNode
+from perdure.rpc.clients import MatchingClient, MatchingNode
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.partitions.client import PartitionedMatching
 from perdure.rpc.server import RpcServer

@@ -31,12 +31,12 @@ from perdure.persistence.ports import StoreError
 from perdure.rpc.clients import (
     Encoded,
     ForwardOutcome,
-    HistoryTasks,
     Namespace,
     Poller,
     QueryOutcome,
     QueryTask,
 )
+from perdure.rpc.history_client import HistoryTasks
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import ErrorCallback, TaskSet
 

@@ -27,7 +27,13 @@ from perdure.matching.partition import Partition
 from perdure.matching.settings import MatchingSettings
 from perdure.matching.waiting import ForwardedTask, Match, PendingQuery, WaitingPoller
 from perdure.proto import stored_pb2 as stored
-from perdure.rpc.clients import Encoded, ForwardOutcome, HistoryTasks, Poller, StaleTask
+from perdure.rpc.clients import (
+    Encoded,
+    ForwardOutcome,
+    Poller,
+    StaleTask,
+)
+from perdure.rpc.history_client import HistoryTasks
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.retry import Backoff, retry
 from perdure.runtime.tasks import TaskSet

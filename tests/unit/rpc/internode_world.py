@@ -20,7 +20,6 @@ from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import (
     Encoded,
     ForwardOutcome,
-    HistoryClient,
     MatchingNode,
     Namespace,
     Poller,
@@ -28,6 +27,7 @@ from perdure.rpc.clients import (
     QueryTask,
 )
 from perdure.rpc.handler import RpcObserver
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.peers import Peers
 from perdure.rpc.internode.routing import Node
 from perdure.rpc.internode.serving import internode_handlers

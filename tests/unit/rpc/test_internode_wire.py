@@ -17,7 +17,6 @@ from perdure.core.errors import Code, ServiceError
 from perdure.persistence.ports import StoreUnavailable
 from perdure.rpc.clients import (
     Encoded,
-    HistoryClient,
     MatchingNode,
     Namespace,
     NotOwnerError,
@@ -25,6 +24,7 @@ from perdure.rpc.clients import (
     StaleTask,
 )
 from perdure.rpc.handler import RequestContext
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.errors import PeerUnreachableError, RemoteError
 from perdure.rpc.internode.serving import internode_handlers
 from perdure.rpc.internode.settings import InternodeSettings

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple, cast
 
 import grpc
 
-from perdure.rpc.clients import HistoryClient
 from perdure.rpc.handler import OperationObserver, RpcObserver, SilentObserver
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.link import Link, RemoteCall
 from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.internode.wire import HISTORY_METHODS, MATCHING_METHODS, WireMethod
