@@ -1,5 +1,6 @@
 """A real Prometheus: what it is asked, and one that tests run."""
 
+import asyncio
 import json
 import math
 import shutil
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from workbench.paths import ROOT
 
 SECONDS = 60.0
 """How long anything may take: only a test that fails waits so long."""
+_PAUSE_SECONDS = 0.2
 
 
 class Prometheus:
@@ -48,7 +50,7 @@ class Prometheus:
 
     def exemplars(self, metric: str) -> list[dict[str, Any]]:
         """Returns the exemplars of a metric's series of the last hour."""
-        now = self.values("time()")[0]
+        now = self.values("vector(time())")[0]
         found: list[dict[str, Any]] = self.get(
             "query_exemplars", query=metric, start=str(now - 3600), end=str(now + 60)
         )
@@ -77,6 +79,13 @@ class Prometheus:
                 return True
         except OSError:
             return False
+
+
+async def until_seen(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
+    """Asks in a thread until a condition holds; TimeoutError when it never does."""
+    async with asyncio.timeout(seconds):
+        while not await asyncio.to_thread(condition):  # noqa: ASYNC110 another process has no event
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 @contextmanager
