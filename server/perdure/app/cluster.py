@@ -7,6 +7,7 @@ still answers, closes its ports, and is removed from the cluster last.
 import asyncio
 from dataclasses import replace
 
+from perdure.app.exemplars import remembered
 from perdure.app.readiness import missing
 from perdure.app.traced import traced
 from perdure.config.static import CLOCK_MARGIN_SECONDS, ServerConfig
@@ -178,8 +179,9 @@ class ClusterNode:
         guarded = None if matching is None else OwnedMatching(matching, self._directory)
         listener = self._config.listeners.internode
         roles = ((history, HISTORY_SERVICE), (matching, MATCHING_SERVICE))
+        handlers = remembered(internode_handlers(history, guarded), self._tracer)
         self._server = RpcServer(
-            handlers=traced(internode_handlers(history, guarded), self._tracer),
+            handlers=traced(handlers, self._tracer),
             services=[service for role, service in roles if role is not None],
             always_detailed=True,
             clock=self._clock,

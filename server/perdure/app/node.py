@@ -16,6 +16,7 @@ from pathlib import Path
 from perdure.app import settings
 from perdure.app.cluster import ClusterNode
 from perdure.app.directory import Directory, SearchAttributes
+from perdure.app.exemplars import remembered, with_exemplars
 from perdure.app.history_metrics import HistoryMetrics
 from perdure.app.matching_metrics import MatchingMetrics, WorkerMetrics
 from perdure.app.membership_metrics import MembershipMetrics
@@ -131,6 +132,7 @@ class _Builder:
             service_version=VERSION,
             environment=os.environ,
         )
+        self._metrics = with_exemplars(self._metrics, self._tracer, self._clock)
         self._store_spans = StoreSpans(self._tracer, self._clock, store_kind=config.store.kind)
         parts.callback(self._tracer.close)
         loop = asyncio.get_running_loop()
@@ -308,8 +310,9 @@ class _Builder:
         listener = self._config.listeners.grpc
         transport = settings.TRANSPORT.build(self._values)
         quotas = self._make_quotas()
+        handlers = remembered(quotas.guard(frontend.handlers()), self._tracer)
         server = RpcServer(
-            handlers=traced(quotas.guard(frontend.handlers()), self._tracer),
+            handlers=traced(handlers, self._tracer),
             clock=self._clock,
             observer=RpcMetrics(self._metrics.scoped(service_name="frontend"), self._clock),
             transport=replace(transport, share_port=listener.shared),

@@ -6,6 +6,7 @@ an exception is never lost; nothing outlives `close`.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, TypeVar
 
 ErrorCallback = Callable[[str, BaseException], None]
@@ -47,7 +48,9 @@ class TaskSet:
         return [task.get_name() for task in self._tasks]
 
     def spawn(self, name: str, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Starts a task on the running loop.
+        """Starts a task on the running loop, in a context of its own.
+
+        What it does is not part of whatever has brought it about: that has ended by then.
 
         Raises:
             RuntimeError: The group is closed; the coroutine was never started.
@@ -55,7 +58,7 @@ class TaskSet:
         if self._closed:
             coroutine.close()
             raise RuntimeError(f"cannot start task {name!r}: its group is closed")
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        task = asyncio.get_running_loop().create_task(coroutine, name=name, context=Context())
         self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task
