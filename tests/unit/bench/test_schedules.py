@@ -10,9 +10,9 @@ EMPTY = Idle(schedules=0, started_s=1.0, cpu_ms_per_s=3.0, resident_mib=100.0)
 FULL = Idle(schedules=100_000, started_s=1.2, cpu_ms_per_s=3.5, resident_mib=105.0)
 
 
-def report(delay_ms: float = 12.0, **changes: float) -> SchedulesReport:
+def report(delay_ms: float = 12.0, created_mib: float = 400.0, **changes: float) -> SchedulesReport:
     full = replace(FULL, **changes)  # type: ignore[arg-type]
-    return SchedulesReport(EMPTY, full, created_s=200.0, created_mib=400.0, delay_ms=delay_ms)
+    return SchedulesReport(EMPTY, full, created_s=200.0, created_mib=created_mib, delay_ms=delay_ms)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ def report(delay_ms: float = 12.0, **changes: float) -> SchedulesReport:
         ({}, []),
         ({"cpu_ms_per_s": 5.1}, ["ms of CPU per s, idle schedules above none"]),
         ({"resident_mib": 120.1}, ["MiB, idle schedules above none"]),
+        ({"created_mib": 501.0}, ["MiB once they are created, above none"]),
         ({"started_s": 2.1}, ["s until it serves, idle schedules above none"]),
         ({"delay_ms": 251.0}, ["ms late, the one that is due"]),
     ],
