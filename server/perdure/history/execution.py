@@ -9,6 +9,7 @@ workflow from memory.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from temporalio.api.history.v1 import message_pb2 as history
@@ -30,6 +31,7 @@ from perdure.history.entries import EntryCache, WorkflowEntry, WorkflowKey
 from perdure.history.ids import StepIdentifiers
 from perdure.history.message_queue import MessageQueue
 from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDirectory
+from perdure.history.schedule_starts import ScheduleStarts
 from perdure.history.shards import ShardSet, SlotRange
 from perdure.history.speculative import SpeculativeTasks
 from perdure.history.timers import TimerQueue
@@ -67,7 +69,9 @@ class Executor:
         settings: HistorySettings,
         observer: CommitObserver,
         speculative: SpeculativeTasks,
+        schedule_starts: ScheduleStarts,
     ) -> None:
+        self._schedule_starts = schedule_starts
         self._speculative = speculative
         self._store = store
         self._shards = shards
@@ -260,6 +264,7 @@ class Executor:
             find_namespace=self._namespaces.find,
             has_poller=lambda queue: self._dispatcher.has_poller(namespace_id, queue),
             tail_budget=self._settings.tail_bytes,
+            start_pause=partial(self._schedule_starts.pause, info.name),
         )
         return Step(context, entry.current)
 
