@@ -24,6 +24,7 @@ from perdure.app.memory_metrics import HintMetrics, HistoryMemoryMetrics
 from perdure.app.message_metrics import MessageMetrics
 from perdure.app.rpc_metrics import ClientMetrics, InternodeMetrics, QuotaMetrics, RpcMetrics
 from perdure.app.sampling import on_loop
+from perdure.app.schedule_settings import SCHEDULES
 from perdure.app.settings_file import SettingsFile
 from perdure.app.shard_metrics import ShardMetrics
 from perdure.app.system_worker import start_system_worker
@@ -39,6 +40,7 @@ from perdure.frontend.quotas.quotas import Quotas
 from perdure.frontend.services import Frontend
 from perdure.frontend.system import ClusterInfo
 from perdure.history.engine import HistoryEngine
+from perdure.history.schedule_starts import ScheduleStarts
 from perdure.history.shards import ShardAuthority, SoleOwner
 from perdure.matching.engine import MatchingEngine
 from perdure.persistence.opening import open_store
@@ -263,6 +265,7 @@ class _Builder:
             shard_observer=ShardMetrics(self._metrics),
             message_observer=MessageMetrics(self._metrics),
             update_observer=UpdateMetrics(self._metrics),
+            schedule_starts=self._make_schedule_starts(),
         )
         memory = HistoryMemoryMetrics(self._metrics)
         self._samplers.append(lambda: memory.sample(history.statistics()))
@@ -323,6 +326,13 @@ class _Builder:
         if cluster is not None:
             cluster.tell_health(server)
         return listener.address(port)
+
+    def _make_schedule_starts(self) -> ScheduleStarts:
+        starts = ScheduleStarts(settings=partial(SCHEDULES.build, self._values), clock=self._clock)
+        self._settings_changed.append(
+            lambda values: starts.change(partial(SCHEDULES.build, values))
+        )
+        return starts
 
     def _make_quotas(self) -> Quotas:
         quotas = Quotas(

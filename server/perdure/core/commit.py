@@ -255,6 +255,8 @@ class ScheduleEvent(Enum):
     MISSED = "missed"
     SKIPPED = "skipped"
     DROPPED = "dropped"
+    DELAYED = "delayed"
+    """More are started at the time than may be."""
 
 
 class ScheduleOutcome(NamedTuple):

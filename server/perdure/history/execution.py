@@ -9,6 +9,7 @@ workflow from memory.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from temporalio.api.history.v1 import message_pb2 as history
@@ -29,6 +30,7 @@ from perdure.history.ids import StepIdentifiers
 from perdure.history.loading import Loader
 from perdure.history.message_queue import MessageQueue
 from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDirectory
+from perdure.history.schedule_starts import ScheduleStarts
 from perdure.history.shards import ShardSet, SlotRange
 from perdure.history.speculative import SpeculativeTasks
 from perdure.history.timers import TimerQueue
@@ -66,7 +68,9 @@ class Executor:
         settings: HistorySettings,
         observer: CommitObserver,
         speculative: SpeculativeTasks,
+        schedule_starts: ScheduleStarts,
     ) -> None:
+        self._schedule_starts = schedule_starts
         self._speculative = speculative
         self._store = store
         self._loader = Loader(store=store, shards=shards, cache=cache)
@@ -216,6 +220,7 @@ class Executor:
             find_namespace=self._namespaces.find,
             has_poller=lambda queue: self._dispatcher.has_poller(namespace_id, queue),
             tail_budget=self._settings.tail_bytes,
+            start_pause=partial(self._schedule_starts.pause, info.name),
         )
         return Step(context, entry.current)
 

@@ -35,6 +35,7 @@ from perdure.history.reads import HistoryReader
 from perdure.history.receipts import ReceiptSweep
 from perdure.history.resets import Resets
 from perdure.history.responses import PageLimit
+from perdure.history.schedule_starts import ScheduleSettings, ScheduleStarts
 from perdure.history.schedules import Schedules
 from perdure.history.shards import REACQUIRE, ShardAuthority, ShardSet, SlotRange
 from perdure.history.speculative import SpeculativeTasks
@@ -76,6 +77,7 @@ class HistoryRole:
         shard_observer: ShardObserver | None = None,
         message_observer: MessageObserver | None = None,
         update_observer: UpdateObserver | None = None,
+        schedule_starts: ScheduleStarts | None = None,
     ) -> None:
         """Wires the role.
 
@@ -89,6 +91,9 @@ class HistoryRole:
         self._observer = observer
         self._message_observer = message_observer or SilentObserver()
         self._update_observer = update_observer or SilentObserver()
+        self._schedule_starts = schedule_starts or ScheduleStarts(
+            settings=lambda _: ScheduleSettings(), clock=clock
+        )
         page = PageLimit(settings.page_batches, settings.page_bytes)
         tokens = TokenMaker(incarnation=incarnation)
         self._queries = BufferedQueries(limit=settings.workflow.max_buffered_queries)
@@ -151,6 +156,7 @@ class HistoryRole:
             settings=settings,
             observer=self._observer,
             speculative=self._speculative,
+            schedule_starts=self._schedule_starts,
         )
 
     def _make_dispatcher(self, tokens: TokenMaker, page: PageLimit) -> Dispatcher:

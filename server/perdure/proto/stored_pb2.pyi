@@ -1362,11 +1362,14 @@ class ScheduleState(_message.Message):
         ACTUAL_TIME_FIELD_NUMBER: _builtins.int
         OVERLAP_POLICY_FIELD_NUMBER: _builtins.int
         MANUAL_FIELD_NUMBER: _builtins.int
+        HELD_UNTIL_FIELD_NUMBER: _builtins.int
         nominal_time: _builtins.int
         actual_time: _builtins.int
         overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType
         manual: _builtins.bool
         """By request of a client: pausing and limits do not apply."""
+        held_until: _builtins.int
+        """It waits until then for its turn; 0 while it has not been told to."""
         def __init__(
             self,
             *,
@@ -1374,10 +1377,11 @@ class ScheduleState(_message.Message):
             actual_time: _builtins.int = ...,
             overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType = ...,
             manual: _builtins.bool = ...,
+            held_until: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["actual_time", b"actual_time", "manual", b"manual", "nominal_time", b"nominal_time", "overlap_policy", b"overlap_policy"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["actual_time", b"actual_time", "held_until", b"held_until", "manual", b"manual", "nominal_time", b"nominal_time", "overlap_policy", b"overlap_policy"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -87,6 +87,9 @@ SCHEDULE_OVERLAP_SKIPPED = counter(
 SCHEDULE_BUFFER_OVERRUNS = counter(
     "schedule_buffer_overruns", _SCHEDULE, "Times dropped since too many waited."
 )
+SCHEDULE_RATE_LIMITED = counter(
+    "schedule_rate_limited", _SCHEDULE, "Actions that wait since too many are started at the time."
+)
 ACTIVITY_SUCCESS = counter("activity_success", _ACTIVITY, "Activities completed.")
 ACTIVITY_FAIL = counter(
     "activity_fail", _ACTIVITY, "Activities failed for good, their retries included."

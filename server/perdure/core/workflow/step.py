@@ -83,6 +83,8 @@ class StepContext:
         find_namespace: Returns the id of a namespace by its name; raises NamespaceNotFoundError.
         has_poller: Tells whether a worker polls a sticky queue of this namespace.
         tail_budget: How many bytes of a run's newest history stay in memory.
+        start_pause: Reserves a start by a schedule of this namespace; returns how long it must
+            wait, in nanoseconds.
     """
 
     now: int
@@ -95,6 +97,7 @@ class StepContext:
     find_namespace: Callable[[str], str]
     has_poller: Callable[[str], bool]
     tail_budget: int
+    start_pause: Callable[[], int] = lambda: 0
 
 
 class NeedsStartEvent(Exception):
