@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import replace
 
 from perdure.app.readiness import missing
-from perdure.app.traced import traced
+from perdure.app.traced import continued
 from perdure.config.static import CLOCK_MARGIN_SECONDS, ServerConfig
 from perdure.config.version import FORMAT, VERSION
 from perdure.core.commit import DispatchTask
@@ -106,7 +106,9 @@ class ClusterNode:
         )
         self._directory = MemberDirectory(self.member)
         self._router = Router(directory=self._directory, ids=ids, settings=self._settings)
-        self._peers = Peers(settings=self._settings, observer=calling, network=network)
+        self._peers = Peers(
+            settings=self._settings, observer=calling, network=network, tracer=tracer
+        )
         self._routed_history: HistoryClient | None = None
         self._routed_matching: RoutedMatching | None = None
         self._ownership: Ownership | None = None
@@ -178,7 +180,7 @@ class ClusterNode:
         listener = self._config.listeners.internode
         roles = ((history, HISTORY_SERVICE), (matching, MATCHING_SERVICE))
         self._server = RpcServer(
-            handlers=traced(internode_handlers(history, guarded), self._tracer),
+            handlers=continued(internode_handlers(history, guarded), self._tracer),
             services=[service for role, service in roles if role is not None],
             always_detailed=True,
             clock=self._clock,

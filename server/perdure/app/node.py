@@ -25,6 +25,7 @@ from perdure.app.rpc_metrics import ClientMetrics, InternodeMetrics, QuotaMetric
 from perdure.app.sampling import on_loop
 from perdure.app.settings_file import SettingsFile
 from perdure.app.shard_metrics import ShardMetrics
+from perdure.app.span_metrics import SpanMetrics
 from perdure.app.system_worker import start_system_worker
 from perdure.app.traced import traced
 from perdure.app.traced_store import StoreSpans
@@ -52,7 +53,7 @@ from perdure.runtime.ids import SystemIds
 from perdure.runtime.memory import tune_gc
 from perdure.runtime.tasks import TaskSet
 from perdure.systemworker.ports import LooksAfter
-from perdure.telemetry import tracing
+from perdure.telemetry import otlp
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.diagnostics import log_start
 from perdure.telemetry.http import serve_metrics
@@ -125,13 +126,17 @@ class _Builder:
         self._ids = SystemIds(clock=self._clock)
         self._metrics = Metrics()
         self._places: dict[str, str] = {}
-        self._tracer = tracing.connect(
+        self._tracer = otlp.connect(
+            otel=config.otel,
             endpoint=config.tracing.otlp_endpoint,
-            service_version=VERSION,
+            roles=config.roles,
+            version=VERSION,
             environment=os.environ,
+            observer=SpanMetrics(self._metrics.scoped(service_name=process_name(config.roles))),
+            node=config.node.name,
         )
         self._store_spans = StoreSpans(self._tracer, self._clock, store_kind=config.store.kind)
-        parts.callback(self._tracer.close)
+        parts.push_async_callback(asyncio.to_thread, self._tracer.close)
         loop = asyncio.get_running_loop()
         self._monitor = ProcessMonitor(self._metrics, loop, config.roles)
         parts.callback(self._monitor.close)
@@ -230,6 +235,7 @@ class _Builder:
             on_error=self._task_failed,
             observer=observer,
             rates=self._task_queue_configs,
+            tracer=self._tracer,
         )
         workers = WorkerMetrics(self._metrics)
         self._samplers.append(lambda: observer.sample(matching.statistics()))
@@ -260,6 +266,7 @@ class _Builder:
             shard_observer=ShardMetrics(self._metrics),
             message_observer=MessageMetrics(self._metrics),
             update_observer=UpdateMetrics(self._metrics),
+            tracer=self._tracer,
         )
         memory = HistoryMemoryMetrics(self._metrics)
         self._samplers.append(lambda: memory.sample(history.statistics()))

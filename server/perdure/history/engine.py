@@ -47,6 +47,7 @@ from perdure.history.shards import REACQUIRE, ShardAuthority, ShardSet, SlotRang
 from perdure.history.speculative import SpeculativeTasks
 from perdure.history.timers import TimerQueue
 from perdure.history.tokens import TokenMaker
+from perdure.history.tracing import QueueSpans
 from perdure.history.updates import Updates
 from perdure.history.workflow_tasks import WorkflowTasks
 from perdure.history.workflows import Workflows, run_key
@@ -62,6 +63,7 @@ from perdure.rpc.clients import (
 )
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import TaskSet
+from perdure.telemetry.tracing import NO_TRACING, Tracer
 
 REHINT_PAGE = 1000
 
@@ -89,6 +91,7 @@ class HistoryEngine:
         shard_observer: ShardObserver | None = None,
         message_observer: MessageObserver | None = None,
         update_observer: UpdateObserver | None = None,
+        tracer: Tracer = NO_TRACING,
     ) -> None:
         """Wires the role.
 
@@ -100,6 +103,7 @@ class HistoryEngine:
         self._tasks = tasks
         self._ids = ids
         self._observer = observer
+        self._tracer = tracer
         self._message_observer = message_observer or SilentObserver()
         self._update_observer = update_observer or SilentObserver()
         page = PageLimit(settings.page_batches, settings.page_bytes)
@@ -115,6 +119,7 @@ class HistoryEngine:
         self._speculative = SpeculativeTasks(clock=clock, tasks=tasks, expire=self._expire)
         dispatcher = self._make_dispatcher(tokens, page)
         self._executor = executor = self._make_executor(dispatcher, namespaces, clock, settings)
+        self._spans = QueueSpans(tracer=tracer, executor=executor, clock=clock)
         self._messages = Messages(
             executor=executor, receivers=self, observer=self._message_observer
         )
@@ -164,6 +169,7 @@ class HistoryEngine:
             settings=settings,
             observer=self._observer,
             speculative=self._speculative,
+            tracer=self._tracer,
         )
 
     def _make_dispatcher(self, tokens: TokenMaker, page: PageLimit) -> Dispatcher:
@@ -293,6 +299,9 @@ class HistoryEngine:
             self._queries.release(run_id)
 
     async def _fire(self, row: TimerRow) -> None:
+        await self._spans.timer(row, lambda: self._fire_due(row))
+
+    async def _fire_due(self, row: TimerRow) -> None:
         def act(step: Step, run: Run) -> None:
             if run.state.timer_due == row.due:
                 change = step.edit(run)
@@ -317,7 +326,7 @@ class HistoryEngine:
             return
 
     async def _send(self, row: MessageRow, message: stored.Message) -> None:
-        await self._messages.send(row, message)
+        await self._spans.message(row.run, message, lambda: self._messages.send(row, message))
 
     async def deliver_message(self, message: stored.Message) -> stored.Receipt:
         """Has the receiver of a message take it in; a repeated delivery answers as the first."""

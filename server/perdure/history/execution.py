@@ -36,6 +36,7 @@ from perdure.history.timers import TimerQueue
 from perdure.persistence.ports import Outcome, Result, StoredRun, StoreError, WorkflowStore
 from perdure.rpc.clients import StaleTask
 from perdure.runtime.ports import Clock
+from perdure.telemetry.tracing import NO_TRACING, Tracer
 
 T = TypeVar("T")
 Action = Callable[[Step, Run], T]
@@ -49,7 +50,12 @@ def _nothing(_: Any) -> None:
 
 
 class Executor:
-    """Runs steps over workflows."""
+    """Runs steps over workflows.
+
+    Attributes:
+        cache: The workflows in memory.
+        tracer: Knows the span that a step is made in.
+    """
 
     def __init__(
         self,
@@ -67,7 +73,9 @@ class Executor:
         settings: HistorySettings,
         observer: CommitObserver,
         speculative: SpeculativeTasks,
+        tracer: Tracer = NO_TRACING,
     ) -> None:
+        self.tracer = tracer
         self._speculative = speculative
         self._store = store
         self._shards = shards
@@ -260,6 +268,7 @@ class Executor:
             find_namespace=self._namespaces.find,
             has_poller=lambda queue: self._dispatcher.has_poller(namespace_id, queue),
             tail_budget=self._settings.tail_bytes,
+            cause=self.tracer.cause() if self.tracer.enabled else b"",
         )
         return Step(context, entry.current)
 

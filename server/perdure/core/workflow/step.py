@@ -6,7 +6,7 @@ inputs one after the other (a fused start: scheduled and started in one commit).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from temporalio.api.enums.v1 import event_type_pb2 as events
@@ -83,6 +83,7 @@ class StepContext:
         find_namespace: Returns the id of a namespace by its name; raises NamespaceNotFoundError.
         has_poller: Tells whether a worker polls a sticky queue of this namespace.
         tail_budget: How many bytes of a run's newest history stay in memory.
+        cause: The sampled span that the step is made in, as it is stored; empty without tracing.
     """
 
     now: int
@@ -95,6 +96,7 @@ class StepContext:
     find_namespace: Callable[[str], str]
     has_poller: Callable[[str], bool]
     tail_budget: int
+    cause: bytes = b""
 
 
 class NeedsStartEvent(Exception):
@@ -301,7 +303,10 @@ class RunStep:
         self.offers[task.key] = task
 
     def add_message(self, row: MessageRow) -> None:
-        """Writes a message to another workflow."""
+        """Writes a message to another workflow, with the span that it is written in."""
+        if cause := self.context.cause:
+            # A serialised message and another one behind it are the serialised union of both.
+            row = replace(row, data=row.data + stored.Message(cause=cause).SerializeToString())
         self.messages_added[row.key] = row
         self.touched = True
 
