@@ -17,6 +17,7 @@ from perdure.app import settings
 from perdure.app.cluster import ClusterNode
 from perdure.app.directory import Directory, SearchAttributes
 from perdure.app.history_metrics import HistoryMetrics
+from perdure.app.log_metrics import LogMetrics
 from perdure.app.matching_metrics import MatchingMetrics, WorkerMetrics
 from perdure.app.membership_metrics import MembershipMetrics
 from perdure.app.memory_metrics import HintMetrics, HistoryMemoryMetrics
@@ -53,7 +54,7 @@ from perdure.runtime.ids import SystemIds
 from perdure.runtime.memory import tune_gc
 from perdure.runtime.tasks import TaskSet
 from perdure.systemworker.ports import LooksAfter
-from perdure.telemetry import otlp
+from perdure.telemetry import logging, otlp
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.diagnostics import log_start
 from perdure.telemetry.http import serve_metrics
@@ -126,14 +127,21 @@ class _Builder:
         self._ids = SystemIds(clock=self._clock)
         self._metrics = Metrics()
         self._places: dict[str, str] = {}
+        process = self._metrics.scoped(service_name=process_name(config.roles))
         self._tracer = otlp.connect(
             otel=config.otel,
             endpoint=config.tracing.otlp_endpoint,
             roles=config.roles,
             version=VERSION,
             environment=os.environ,
-            observer=SpanMetrics(self._metrics.scoped(service_name=process_name(config.roles))),
+            observer=SpanMetrics(process),
             node=config.node.name,
+        )
+        parts.callback(
+            logging.observe(
+                span_ids=self._tracer.ids if self._tracer.enabled else None,
+                errors=LogMetrics(process),
+            )
         )
         self._store_spans = StoreSpans(self._tracer, self._clock, store_kind=config.store.kind)
         parts.push_async_callback(asyncio.to_thread, self._tracer.close)

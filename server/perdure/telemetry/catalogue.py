@@ -315,6 +315,11 @@ SETTINGS_READ = counter(
     ("outcome", *_SERVICE),
     "Times that the file of settings had changed, by whether it was used or refused.",
 )
+LOG_ERRORS = counter(
+    "log_errors",
+    ("component", "outcome", *_SERVICE),
+    "Errors logged, by whether the line was written or left out as one of many.",
+)
 SPANS_EXPORTED = counter("spans_exported", _SERVICE, "Spans that a collector has taken.")
 SPANS_LOST = counter(
     "spans_lost",
