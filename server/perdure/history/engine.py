@@ -138,13 +138,7 @@ class HistoryEngine:
         )
         self._activity_operations = ActivityOperations(executor=executor)
         self._activities = Activities(executor=executor, dispatcher=dispatcher, tokens=tokens)
-        self._querier = Querier(
-            executor=executor,
-            dispatcher=dispatcher,
-            queries=self._queries,
-            matching=matching,
-            ids=ids,
-        )
+        self._querier = self._make_querier(dispatcher)
         self._resets = self._make_resets(settings)
         self._reader = HistoryReader(executor=executor, store=store, page=page)
 
@@ -183,6 +177,15 @@ class HistoryEngine:
             page=page,
             undo=self.undo_task_started,
             observer=self._update_observer,
+        )
+
+    def _make_querier(self, dispatcher: Dispatcher) -> Querier:
+        return Querier(
+            executor=self._executor,
+            dispatcher=dispatcher,
+            queries=self._queries,
+            matching=self._matching,
+            ids=self._ids,
         )
 
     def _make_timers(self, clock: Clock, settings: HistorySettings) -> TimerQueue:

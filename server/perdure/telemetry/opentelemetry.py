@@ -6,13 +6,13 @@ OpenTelemetry sees it too.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Sampler, SamplingResult
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from opentelemetry.util.types import Attributes
 
 from perdure.telemetry.tracing import Cause, Span, SpanKind
 
@@ -45,7 +45,7 @@ class CauseSampler(Sampler):
         trace_id: int,
         name: str,
         kind: trace.SpanKind | None = None,
-        attributes: Attributes = None,
+        attributes: Any = None,
         links: Sequence[trace.Link] | None = None,
         trace_state: trace.TraceState | None = None,
     ) -> SamplingResult:

@@ -1,6 +1,18 @@
-"""What brought about what is due in a run: the spans that were stored with it."""
+"""What brought about what a run does later: the spans that are stored with it."""
 
+from dataclasses import replace
+
+from perdure.core.commit import MessageRow
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run, is_justified
+from perdure.proto import stored_pb2 as stored
+
+
+def with_cause(row: MessageRow, cause: bytes) -> MessageRow:
+    """Returns a message's row with the span that it is written in; without one, the row itself."""
+    if not cause:
+        return row
+    # A serialised message and another one behind it are the serialised union of both.
+    return replace(row, data=row.data + stored.Message(cause=cause).SerializeToString())
 
 
 def causes_of_due(run: Run, now: int) -> list[bytes]:

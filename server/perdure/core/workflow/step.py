@@ -6,7 +6,7 @@ inputs one after the other (a fused start: scheduled and started in one commit).
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from temporalio.api.enums.v1 import event_type_pb2 as events
@@ -36,6 +36,7 @@ from perdure.core.workflow.buffer import (
     child_close_attributes,
     reordered,
 )
+from perdure.core.workflow.causes import with_cause
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run
 from perdure.core.workflow.visibility import visibility_row
@@ -304,10 +305,7 @@ class RunStep:
 
     def add_message(self, row: MessageRow) -> None:
         """Writes a message to another workflow, with the span that it is written in."""
-        if cause := self.context.cause:
-            # A serialised message and another one behind it are the serialised union of both.
-            row = replace(row, data=row.data + stored.Message(cause=cause).SerializeToString())
-        self.messages_added[row.key] = row
+        self.messages_added[row.key] = with_cause(row, self.context.cause)
         self.touched = True
 
     def delete_message(self, key: MessageKey) -> None:
