@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from perdure.app.exemplars import remembered
 from perdure.app.readiness import missing
-from perdure.app.traced import traced
+from perdure.app.traced import continued
 from perdure.config.static import CLOCK_MARGIN_SECONDS, ServerConfig
 from perdure.config.version import FORMAT, VERSION
 from perdure.core.commit import DispatchTask
@@ -108,7 +108,9 @@ class ClusterNode:
         )
         self._directory = MemberDirectory(self.member)
         self._router = Router(directory=self._directory, ids=ids, settings=self._settings)
-        self._peers = Peers(settings=self._settings, observer=calling, network=network)
+        self._peers = Peers(
+            settings=self._settings, observer=calling, network=network, tracer=tracer
+        )
         self._routed_history: HistoryClient | None = None
         self._routed_matching: RoutedMatching | None = None
         self._ownership: Ownership | None = None
@@ -181,7 +183,7 @@ class ClusterNode:
         roles = ((history, HISTORY_SERVICE), (matching, MATCHING_SERVICE))
         handlers = remembered(internode_handlers(history, guarded), self._tracer)
         self._server = RpcServer(
-            handlers=traced(handlers, self._tracer),
+            handlers=continued(handlers, self._tracer),
             services=[service for role, service in roles if role is not None],
             always_detailed=True,
             clock=self._clock,

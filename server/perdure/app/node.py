@@ -18,6 +18,7 @@ from perdure.app.cluster import ClusterNode
 from perdure.app.directory import Directory, SearchAttributes
 from perdure.app.exemplars import remembered, with_exemplars
 from perdure.app.history_metrics import HistoryMetrics
+from perdure.app.log_metrics import LogMetrics
 from perdure.app.matching_metrics import MatchingMetrics, WorkerMetrics
 from perdure.app.membership_metrics import MembershipMetrics
 from perdure.app.memory_metrics import HintMetrics, HistoryMemoryMetrics
@@ -27,6 +28,7 @@ from perdure.app.sampling import on_loop
 from perdure.app.schedule_settings import SCHEDULES
 from perdure.app.settings_file import SettingsFile
 from perdure.app.shard_metrics import ShardMetrics
+from perdure.app.span_metrics import SpanMetrics
 from perdure.app.system_worker import start_system_worker
 from perdure.app.traced import traced
 from perdure.app.traced_store import StoreSpans
@@ -56,7 +58,7 @@ from perdure.runtime.ids import SystemIds
 from perdure.runtime.memory import tune_gc
 from perdure.runtime.tasks import TaskSet
 from perdure.systemworker.ports import LooksAfter
-from perdure.telemetry import tracing
+from perdure.telemetry import logging, otlp
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.diagnostics import log_start
 from perdure.telemetry.http import serve_metrics
@@ -129,14 +131,25 @@ class _Builder:
         self._ids = SystemIds(clock=self._clock)
         self._metrics = Metrics()
         self._places: dict[str, str] = {}
-        self._tracer = tracing.connect(
+        process = self._metrics.scoped(service_name=process_name(config.roles))
+        self._tracer = otlp.connect(
+            otel=config.otel,
             endpoint=config.tracing.otlp_endpoint,
-            service_version=VERSION,
+            roles=config.roles,
+            version=VERSION,
             environment=os.environ,
+            observer=SpanMetrics(process),
+            node=config.node.name,
+        )
+        parts.callback(
+            logging.observe(
+                span_ids=self._tracer.ids if self._tracer.enabled else None,
+                errors=LogMetrics(process),
+            )
         )
         self._metrics = with_exemplars(self._metrics, self._tracer, self._clock)
         self._store_spans = StoreSpans(self._tracer, self._clock, store_kind=config.store.kind)
-        parts.callback(self._tracer.close)
+        parts.push_async_callback(asyncio.to_thread, self._tracer.close)
         loop = asyncio.get_running_loop()
         self._monitor = ProcessMonitor(self._metrics, loop, config.roles)
         parts.callback(self._monitor.close)
@@ -235,6 +248,7 @@ class _Builder:
             on_error=self._task_failed,
             observer=observer,
             rates=self._task_queue_configs,
+            tracer=self._tracer,
         )
         workers = WorkerMetrics(self._metrics)
         self._samplers.append(lambda: observer.sample(matching.statistics()))
@@ -266,6 +280,7 @@ class _Builder:
             message_observer=MessageMetrics(self._metrics),
             update_observer=UpdateMetrics(self._metrics),
             schedule_starts=self._make_schedule_starts(),
+            tracer=self._tracer,
         )
         memory = HistoryMemoryMetrics(self._metrics)
         self._samplers.append(lambda: memory.sample(history.statistics()))

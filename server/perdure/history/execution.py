@@ -37,6 +37,7 @@ from perdure.history.timers import TimerQueue
 from perdure.persistence.ports import Outcome, Result, StoreError, WorkflowStore
 from perdure.rpc.clients import StaleTask
 from perdure.runtime.ports import Clock
+from perdure.telemetry.tracing import NO_TRACING, Tracer
 
 T = TypeVar("T")
 Action = Callable[[Step, Run], T]
@@ -50,7 +51,12 @@ def _nothing(_: Any) -> None:
 
 
 class Executor:
-    """Runs steps over workflows."""
+    """Runs steps over workflows.
+
+    Attributes:
+        cache: The workflows in memory.
+        tracer: Knows the span that a step is made in.
+    """
 
     def __init__(
         self,
@@ -69,8 +75,10 @@ class Executor:
         observer: CommitObserver,
         speculative: SpeculativeTasks,
         schedule_starts: ScheduleStarts,
+        tracer: Tracer = NO_TRACING,
     ) -> None:
         self._schedule_starts = schedule_starts
+        self.tracer = tracer
         self._speculative = speculative
         self._store = store
         self._loader = Loader(store=store, shards=shards, cache=cache)
@@ -221,6 +229,7 @@ class Executor:
             has_poller=lambda queue: self._dispatcher.has_poller(namespace_id, queue),
             tail_budget=self._settings.tail_bytes,
             start_pause=partial(self._schedule_starts.pause, info.name),
+            cause=self.tracer.cause() if self.tracer.enabled else b"",
         )
         return Step(context, entry.current)
 

@@ -41,6 +41,7 @@ from perdure.history.shards import REACQUIRE, ShardAuthority, ShardSet, SlotRang
 from perdure.history.speculative import SpeculativeTasks
 from perdure.history.timers import TimerQueue
 from perdure.history.tokens import TokenMaker
+from perdure.history.tracing import QueueSpans
 from perdure.history.updates import Updates
 from perdure.history.workflow_tasks import WorkflowTasks
 from perdure.history.workflows import Workflows
@@ -50,6 +51,7 @@ from perdure.rpc.clients import MatchingClient, NotOwnerError
 from perdure.rpc.history_client import HistoryMessages
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import TaskSet
+from perdure.telemetry.tracing import NO_TRACING, Tracer
 
 REHINT_PAGE = 1000
 
@@ -78,6 +80,7 @@ class HistoryRole:
         message_observer: MessageObserver | None = None,
         update_observer: UpdateObserver | None = None,
         schedule_starts: ScheduleStarts | None = None,
+        tracer: Tracer = NO_TRACING,
     ) -> None:
         """Wires the role.
 
@@ -89,6 +92,7 @@ class HistoryRole:
         self._tasks = tasks
         self._ids = ids
         self._observer = observer
+        self._tracer = tracer
         self._message_observer = message_observer or SilentObserver()
         self._update_observer = update_observer or SilentObserver()
         self._schedule_starts = schedule_starts or ScheduleStarts(
@@ -107,6 +111,7 @@ class HistoryRole:
         self._speculative = SpeculativeTasks(clock=clock, tasks=tasks, expire=self._expire)
         dispatcher = self._make_dispatcher(tokens, page)
         self._executor = executor = self._make_executor(dispatcher, namespaces, clock, settings)
+        self._spans = QueueSpans(tracer=tracer, executor=executor, clock=clock)
         self._messages = Messages(
             executor=executor, receivers=self, observer=self._message_observer
         )
@@ -125,13 +130,7 @@ class HistoryRole:
         )
         self._activity_operations = ActivityOperations(executor=executor)
         self._activities = Activities(executor=executor, dispatcher=dispatcher, tokens=tokens)
-        self._querier = Querier(
-            executor=executor,
-            dispatcher=dispatcher,
-            queries=self._queries,
-            matching=matching,
-            ids=ids,
-        )
+        self._querier = self._make_querier(dispatcher)
         self._resets = self._make_resets(settings)
         self._reader = HistoryReader(executor=executor, store=store, page=page)
 
@@ -157,6 +156,7 @@ class HistoryRole:
             observer=self._observer,
             speculative=self._speculative,
             schedule_starts=self._schedule_starts,
+            tracer=self._tracer,
         )
 
     def _make_dispatcher(self, tokens: TokenMaker, page: PageLimit) -> Dispatcher:
@@ -170,6 +170,15 @@ class HistoryRole:
             page=page,
             undo=self.undo_task_started,
             observer=self._update_observer,
+        )
+
+    def _make_querier(self, dispatcher: Dispatcher) -> Querier:
+        return Querier(
+            executor=self._executor,
+            dispatcher=dispatcher,
+            queries=self._queries,
+            matching=self._matching,
+            ids=self._ids,
         )
 
     def _make_timers(self, clock: Clock, settings: HistorySettings) -> TimerQueue:
@@ -286,6 +295,9 @@ class HistoryRole:
             self._queries.release(run_id)
 
     async def _fire(self, row: TimerRow) -> None:
+        await self._spans.timer(row, lambda: self._fire_due(row))
+
+    async def _fire_due(self, row: TimerRow) -> None:
         def act(step: Step, run: Run) -> None:
             if run.state.timer_due == row.due:
                 change = step.edit(run)
@@ -310,7 +322,7 @@ class HistoryRole:
             return
 
     async def _send(self, row: MessageRow, message: stored.Message) -> None:
-        await self._messages.send(row, message)
+        await self._spans.message(row.run, message, lambda: self._messages.send(row, message))
 
     async def deliver_message(self, message: stored.Message) -> stored.Receipt:
         """Has the receiver of a message take it in; a repeated delivery answers as the first."""

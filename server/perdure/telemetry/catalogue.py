@@ -318,6 +318,17 @@ SETTINGS_READ = counter(
     ("outcome", *_SERVICE),
     "Times that the file of settings had changed, by whether it was used or refused.",
 )
+LOG_ERRORS = counter(
+    "log_errors",
+    ("component", "outcome", *_SERVICE),
+    "Errors logged, by whether the line was written or left out as one of many.",
+)
+SPANS_EXPORTED = counter("spans_exported", _SERVICE, "Spans that a collector has taken.")
+SPANS_LOST = counter(
+    "spans_lost",
+    ("reason", *_SERVICE),
+    "Spans that were lost: the collector did not take them, or there was no room for them.",
+)
 EVENT_LOOP_LAG = histogram("event_loop_lag", _SERVICE, "How late the event loop runs what is due.")
 
 CATALOGUE: tuple[Metric, ...] = tuple(

@@ -36,6 +36,7 @@ from perdure.core.workflow.buffer import (
     child_close_attributes,
     reordered,
 )
+from perdure.core.workflow.causes import with_cause
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run
 from perdure.core.workflow.visibility import visibility_row
@@ -85,6 +86,7 @@ class StepContext:
         tail_budget: How many bytes of a run's newest history stay in memory.
         start_pause: Reserves a start by a schedule of this namespace; returns how long it must
             wait, in nanoseconds.
+        cause: The sampled span that the step is made in, as it is stored; empty without tracing.
     """
 
     now: int
@@ -98,6 +100,7 @@ class StepContext:
     has_poller: Callable[[str], bool]
     tail_budget: int
     start_pause: Callable[[], int] = lambda: 0
+    cause: bytes = b""
 
 
 class NeedsStartEvent(Exception):
@@ -304,8 +307,8 @@ class RunStep:
         self.offers[task.key] = task
 
     def add_message(self, row: MessageRow) -> None:
-        """Writes a message to another workflow."""
-        self.messages_added[row.key] = row
+        """Writes a message to another workflow, with the span that it is written in."""
+        self.messages_added[row.key] = with_cause(row, self.context.cause)
         self.touched = True
 
     def delete_message(self, key: MessageKey) -> None:
