@@ -101,6 +101,7 @@ class HistoryEngine:
         self._ids = ids
         self._observer = observer
         self._message_observer = message_observer or SilentObserver()
+        self._shard_observer = shard_observer or SilentObserver()
         self._update_observer = update_observer or SilentObserver()
         page = PageLimit(settings.page_batches, settings.page_bytes)
         tokens = TokenMaker(incarnation=incarnation)
@@ -188,6 +189,7 @@ class HistoryEngine:
             page_rows=settings.timer_batch,
             concurrency=settings.concurrent_timers,
             fire=self._fire,
+            on_fire=self._shard_observer.timer_fired,
         )
 
     def _make_outbox(self, clock: Clock, settings: HistorySettings) -> MessageQueue:

@@ -268,6 +268,7 @@ class Partition:
         if self._limit is None:
             return self._next_waiter()
         if not self._limit.take(self._loop.time()):
+            self.observer.task_throttled()
             return None
         waiter = self._next_waiter()
         if waiter is None:
@@ -454,6 +455,7 @@ class Partition:
                 if self._reader.idle or self.backlog.wants_rows:
                     self._reader.plan()
                 return
+            self.observer.task_forwarded()
             forwarder.send(task)
 
     def _take_task(self) -> DispatchTask | None:
@@ -478,6 +480,7 @@ class Partition:
             # A loop may call a little early: then it must not be called for the same moment again.
             when = max(ready_at, now + _SHORTEST_LIMIT_PAUSE)
             self._limit_timer = self._loop.call_at(when, self._on_limit_timer)
+            self.observer.task_throttled()
         return False
 
     def _on_limit_timer(self) -> None:

@@ -208,7 +208,7 @@ class Polls:
             forwarded.settle(ForwardOutcome.FAILED)
             raise
         forwarded.settle(ForwardOutcome.STARTED)
-        self._count_start(root, task, began, sync=forwarded.waited_for)
+        self._count_start(root, task, began, sync=forwarded.waited_for, forwarded=True)
         return response
 
     async def _record(self, task: DispatchTask, poller: Poller) -> Encoded:
@@ -218,11 +218,18 @@ class Polls:
         return await self.history.record_activity_task_started(task, poller)
 
     def _count_start(
-        self, partition: Partition, task: DispatchTask, began: float, *, sync: bool
+        self,
+        partition: Partition,
+        task: DispatchTask,
+        began: float,
+        *,
+        sync: bool,
+        forwarded: bool = False,
     ) -> None:
         observer = partition.observer
         observer.poll_succeeded(sync, asyncio.get_running_loop().time() - began)
-        observer.task_dispatched((self._clock.now() - task.scheduled_time) * 1e-9, sync)
+        latency = (self._clock.now() - task.scheduled_time) * 1e-9
+        observer.task_dispatched(latency, sync, forwarded)
 
     def _pass_on(self, query: PendingQuery, partition: Partition) -> Encoded:
         """Returns the response that brings a query to a worker."""

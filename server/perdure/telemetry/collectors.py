@@ -30,10 +30,19 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_]")
 S = TypeVar("S")
 
 
+class Crowding:
+    """How often a series of one metric was not made, since there were too many."""
+
+    __slots__ = ("overflowed",)
+
+    def __init__(self) -> None:
+        self.overflowed = 0
+
+
 class Family(Generic[S]):
     """All series of one metric, seen through preset labels."""
 
-    __slots__ = ("_limit", "_make", "_preset", "_series", "metric")
+    __slots__ = ("_crowded", "_limit", "_make", "_preset", "_series", "metric")
 
     def __init__(
         self,
@@ -43,12 +52,14 @@ class Family(Generic[S]):
         limit: int = SERIES_LIMIT,
         preset: Mapping[str, str] | None = None,
         series: dict[tuple[str, ...], S] | None = None,
+        crowded: "Crowding | None" = None,
     ) -> None:
         self.metric = metric
         self._make = make
         self._limit = limit
         self._preset = dict(preset or {})
         self._series = {} if series is None else series
+        self._crowded = crowded or Crowding()
 
     def bind(self, **labels: str) -> S:
         """Returns the series with these label values, making it when it is new.
@@ -56,18 +67,20 @@ class Family(Generic[S]):
         Raises:
             ValueError: The labels, preset ones included, are not exactly the metric's.
         """
-        merged = {**self._preset, **labels}
-        if merged.keys() != set(self.metric.labels):
-            raise ValueError(
-                f"{self.metric.name} has labels {self.metric.labels}, not {tuple(merged)}"
-            )
-        key = tuple(sanitise(merged[name]) for name in self.metric.labels)
+        key = self._key(labels)
         series = self._series.get(key)
         if series is None:
             if len(self._series) >= self._limit:
                 key = self._overflow(key)
+                self._crowded.overflowed += 1
             series = self._series.setdefault(key, self._make())
         return series
+
+    def share(self, series: S, **labels: str) -> None:
+        """Has a series of another metric be this one's too: the two always have one value."""
+        key = self._key(labels)
+        if len(self._series) < self._limit:
+            self._series[key] = series
 
     def drop(self, **labels: str) -> None:
         """Forgets every series that has these label values."""
@@ -81,6 +94,15 @@ class Family(Generic[S]):
             if all(key[position] == value for position, value in positions):
                 del self._series[key]
 
+    def __len__(self) -> int:
+        """Returns how many series there are."""
+        return len(self._series)
+
+    @property
+    def overflowed(self) -> int:
+        """How often a series was asked for that was not made, since there were too many."""
+        return self._crowded.overflowed
+
     def series(self) -> Iterator[tuple[tuple[str, ...], S]]:
         """Yields label values and series, as they are at this moment."""
         yield from list(self._series.items())
@@ -88,7 +110,22 @@ class Family(Generic[S]):
     def through(self, preset: Mapping[str, str]) -> "Family[S]":
         """Returns the same series seen through preset labels, those the metric has."""
         kept = {name: value for name, value in preset.items() if name in self.metric.labels}
-        return Family(self.metric, self._make, limit=self._limit, preset=kept, series=self._series)
+        return Family(
+            self.metric,
+            self._make,
+            limit=self._limit,
+            preset=kept,
+            series=self._series,
+            crowded=self._crowded,
+        )
+
+    def _key(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        merged = {**self._preset, **labels}
+        if merged.keys() != set(self.metric.labels):
+            raise ValueError(
+                f"{self.metric.name} has labels {self.metric.labels}, not {tuple(merged)}"
+            )
+        return tuple(sanitise(merged[name]) for name in self.metric.labels)
 
     def _overflow(self, key: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(
