@@ -1,4 +1,4 @@
-"""`./dev generate`: the committed Python code of our own protobuf messages, boards, alerts, metrics.
+"""`./dev generate`: the committed Python code of our own protobuf messages, and boards and pages.
 
 Dashboards and alert rules come from the packages that describe them, the page about metrics from
 the catalogue.

@@ -33,8 +33,9 @@ def _metrics() -> Iterator[str]:
 
 
 def _row(metric: Metric) -> str:
-    labels = ", ".join(metric.labels)
-    return f"| `{metric.name}` | {metric.kind.value} | {labels} | {metric.unit.value} | {metric.help} |"
+    name, labels = f"`{metric.name}`", ", ".join(metric.labels)
+    cells = [name, metric.kind.value, labels, metric.unit.value, metric.help]
+    return f"| {' | '.join(cells)} |"
 
 
 def _operated() -> Iterator[str]:

@@ -6,6 +6,7 @@ is. Long polls are not counted: how often workers ask is theirs to choose.
 
 from collections.abc import Awaitable
 
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -49,7 +50,7 @@ async def _round(client: Client, name: str) -> None:
 
 async def _talk(client: Client, workflow_id: str) -> None:
     """Queries, updates and signals a workflow, and starts it when it runs already."""
-    waits = await client.start_workflow(wf.Waits.run, id=workflow_id, task_queue=QUEUE)
+    waits = await _waiting(client, workflow_id)
     assert await waits.query(wf.Waits.updates) == 0
     assert await waits.execute_update(wf.Waits.update) == 1
     again = client.start_workflow(
@@ -76,8 +77,10 @@ async def _end(client: Client, workflow_id: str) -> None:
 async def _waiting(client: Client, workflow_id: str) -> WorkflowHandle[wf.Waits, int]:
     """Returns a workflow whose first workflow task is done."""
     waits = await client.start_workflow(wf.Waits.run, id=workflow_id, task_queue=QUEUE)
-    assert await waits.query(wf.Waits.updates) == 0
-    return waits
+    async for event in waits.fetch_history_events(wait_new_event=True):
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+            return waits
+    raise AssertionError("its first workflow task never came")
 
 
 async def _refused(call: Awaitable[object], error: type[BaseException]) -> None:

@@ -17,7 +17,7 @@ from perdure.core.commit import (
     TaskType,
     VisibilityRow,
 )
-from perdure.core.errors import InvalidArgumentError, NotFoundError
+from perdure.core.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from perdure.core.outcomes import RunSizes
 from perdure.matching.observer import QueueStatistics
 from perdure.runtime.deterministic import ManualClock
@@ -272,3 +272,41 @@ def test_a_cancelled_activity_is_counted() -> None:
         "activity_cancel": "1.0",
         "activity_schedule_to_close_latency_sum": "3.0",
     }
+
+
+def test_errors_are_counted_by_whose_they_are() -> None:
+    metrics = Metrics()
+    observer = RpcMetrics(metrics.scoped(service_name="frontend"), CLOCK)
+    operation = observer.operation("temporal.api.workflowservice.v1.WorkflowService", "Start")
+    for error in (
+        NotFoundError("none"),
+        InvalidArgumentError("bad"),
+        UnavailableError("away"),
+        KeyError("unforeseen"),
+        CancelledError(),
+    ):
+        operation.end(operation.begin(), "default", error)
+    labels = '{namespace="default",operation="Start",service_name="frontend"}'
+    lines = rendered(metrics)
+    for name, value in {
+        "service_errors": 2,
+        "service_errors_entity_not_found": 1,
+        "service_errors_invalid_argument": 1,
+        "service_latency_nouserlatency_count": 5,
+    }.items():
+        assert f"{name}{labels} {value}" in [line.replace(".0", "") for line in lines]
+    assert 'service_panics{service_name="frontend"} 1.0' in lines
+
+
+def test_calls_that_wait_for_events_are_polls() -> None:
+    metrics = Metrics()
+    observer = RpcMetrics(metrics.scoped(service_name="frontend"), CLOCK)
+    service = "temporal.api.workflowservice.v1.WorkflowService"
+    operation = observer.operation(service, "GetWorkflowExecutionHistory")
+    operation.end(operation.begin(), "default", None, waits=True)
+    operation.end(operation.begin(), "default", None)
+    requests = [line for line in rendered(metrics) if line.startswith("service_requests{")]
+    assert sorted(line.split('operation="')[1] for line in requests) == [
+        'GetWorkflowExecutionHistory",service_name="frontend"} 1.0',
+        'PollWorkflowExecutionHistory",service_name="frontend"} 1.0',
+    ]
