@@ -14,18 +14,22 @@ from functools import partial
 from pathlib import Path
 
 from perdure.app import settings
+from perdure.app.actions import counted
 from perdure.app.cluster import ClusterNode
+from perdure.app.connection_metrics import ConnectionMetrics
 from perdure.app.directory import Directory, SearchAttributes
 from perdure.app.exemplars import remembered, with_exemplars
 from perdure.app.history_metrics import HistoryMetrics
 from perdure.app.log_metrics import LogMetrics
 from perdure.app.matching_metrics import MatchingMetrics, WorkerMetrics
-from perdure.app.membership_metrics import MembershipMetrics
+from perdure.app.membership_metrics import HealthMetrics, MembershipMetrics
 from perdure.app.memory_metrics import HintMetrics, HistoryMemoryMetrics
 from perdure.app.message_metrics import MessageMetrics
+from perdure.app.port_metrics import follow_connections
 from perdure.app.rpc_metrics import ClientMetrics, InternodeMetrics, QuotaMetrics, RpcMetrics
 from perdure.app.sampling import on_loop
 from perdure.app.schedule_settings import SCHEDULES
+from perdure.app.series_metrics import SeriesMetrics
 from perdure.app.settings_file import SettingsFile
 from perdure.app.shard_metrics import ShardMetrics
 from perdure.app.span_metrics import SpanMetrics
@@ -211,6 +215,7 @@ class _Builder:
         history = None
         if "history" in roles:
             history = self._make_history(incarnation, self._matching, cluster.authority)
+            self._samplers.append(HealthMetrics(self._metrics, missing=cluster.missing).sample)
             hints = HintMetrics(self._metrics)
             self._samplers.append(lambda: hints.sample(cluster.hints))
         self._history = cluster.history(history)
@@ -307,6 +312,8 @@ class _Builder:
 
     async def open_ports(self) -> None:
         """Opens the ports: metrics, and last of all gRPC."""
+        name = process_name(self._config.roles)
+        series = SeriesMetrics(self._metrics.scoped(service_name=name))
         if self._config.metrics is not None:
             host = self._config.metrics.host
             endpoint = serve_metrics(
@@ -317,6 +324,7 @@ class _Builder:
             )
             self._parts.callback(endpoint.close)
             self._places["Metrics"] = f"http://{addresses.join(host, endpoint.port)}/metrics"
+        self._samplers.append(series.sample)
         if "frontend" in self._config.roles:
             self._places = {"gRPC": await self._open_public_port(), **self._places}
         self._places["Database"] = self._config.store.describe()
@@ -328,16 +336,18 @@ class _Builder:
         listener = self._config.listeners.grpc
         transport = settings.TRANSPORT.build(self._values)
         quotas = self._make_quotas()
-        handlers = remembered(quotas.guard(frontend.handlers()), self._tracer)
+        metrics = self._metrics.scoped(service_name="frontend")
+        guarded = quotas.guard(counted(frontend.handlers(), metrics))
         server = RpcServer(
-            handlers=traced(handlers, self._tracer),
+            handlers=traced(remembered(guarded, self._tracer), self._tracer),
             clock=self._clock,
-            observer=RpcMetrics(self._metrics.scoped(service_name="frontend"), self._clock),
+            observer=RpcMetrics(metrics, self._clock),
             transport=replace(transport, share_port=listener.shared),
         )
         cluster = self._cluster
         port = await server.start(listener.host, listener.port, serving=cluster is None)
         self._parts.push_async_callback(self._stop_serving, server, frontend)
+        self._samplers.append(follow_connections(metrics, port))
         if cluster is not None:
             cluster.tell_health(server)
         return listener.address(port)
@@ -410,9 +420,12 @@ class _Builder:
             readers=store.readers,
             timeout_seconds=store.timeout_seconds,
             observer=self._store_spans.of_reads(
-                StoreMetrics(self._metrics.scoped(service_name=user))
+                StoreMetrics(self._metrics.scoped(service_name=user), plugin_name=store.kind)
             ),
         )
+        if (connections := self._store.statistics().connections) is not None:
+            pool = ConnectionMetrics(self._metrics.scoped(service_name=user))
+            self._samplers.append(lambda: pool.sample(connections))
         self._parts.push_async_callback(self._store.close)
         self._parts.push_async_callback(self._tasks.close)
 

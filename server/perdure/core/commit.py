@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
+from perdure.core.outcomes import RunSizes, WorkflowTaskOutcome
+
 
 class ItemKind(IntEnum):
     """What a row of a run's pending items holds. Numbers are stored: never reuse one."""
@@ -235,7 +237,8 @@ class ActivityOutcome(NamedTuple):
 
     `closed` says that no other attempt comes. Latencies are nanoseconds: since a worker took this
     attempt (None when none had), and since the activity was scheduled. `timeout` is the real
-    server's name of the timeout that ended the attempt, such as "StartToClose".
+    server's name of the timeout that ended the attempt, such as "StartToClose". `attempt` is its
+    number, from 1.
     """
 
     ending: ActivityEnding
@@ -246,6 +249,7 @@ class ActivityOutcome(NamedTuple):
     start_to_close: int | None
     schedule_to_close: int
     timeout: str = ""
+    attempt: int = 1
 
 
 class ScheduleEvent(Enum):
@@ -296,3 +300,5 @@ class Commit:
     visibility: list[VisibilityRow] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
     schedule_outcomes: list[ScheduleOutcome] = field(default_factory=list)
+    task_outcomes: list[WorkflowTaskOutcome] = field(default_factory=list)
+    sizes: list[RunSizes] = field(default_factory=list)

@@ -117,7 +117,7 @@ class Partition:
         self._queries: WaitingLine[PendingQuery] = WaitingLine()
         self._forwarded: WaitingLine[ForwardedTask] = WaitingLine()
         self._failures: dict[Position, int] = {}
-        self._rate = RateGate(open_again=self._match_held)
+        self._rate = RateGate(open_again=self._match_held, throttled=observer.task_throttled)
         self._closed = False
         self._reader = BacklogReader(
             queue=queue,
@@ -246,6 +246,7 @@ class Partition:
     def reserve(self) -> WaitingPoller | None:
         """Takes the poller that has waited longest out of the line, if a task may start now."""
         if not self._rate.try_take():
+            self.observer.task_throttled()
             return None
         waiter = self._next_waiter()
         if waiter is None:
@@ -428,6 +429,7 @@ class Partition:
                 if self._reader.idle or self.backlog.wants_rows:
                     self._reader.plan()
                 return
+            self.observer.task_forwarded()
             forwarder.send(task)
 
     def _take_task(self) -> DispatchTask | None:

@@ -222,7 +222,7 @@ class Polls:
             forwarded.settle(ForwardOutcome.FAILED)
             raise
         forwarded.settle(ForwardOutcome.STARTED)
-        self._count_start(root, task, began, sync=forwarded.waited_for)
+        self._count_start(root, task, began, sync=forwarded.waited_for, forwarded=True)
         return response
 
     async def _record(self, task: DispatchTask, poller: Poller) -> Encoded:
@@ -232,12 +232,18 @@ class Polls:
         return await self.history.record_activity_task_started(task, poller)
 
     def _count_start(
-        self, partition: Partition, task: DispatchTask, began: float, *, sync: bool
+        self,
+        partition: Partition,
+        task: DispatchTask,
+        began: float,
+        *,
+        sync: bool,
+        forwarded: bool = False,
     ) -> None:
         observer = partition.observer
         observer.poll_succeeded(sync, asyncio.get_running_loop().time() - began)
         now = self._clock.now()
-        observer.task_dispatched((now - task.scheduled_time) * 1e-9, sync)
+        observer.task_dispatched((now - task.scheduled_time) * 1e-9, sync, forwarded)
         if self._tracer.enabled:
             self._record_wait(task, now)
 

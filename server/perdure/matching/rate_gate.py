@@ -12,12 +12,26 @@ _SHORTEST_PAUSE = 0.001
 class RateGate:
     """Lets tasks through at a rate; without one, at once."""
 
-    __slots__ = ("_by_operator", "_by_worker", "_limit", "_loop", "_open_again", "_timer")
+    __slots__ = (
+        "_by_operator",
+        "_by_worker",
+        "_limit",
+        "_loop",
+        "_open_again",
+        "_throttled",
+        "_timer",
+    )
 
-    def __init__(self, *, open_again: Callable[[], None]) -> None:
-        """Makes a gate without a rate; `open_again` is called when a refused task may go."""
+    def __init__(self, *, open_again: Callable[[], None], throttled: Callable[[], None]) -> None:
+        """Makes a gate without a rate.
+
+        Args:
+            open_again: Called when a task may go that `take` refused.
+            throttled: Called when `take` begins to refuse.
+        """
         self._loop = asyncio.get_running_loop()
         self._open_again = open_again
+        self._throttled = throttled
         self._by_worker: float | None = None
         self._by_operator: float | None = None
         self._limit: DispatchLimit | None = None
@@ -67,6 +81,7 @@ class RateGate:
         if ready_at is not None and self._timer is None:
             # A loop may call a little early: then it must not be called for the same moment again.
             self._timer = self._loop.call_at(max(ready_at, now + _SHORTEST_PAUSE), self._on_timer)
+            self._throttled()
         return False
 
     def give_back(self) -> None:

@@ -313,7 +313,9 @@ class Observed:
     def begin(self) -> float:
         return 7.0
 
-    def end(self, begun: float, namespace: str, error: BaseException | None) -> None:
+    def end(
+        self, begun: float, namespace: str, error: BaseException | None, waits: bool = False
+    ) -> None:
         assert begun == 7.0
         self.ends.append((namespace, error))
 

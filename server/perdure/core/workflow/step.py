@@ -29,13 +29,10 @@ from perdure.core.commit import (
     ScheduleOutcome,
     TimerRow,
 )
+from perdure.core.outcomes import RunSizes, WorkflowTaskOutcome
 from perdure.core.protobuf import set_timestamp
 from perdure.core.visibility.query import ValueType
-from perdure.core.workflow.buffer import (
-    activity_close_attributes,
-    child_close_attributes,
-    reordered,
-)
+from perdure.core.workflow.buffer import link_started, reordered
 from perdure.core.workflow.causes import with_cause
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run
@@ -139,6 +136,7 @@ class RunStep:
     messages_deleted: list[MessageKey] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
     schedule_outcomes: list[ScheduleOutcome] = field(default_factory=list)
+    task_outcomes: list[WorkflowTaskOutcome] = field(default_factory=list)
     copied: list[HistoryBatch] = field(default_factory=list)
     """Batches of another run's history that this new run begins with."""
     visibility_changed: bool = False
@@ -226,7 +224,7 @@ class RunStep:
             self.unbuffer(key)
             event_id = run.state.next_event_id
             event.event_id = event_id
-            _link_started(event, started)
+            link_started(event, started)
             self._link_child(event)
             self._note_attached(event)
             self.batch.events.append(event)
@@ -364,6 +362,16 @@ class RunStep:
         commit.messages_deleted.extend(self.messages_deleted)
         commit.outcomes.extend(self.outcomes)
         commit.schedule_outcomes.extend(self.schedule_outcomes)
+        commit.task_outcomes.extend(self.task_outcomes)
+        commit.sizes.append(
+            RunSizes(
+                state.state_transition_count,
+                state.next_event_id - 1,
+                state.history_size_bytes,
+                len(write.state) + run.item_bytes,
+                closed=self.visibility_changed and not run.is_running,
+            )
+        )
         if self.visibility_changed:
             commit.visibility.append(visibility_row(run, self.context.search_attributes))
 
@@ -481,22 +489,3 @@ class Step:
             before = self.current.key.run_id if self.current else ""
             commit.current = CurrentWrite(before, self.new_current.key.run_id)
         return commit
-
-
-def _link_started(event: history.HistoryEvent, started: dict[int, int]) -> None:
-    # What began and closed while a workflow task was started has both its events in the buffer: the
-    # started event gets its id only now.
-    if event.event_type == events.EVENT_TYPE_ACTIVITY_TASK_STARTED:
-        started[event.activity_task_started_event_attributes.scheduled_event_id] = event.event_id
-        return
-    if event.event_type == events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
-        begun = event.child_workflow_execution_started_event_attributes
-        started[begun.initiated_event_id] = event.event_id
-        return
-    child = child_close_attributes(event)
-    if child is not None and not child.started_event_id:
-        child.started_event_id = started.get(child.initiated_event_id, 0)
-        return
-    attributes = activity_close_attributes(event)
-    if attributes is not None and not attributes.started_event_id:
-        attributes.started_event_id = started.get(attributes.scheduled_event_id, 0)
