@@ -8,6 +8,8 @@ matches no difference any more is stale and fails the tests.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from conformance import terminal_deviations
+
 SURFACE = "rpc_surface"
 """The scenario that calls every RPC."""
 
@@ -168,4 +170,5 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
 DEVIATIONS: tuple[Deviation, ...] = (
     *_unavailable(),
     *(Deviation(scenario, path, reason) for scenario, path, reason in _NAMED),
+    *(Deviation(scenario, path, reason) for scenario, path, reason in terminal_deviations.rows()),
 )
