@@ -113,9 +113,7 @@ class HistoryRole:
         dispatcher = self._make_dispatcher(tokens, page)
         self._executor = executor = self._make_executor(dispatcher, namespaces, clock, settings)
         self._spans = QueueSpans(tracer=tracer, executor=executor, clock=clock)
-        self._messages = Messages(
-            executor=executor, receivers=self, observer=self._message_observer
-        )
+        self._messages = self._make_messages()
         self._receipts = self._make_receipts(clock, settings)
         self._workflows = Workflows(executor=executor, dispatcher=dispatcher)
         self._updates = Updates(executor=executor, store=store, observer=self._update_observer)
@@ -171,6 +169,11 @@ class HistoryRole:
             page=page,
             undo=self.undo_task_started,
             observer=self._update_observer,
+        )
+
+    def _make_messages(self) -> Messages:
+        return Messages(
+            executor=self._executor, receivers=self, observer=self._message_observer
         )
 
     def _make_querier(self, dispatcher: Dispatcher) -> Querier:
