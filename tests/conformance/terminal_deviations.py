@@ -19,7 +19,6 @@ _TRANSITIONS = "a start fused with its commit counts by what happened, not by tr
 _INFO = "stdout/workflowExecutionInfo"
 _ATTRIBUTES = f"{_INFO}/searchAttributes/indexedFields"
 _DESCRIBE = "temporal workflow describe *-o json*"
-_NAMESPACE = "temporal operator namespace *-o json*/stdout/namespaceInfo"
 
 _SHOWN_OTHERWISE: tuple[tuple[str, str, str], ...] = (
     ("*", "**/stateTransitionCount", _TRANSITIONS),
@@ -28,8 +27,15 @@ _SHOWN_OTHERWISE: tuple[tuple[str, str, str], ...] = (
     ("terminal_cluster", "temporal operator cluster describe*/stdout/persistenceStore", _MEMORY),
     ("terminal_cluster", "temporal operator cluster describe*/stdout/visibilityStore", _MEMORY),
     ("terminal_cluster", "temporal operator cluster system*/stdout/capabilities/*", _CAPABILITIES),
-    ("terminal_namespace", f"{_NAMESPACE}/capabilities/*", _CAPABILITIES),
-    ("terminal_namespace", f"{_NAMESPACE}/limits/*", _CAPABILITIES),
+    *(
+        (
+            "terminal_namespace",
+            f"temporal operator namespace {name} *-o json*/stdout/namespaceInfo/{part}/*",
+            _CAPABILITIES,
+        )
+        for name in ("describe", "update")
+        for part in ("capabilities", "limits")
+    ),
     ("terminal_task_queue", "temporal task-queue list-partition *", _PARTITIONS),
     ("terminal_task_queue", "temporal task-queue config set *--fairness-key*", _FAIRNESS),
     ("terminal_workflow_describe", f"{_DESCRIBE}/{_ATTRIBUTES}", _BUILD_IDS),
@@ -96,11 +102,13 @@ _NOT_SERVED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "terminal_workflow_batches",
+        "batch operations, which --query starts",
+        ("temporal workflow *--query=*",),
+    ),
+    (
+        "terminal_workflow_batches",
         "batch operations",
-        (
-            "temporal workflow *--query=*",
-            *(f"temporal batch {n} *" for n in ("describe", "list", "terminate")),
-        ),
+        (*(f"temporal batch {n} *" for n in ("describe", "list", "terminate")),),
     ),
     (
         "terminal_workflow_options",

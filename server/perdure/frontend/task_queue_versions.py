@@ -10,6 +10,7 @@ from temporalio.api.enums.v1.task_queue_pb2 import (
     BUILD_ID_TASK_REACHABILITY_UNREACHABLE,
     TASK_QUEUE_TYPE_ACTIVITY,
     TASK_QUEUE_TYPE_WORKFLOW,
+    TaskQueueType,
 )
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
@@ -53,7 +54,7 @@ def described(
     return response
 
 
-def _types(request: wf.DescribeTaskQueueRequest) -> list[int]:
+def _types(request: wf.DescribeTaskQueueRequest) -> list[TaskQueueType.ValueType]:
     return list(dict.fromkeys(request.task_queue_types or _WITH_TASKS))
 
 

@@ -53,7 +53,9 @@ class TaskQueues:
         self._check(request)
         if request.api_mode == DESCRIBE_TASK_QUEUE_MODE_ENHANCED:
             asked = asked_of_matching(request)
-            found = asked and await self._matching.describe_task_queue(namespace, asked)
+            if asked is None:
+                return described(request, None)
+            found = await self._matching.describe_task_queue(namespace, asked)
             return described(request, found)
         response = await self._matching.describe_task_queue(namespace, request)
         await self._add_config(response, namespace, request)

@@ -1,7 +1,7 @@
 """`temporal workflow` at a terminal: the commands that talk with running workflows."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 from google.protobuf.json_format import MessageToJson
 from temporalio.api.sdk.v1 import WorkflowMetadata
@@ -45,7 +45,9 @@ async def terminal_workflow_query(env: ScenarioEnv) -> Recording:
     query = f"workflow query {target} --name=state"
     told = {"query_result": payloads("fine")}
 
-    async def asked(run: Callable[[str], Awaitable[Printed]], line: str, **answer: object) -> None:
+    async def asked(
+        run: Callable[[str], Coroutine[object, object, Printed]], line: str, **answer: object
+    ) -> None:
         running = asyncio.create_task(run(line))
         task = await driver.poll()
         await driver.answer_query(task, completed_type="QUERY_RESULT_TYPE_ANSWERED", **answer)
