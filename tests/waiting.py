@@ -16,10 +16,21 @@ async def until(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
-def until_sync(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
-    """Waits for something outside this process, such as a server that starts."""
+def until_sync(
+    condition: Callable[[], bool],
+    seconds: float = DEADLINE_SECONDS,
+    *,
+    pause_seconds: float = _PAUSE_SECONDS,
+) -> None:
+    """Waits for something outside this process, such as a server that starts.
+
+    Args:
+        condition: What to wait for.
+        seconds: How long, before TimeoutError.
+        pause_seconds: Between two looks; longer where a look costs others much.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"the condition did not hold within {seconds} s")
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(pause_seconds)

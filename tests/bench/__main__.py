@@ -11,7 +11,7 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from bench import backlog, machine, profiler, visibility
+from bench import backlog, machine, profiler, schedules, visibility
 from bench.comparisons import SERVERS, STORES, Comparison
 from bench.errors import BenchError
 from bench.gates import judge
@@ -27,6 +27,7 @@ QUICK_ROUNDS = 1
 HOT_FUNCTIONS = 25
 BACKLOG_SECTION = "bench backlog"
 VISIBILITY_SECTION = "bench visibility"
+SCHEDULES_SECTION = "bench schedules"
 MIN_WIDTH = 150
 INTERRUPTED = 130
 
@@ -55,9 +56,16 @@ def _targets(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     help="Measure listings and counts of many closed workflows instead.",
 )
 @click.option(
+    "--schedules",
+    "is_schedules",
+    is_flag=True,
+    help="Measure idle schedules instead.",
+)
+@click.option(
     "--rows",
     type=click.IntRange(min=backlog.MIN_ROWS),
-    help=f"Tasks of the backlog, or closed workflows.  [default: {backlog.ROWS}]",
+    help=f"Tasks of the backlog, or closed workflows.  [default: {backlog.ROWS}]; or schedules."
+    f"  [default: {schedules.ROWS}]",
 )
 @click.option(
     "--scenario",
@@ -104,6 +112,7 @@ def main(
     store: str | None,
     is_backlog: bool,
     is_visibility: bool,
+    is_schedules: bool,
     rows: int | None,
     scenarios: tuple[str, ...],
     targets: tuple[Target, ...] | None,
@@ -137,6 +146,16 @@ def main(
             gate=gate,
         )
         return
+    if is_schedules:
+        size = rows or (schedules.QUICK_ROWS if quick else schedules.ROWS)
+        _measure_rows(
+            partial(schedules.run, size, is_quick=quick),
+            SCHEDULES_SECTION,
+            output=output,
+            page=page,
+            gate=gate,
+        )
+        return
     comparison = SERVERS if store is None else STORES
     targets = targets or comparison.targets
     if gate and set(targets) != set(comparison.targets):
@@ -164,8 +183,11 @@ def main(
         sys.exit(1)
 
 
+RowsReport = backlog.BacklogReport | schedules.SchedulesReport | visibility.VisibilityReport
+
+
 def _measure_rows(
-    measure: Callable[[Callable[[str], None]], backlog.BacklogReport | visibility.VisibilityReport],
+    measure: Callable[[Callable[[str], None]], RowsReport],
     section: str,
     *,
     output: str,

@@ -23,11 +23,11 @@ from perdure.matching.settings import MatchingSettings
 from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import (
     Encoded,
-    HistoryClient,
     MatchingClient,
     MatchingNode,
     Namespace,
 )
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.partitions.client import PartitionedMatching
 from perdure.runtime.ports import Ids
 from perdure.runtime.tasks import TaskSet

@@ -78,7 +78,8 @@ class DispatchTask:
     """A workflow or activity task that waits for a poller: the outbox row, and the hint.
 
     `scheduled_event_id` and `attempt` let history drop the task when the state has moved on.
-    `expiry` is when it stops being worth dispatching (schedule-to-start); 0 means never.
+    `expiry` is when it stops being worth dispatching (schedule-to-start); 0 means never. `cause` is
+    the span that brought it about: of the hint only, the row is without it.
     """
 
     key: DispatchKey
@@ -89,6 +90,7 @@ class DispatchTask:
     scheduled_time: int
     expiry: int = 0
     sticky: bool = False
+    cause: bytes = field(default=b"", compare=False)
 
 
 class TimerRow(NamedTuple):
@@ -259,6 +261,8 @@ class ScheduleEvent(Enum):
     MISSED = "missed"
     SKIPPED = "skipped"
     DROPPED = "dropped"
+    DELAYED = "delayed"
+    """More are started at the time than may be."""
 
 
 class ScheduleOutcome(NamedTuple):

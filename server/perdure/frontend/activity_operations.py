@@ -16,8 +16,9 @@ from perdure.core.uuids import is_uuid
 from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.validation.priorities import check_priority
-from perdure.rpc.clients import HistoryClient, Namespace
+from perdure.rpc.clients import Namespace
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.history_client import HistoryClient
 from perdure.runtime.ports import Ids
 
 _ByName = (

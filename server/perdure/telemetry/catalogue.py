@@ -87,6 +87,9 @@ SCHEDULE_OVERLAP_SKIPPED = counter(
 SCHEDULE_BUFFER_OVERRUNS = counter(
     "schedule_buffer_overruns", _SCHEDULE, "Times dropped since too many waited."
 )
+SCHEDULE_RATE_LIMITED = counter(
+    "schedule_rate_limited", _SCHEDULE, "Actions that wait since too many are started at the time."
+)
 ACTIVITY_SUCCESS = counter("activity_success", _ACTIVITY, "Activities completed.")
 ACTIVITY_FAIL = counter(
     "activity_fail", _ACTIVITY, "Activities failed for good, their retries included."
@@ -314,6 +317,17 @@ SETTINGS_READ = counter(
     "settings_read",
     ("outcome", *_SERVICE),
     "Times that the file of settings had changed, by whether it was used or refused.",
+)
+LOG_ERRORS = counter(
+    "log_errors",
+    ("component", "outcome", *_SERVICE),
+    "Errors logged, by whether the line was written or left out as one of many.",
+)
+SPANS_EXPORTED = counter("spans_exported", _SERVICE, "Spans that a collector has taken.")
+SPANS_LOST = counter(
+    "spans_lost",
+    ("reason", *_SERVICE),
+    "Spans that were lost: the collector did not take them, or there was no room for them.",
 )
 EVENT_LOOP_LAG = histogram("event_loop_lag", _SERVICE, "How late the event loop runs what is due.")
 

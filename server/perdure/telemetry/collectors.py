@@ -18,7 +18,13 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from perdure.telemetry.metric import Kind, Metric
-from perdure.telemetry.series import CounterSeries, GaugeSeries, HistogramSeries
+from perdure.telemetry.series import (
+    CounterSeries,
+    CurrentSpan,
+    GaugeSeries,
+    HistogramSeries,
+    TracedHistogramSeries,
+)
 
 SERIES_LIMIT = 2_000
 """Series per metric: enough for 500 task queues of two types with two partitions."""
@@ -157,11 +163,25 @@ AnyFamily = Family[CounterSeries] | Family[GaugeSeries] | Family[HistogramSeries
 
 
 @dataclass(frozen=True, slots=True)
+class Traces:
+    """Which histograms carry exemplars.
+
+    Attributes:
+        spans: By metric, what says which span an observation belongs to.
+        now: Returns the time, in seconds since the Unix epoch.
+    """
+
+    spans: Mapping[Metric, CurrentSpan]
+    now: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
 class Metrics:
     """The metrics of one server, seen through preset labels."""
 
     series_limit: int = SERIES_LIMIT
     preset: Mapping[str, str] = field(default_factory=dict)
+    traces: Traces | None = None
     _counters: dict[str, Family[CounterSeries]] = field(default_factory=dict)
     _gauges: dict[str, Family[GaugeSeries]] = field(default_factory=dict)
     _histograms: dict[str, Family[HistogramSeries]] = field(default_factory=dict)
@@ -169,6 +189,10 @@ class Metrics:
     def scoped(self, **labels: str) -> "Metrics":
         """Returns the same metrics with label values filled in (service_name="history")."""
         return replace(self, preset={**self.preset, **labels})
+
+    def traced(self, traces: Traces) -> "Metrics":
+        """Returns the same metrics; histograms that are new from now on carry exemplars."""
+        return replace(self, traces=traces)
 
     def counter(self, metric: Metric) -> Family[CounterSeries]:
         """Returns a counter's series."""
@@ -185,8 +209,14 @@ class Metrics:
     def histogram(self, metric: Metric) -> Family[HistogramSeries]:
         """Returns a histogram's series."""
         assert metric.kind is Kind.HISTOGRAM, metric.name
-        made = Family(metric, partial(HistogramSeries, metric.buckets), limit=self.series_limit)
+        made = Family(metric, self._maker(metric), limit=self.series_limit)
         return self._histograms.setdefault(metric.name, made).through(self.preset)
+
+    def _maker(self, metric: Metric) -> Callable[[], HistogramSeries]:
+        span = self.traces.spans.get(metric) if self.traces is not None else None
+        if self.traces is None or span is None:
+            return partial(HistogramSeries, metric.buckets)
+        return partial(TracedHistogramSeries, metric.buckets, span, self.traces.now)
 
     def families(self) -> list[AnyFamily]:
         """Returns every metric that has been asked for, by name."""

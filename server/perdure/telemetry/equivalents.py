@@ -103,11 +103,6 @@ EQUIVALENTS = (
         " theirs",
     ),
     Equivalent(
-        ("schedule_rate_limited",),
-        (catalogue.SCHEDULE_ACTION_DELAY,),
-        "actions of schedules have no rate limit",
-    ),
-    Equivalent(
         ("certificates_expired", "certificates_expiring"),
         (),
         "the server does not read certificates",

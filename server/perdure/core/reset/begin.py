@@ -92,7 +92,7 @@ def _begin(step: Step, base: Run, past: Past, request: wf.ResetWorkflowExecution
     attributes = stored.Attributes()
     attributes.CopyFrom(rebuilt.attributes)
     key = base.key._replace(run_id=rebuilt.run_id)
-    run = new_run(key, _start(base.start, step.now), attributes)
+    run = new_run(key, _start(base.start, step.now, step.context.cause), attributes)
     run.state.MergeFrom(rebuilt.state)
     run.state.history_size_bytes = sum(len(batch.blob) for batch in past.batches)
     run.state.reset_request_id = request.request_id
@@ -105,12 +105,13 @@ def _begin(step: Step, base: Run, past: Past, request: wf.ResetWorkflowExecution
     return change
 
 
-def _start(base: stored.RunStart, now: int) -> stored.RunStart:
+def _start(base: stored.RunStart, now: int, cause: bytes) -> stored.RunStart:
     """Returns the new run's immutable half: the other one's, with timeouts that begin now."""
     start = stored.RunStart()
     start.CopyFrom(base)
     start.original_start_time = base.original_start_time or base.start_time
     start.start_time = now
+    start.cause = cause
     start.execution_time = now + base.first_workflow_task_backoff
     if base.execution_timeout:
         start.execution_expiration_time = now + base.execution_timeout

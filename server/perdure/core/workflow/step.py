@@ -33,6 +33,7 @@ from perdure.core.outcomes import RunSizes, WorkflowTaskOutcome
 from perdure.core.protobuf import set_timestamp
 from perdure.core.visibility.query import ValueType
 from perdure.core.workflow.buffer import link_started, reordered
+from perdure.core.workflow.causes import with_cause
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run
 from perdure.core.workflow.visibility import visibility_row
@@ -80,6 +81,9 @@ class StepContext:
         find_namespace: Returns the id of a namespace by its name; raises NamespaceNotFoundError.
         has_poller: Tells whether a worker polls a sticky queue of this namespace.
         tail_budget: How many bytes of a run's newest history stay in memory.
+        start_pause: Reserves a start by a schedule of this namespace; returns how long it must
+            wait, in nanoseconds.
+        cause: The sampled span that the step is made in, as it is stored; empty without tracing.
     """
 
     now: int
@@ -92,6 +96,8 @@ class StepContext:
     find_namespace: Callable[[str], str]
     has_poller: Callable[[str], bool]
     tail_budget: int
+    start_pause: Callable[[], int] = lambda: 0
+    cause: bytes = b""
 
 
 class NeedsStartEvent(Exception):
@@ -299,8 +305,8 @@ class RunStep:
         self.offers[task.key] = task
 
     def add_message(self, row: MessageRow) -> None:
-        """Writes a message to another workflow."""
-        self.messages_added[row.key] = row
+        """Writes a message to another workflow, with the span that it is written in."""
+        self.messages_added[row.key] = with_cause(row, self.context.cause)
         self.touched = True
 
     def delete_message(self, key: MessageKey) -> None:
@@ -354,6 +360,13 @@ class RunStep:
         commit.tasks_deleted.extend(self.tasks_deleted)
         commit.messages_added.extend(self.messages_added.values())
         commit.messages_deleted.extend(self.messages_deleted)
+        self._report(commit, len(write.state))
+        if self.visibility_changed:
+            commit.visibility.append(visibility_row(run, self.context.search_attributes))
+
+    def _report(self, commit: Commit, state_bytes: int) -> None:
+        """Says what observers are to be told once it is durable."""
+        run, state = self.run, self.run.state
         commit.outcomes.extend(self.outcomes)
         commit.schedule_outcomes.extend(self.schedule_outcomes)
         commit.task_outcomes.extend(self.task_outcomes)
@@ -362,12 +375,10 @@ class RunStep:
                 state.state_transition_count,
                 state.next_event_id - 1,
                 state.history_size_bytes,
-                len(write.state) + run.item_bytes,
+                state_bytes + run.item_bytes,
                 closed=self.visibility_changed and not run.is_running,
             )
         )
-        if self.visibility_changed:
-            commit.visibility.append(visibility_row(run, self.context.search_attributes))
 
     def _delete(self, commit: Commit) -> None:
         """Removes a closed run: it has no tasks, and its messages outlive it."""

@@ -119,6 +119,7 @@ def _new_task(step: RunStep, queue: str) -> stored.WorkflowTask:
         sticky=sticky,
         partition=0 if sticky else partition_of(task_id, step.context.settings.write_partitions),
         schedule_to_start_timeout=state.sticky_timeout if sticky else 0,
+        cause=step.context.cause,
     )
 
 
