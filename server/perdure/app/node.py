@@ -338,9 +338,8 @@ class _Builder:
         quotas = self._make_quotas()
         metrics = self._metrics.scoped(service_name="frontend")
         guarded = quotas.guard(counted(frontend.handlers(), metrics))
-        handlers = remembered(guarded, self._tracer)
         server = RpcServer(
-            handlers=traced(handlers, self._tracer),
+            handlers=traced(remembered(guarded, self._tracer), self._tracer),
             clock=self._clock,
             observer=RpcMetrics(metrics, self._clock),
             transport=replace(transport, share_port=listener.shared),

@@ -117,7 +117,7 @@ class Partition:
         self._queries: WaitingLine[PendingQuery] = WaitingLine()
         self._forwarded: WaitingLine[ForwardedTask] = WaitingLine()
         self._failures: dict[Position, int] = {}
-        self._rate = RateGate(open_again=self._match_held, refused=observer.task_throttled)
+        self._rate = RateGate(open_again=self._match_held, throttled=observer.task_throttled)
         self._closed = False
         self._reader = BacklogReader(
             queue=queue,

@@ -18,22 +18,20 @@ class RateGate:
         "_limit",
         "_loop",
         "_open_again",
-        "_refused",
+        "_throttled",
         "_timer",
     )
 
-    def __init__(
-        self, *, open_again: Callable[[], None], refused: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, *, open_again: Callable[[], None], throttled: Callable[[], None]) -> None:
         """Makes a gate without a rate.
 
         Args:
-            open_again: Called when a refused task may go.
-            refused: Called when tasks begin to wait.
+            open_again: Called when a task may go that `take` refused.
+            throttled: Called when `take` begins to refuse.
         """
-        self._refused = refused
         self._loop = asyncio.get_running_loop()
         self._open_again = open_again
+        self._throttled = throttled
         self._by_worker: float | None = None
         self._by_operator: float | None = None
         self._limit: DispatchLimit | None = None
@@ -83,7 +81,7 @@ class RateGate:
         if ready_at is not None and self._timer is None:
             # A loop may call a little early: then it must not be called for the same moment again.
             self._timer = self._loop.call_at(max(ready_at, now + _SHORTEST_PAUSE), self._on_timer)
-            self._refused()
+            self._throttled()
         return False
 
     def give_back(self) -> None:

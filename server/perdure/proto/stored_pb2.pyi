@@ -729,6 +729,7 @@ class ChildInfo(_message.Message):
     STARTED_EVENT_ID_FIELD_NUMBER: _builtins.int
     HEADER_FIELD_NUMBER: _builtins.int
     CONTROL_FIELD_NUMBER: _builtins.int
+    EARLIER_RUN_IDS_FIELD_NUMBER: _builtins.int
     initiated_event_id: _builtins.int
     message_id: _builtins.str
     """With the run's slot these are the key of the row of the message that starts it."""
@@ -747,6 +748,10 @@ class ChildInfo(_message.Message):
     def header(self) -> _message_pb2.Header:
         """Until then: what the event that says so repeats of the command."""
 
+    @_builtins.property
+    def earlier_run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The runs that have sent the message that starts it, before a reset had this run send it."""
+
     def __init__(
         self,
         *,
@@ -762,10 +767,11 @@ class ChildInfo(_message.Message):
         started_event_id: _builtins.int = ...,
         header: _message_pb2.Header | None = ...,
         control: _builtins.str = ...,
+        earlier_run_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "due", b"due", "header", b"header", "initiated_event_id", b"initiated_event_id", "message_id", b"message_id", "namespace", b"namespace", "namespace_id", b"namespace_id", "parent_close_policy", b"parent_close_policy", "started_event_id", b"started_event_id", "started_run_id", b"started_run_id", "workflow_id", b"workflow_id", "workflow_type", b"workflow_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "due", b"due", "earlier_run_ids", b"earlier_run_ids", "header", b"header", "initiated_event_id", b"initiated_event_id", "message_id", b"message_id", "namespace", b"namespace", "namespace_id", b"namespace_id", "parent_close_policy", b"parent_close_policy", "started_event_id", b"started_event_id", "started_run_id", b"started_run_id", "workflow_id", b"workflow_id", "workflow_type", b"workflow_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
