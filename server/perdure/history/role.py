@@ -94,7 +94,6 @@ class HistoryRole:
         self._observer = observer
         self._tracer = tracer
         self._message_observer = message_observer or SilentObserver()
-        self._shard_observer = shard_observer or SilentObserver()
         self._update_observer = update_observer or SilentObserver()
         self._schedule_starts = schedule_starts or ScheduleStarts(
             settings=lambda _: ScheduleSettings(), clock=clock
@@ -193,7 +192,7 @@ class HistoryRole:
             page_rows=settings.timer_batch,
             concurrency=settings.concurrent_timers,
             fire=self._fire,
-            on_fire=self._shard_observer.timer_fired,
+            on_fire=observer.timer_fired,
         )
 
     def _make_outbox(self, clock: Clock, settings: HistorySettings) -> MessageQueue:
