@@ -94,7 +94,6 @@ class HistoryRole:
         self._observer = observer
         self._tracer = tracer
         self._message_observer = message_observer or SilentObserver()
-        self._shard_observer = shard_observer or SilentObserver()
         self._update_observer = update_observer or SilentObserver()
         self._schedule_starts = schedule_starts or ScheduleStarts(
             settings=lambda _: ScheduleSettings(), clock=clock
@@ -107,7 +106,7 @@ class HistoryRole:
             authority=authority, ids=ids, tasks=tasks, listener=self, observer=shard_observer
         )
         self._cache = EntryCache(budget_bytes=settings.cache_bytes, on_evict=self._evicted)
-        self._timers = self._make_timers(clock, settings)
+        self._timers = self._make_timers(clock, settings, shard_observer or SilentObserver())
         self._outbox = self._make_outbox(clock, settings)
         self._speculative = SpeculativeTasks(clock=clock, tasks=tasks, expire=self._expire)
         dispatcher = self._make_dispatcher(tokens, page)
@@ -185,7 +184,9 @@ class HistoryRole:
             ids=self._ids,
         )
 
-    def _make_timers(self, clock: Clock, settings: HistorySettings) -> TimerQueue:
+    def _make_timers(
+        self, clock: Clock, settings: HistorySettings, observer: ShardObserver
+    ) -> TimerQueue:
         return TimerQueue(
             store=self._store,
             clock=clock,
@@ -194,7 +195,7 @@ class HistoryRole:
             page_rows=settings.timer_batch,
             concurrency=settings.concurrent_timers,
             fire=self._fire,
-            on_fire=self._shard_observer.timer_fired,
+            on_fire=observer.timer_fired,
         )
 
     def _make_outbox(self, clock: Clock, settings: HistorySettings) -> MessageQueue:

@@ -360,6 +360,13 @@ class RunStep:
         commit.tasks_deleted.extend(self.tasks_deleted)
         commit.messages_added.extend(self.messages_added.values())
         commit.messages_deleted.extend(self.messages_deleted)
+        self._report(commit, len(write.state))
+        if self.visibility_changed:
+            commit.visibility.append(visibility_row(run, self.context.search_attributes))
+
+    def _report(self, commit: Commit, state_bytes: int) -> None:
+        """Says what observers are to be told once it is durable."""
+        run, state = self.run, self.run.state
         commit.outcomes.extend(self.outcomes)
         commit.schedule_outcomes.extend(self.schedule_outcomes)
         commit.task_outcomes.extend(self.task_outcomes)
@@ -368,12 +375,10 @@ class RunStep:
                 state.state_transition_count,
                 state.next_event_id - 1,
                 state.history_size_bytes,
-                len(write.state) + run.item_bytes,
+                state_bytes + run.item_bytes,
                 closed=self.visibility_changed and not run.is_running,
             )
         )
-        if self.visibility_changed:
-            commit.visibility.append(visibility_row(run, self.context.search_attributes))
 
     def _delete(self, commit: Commit) -> None:
         """Removes a closed run: it has no tasks, and its messages outlive it."""
