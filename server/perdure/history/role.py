@@ -171,9 +171,7 @@ class HistoryRole:
         )
 
     def _make_messages(self) -> Messages:
-        return Messages(
-            executor=self._executor, receivers=self, observer=self._message_observer
-        )
+        return Messages(executor=self._executor, receivers=self, observer=self._message_observer)
 
     def _make_querier(self, dispatcher: Dispatcher) -> Querier:
         return Querier(
