@@ -268,9 +268,8 @@ class _Server:
         return wf.DescribeScheduleResponse.FromString(answer).info.recent_actions
 
     async def _call(self, method: str, request: Message) -> bytes:
-        call = self._channel.unary_unary(f"/{SERVICE}/{method}")
-        answer: bytes = await call(request.SerializeToString(), metadata=METADATA, timeout=30.0)
-        return answer
+        call: Callable[..., Awaitable[bytes]] = self._channel.unary_unary(f"/{SERVICE}/{method}")
+        return await call(request.SerializeToString(), metadata=METADATA, timeout=30.0)
 
 
 def _schedule_id(number: int) -> str:

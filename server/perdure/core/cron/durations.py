@@ -54,4 +54,5 @@ def _nanoseconds(whole: str, fraction: str, unit: int) -> int:
     if len(whole) > _MOST_DIGITS:
         return _LONGEST + 1
     fraction = fraction[:_MOST_DIGITS]
-    return int(whole or "0") * unit + int(fraction or "0") * unit // 10 ** len(fraction)
+    scale: int = 10 ** len(fraction)
+    return int(whole or "0") * unit + int(fraction or "0") * unit // scale
