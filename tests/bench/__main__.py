@@ -128,34 +128,19 @@ def main(
     if gate and profiles is not None:
         msg = "--gate and --profile exclude each other: a profiler slows what it watches"
         raise click.UsageError(msg)
-    if is_backlog:
-        _measure_rows(
-            partial(backlog.run, rows or backlog.ROWS),
-            BACKLOG_SECTION,
-            output=output,
-            page=page,
-            gate=gate,
-        )
-        return
-    if is_visibility:
-        _measure_rows(
+    few = schedules.QUICK_ROWS if quick else schedules.ROWS
+    for is_asked, run, section in (
+        (is_backlog, partial(backlog.run, rows or backlog.ROWS), BACKLOG_SECTION),
+        (
+            is_visibility,
             partial(visibility.run, max(rows or visibility.ROWS, visibility.MIN_ROWS)),
             VISIBILITY_SECTION,
-            output=output,
-            page=page,
-            gate=gate,
-        )
-        return
-    if is_schedules:
-        size = rows or (schedules.QUICK_ROWS if quick else schedules.ROWS)
-        _measure_rows(
-            partial(schedules.run, size, is_quick=quick),
-            SCHEDULES_SECTION,
-            output=output,
-            page=page,
-            gate=gate,
-        )
-        return
+        ),
+        (is_schedules, partial(schedules.run, rows or few, is_quick=quick), SCHEDULES_SECTION),
+    ):
+        if is_asked:
+            _measure_rows(run, section, output=output, page=page, gate=gate)
+            return
     comparison = SERVERS if store is None else STORES
     targets = targets or comparison.targets
     if gate and set(targets) != set(comparison.targets):
