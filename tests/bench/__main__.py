@@ -129,7 +129,7 @@ def main(
         msg = "--gate and --profile exclude each other: a profiler slows what it watches"
         raise click.UsageError(msg)
     few = schedules.QUICK_ROWS if quick else schedules.ROWS
-    for is_asked, run, section in (
+    for is_asked, measure, section in (
         (is_backlog, partial(backlog.run, rows or backlog.ROWS), BACKLOG_SECTION),
         (
             is_visibility,
@@ -139,7 +139,7 @@ def main(
         (is_schedules, partial(schedules.run, rows or few, is_quick=quick), SCHEDULES_SECTION),
     ):
         if is_asked:
-            _measure_rows(run, section, output=output, page=page, gate=gate)
+            _measure_rows(measure, section, output=output, page=page, gate=gate)
             return
     comparison = SERVERS if store is None else STORES
     targets = targets or comparison.targets
