@@ -218,7 +218,8 @@ async def test_one_process_over_sqlite(
 def documented(received: Collector) -> dict[str, object]:
     """Returns the sections of the page's example, for this collector."""
     page = (ROOT / "docs" / "telemetry.md").read_text("utf-8")
-    example = page.partition("```yaml\n")[2].partition("```")[0]
+    (example,) = [each for each in page.split("```yaml\n") if each.startswith("otel:")]
+    example = example.partition("```")[0]
     written = example.replace("collector.example.com:4317", received.grpc_endpoint[7:])
     assert written != example
     sections: dict[str, object] = yaml.safe_load(written)
