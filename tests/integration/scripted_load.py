@@ -16,6 +16,7 @@ from temporalio.api.query.v1 import WorkflowQuery
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
     CountWorkflowExecutionsRequest,
+    DeleteWorkflowExecutionRequest,
     PollActivityTaskQueueRequest,
     QueryWorkflowRequest,
     ResetWorkflowExecutionRequest,
@@ -127,7 +128,7 @@ class Script:
                 *(self.completes, self.fails, self.is_cancelled, self.is_terminated),
                 *(self.times_out, self.goes_on, self.is_reset, self.talks, self.has_troubles),
                 *(self.waits_in_line, self.has_children, self.is_looked_for, self.is_refused),
-                *(self.is_limited, self.nobody_answers, self.goes_away),
+                *(self.is_limited, self.nobody_answers, self.goes_away, self.is_deleted),
             ):
                 workflow_id = f"{self._prefix}-{number}-{step.__name__}"
                 steps.create_task(step(workflow_id), name=workflow_id)
@@ -199,6 +200,14 @@ class Script:
             pass
         await self._client.count_workflows("ExecutionStatus = 'Running'")
         await self._client.get_schedule_handle("scripted").trigger()
+
+    async def is_deleted(self, workflow_id: str) -> None:
+        await self._client.execute_workflow(Quick.run, id=workflow_id, task_queue=QUEUE)
+        request = DeleteWorkflowExecutionRequest(
+            namespace=self._client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+        )
+        await self._client.workflow_service.delete_workflow_execution(request)
 
     async def is_refused(self, workflow_id: str) -> None:
         """Asks for a workflow that is not there, and starts one twice."""

@@ -24,6 +24,11 @@ VARIABLES = {
 SECONDS = 90.0
 WITHOUT_DATA = {
     "Acquisition of shards": "shards that have just moved",
+    "Actions that wait for their turn": "more actions of schedules than their limit",
+    "Missed actions": "an outage that is longer than a catch-up window",
+    "Missed or dropped": "such an outage, and a schedule whose buffer is full",
+    "Refused": "a workflow under an id of a schedule's",
+    "Skipped": "actions that take longer than their schedule leaves them",
 }
 """Panels of which some series only have data after what stands beside them."""
 
