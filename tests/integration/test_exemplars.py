@@ -13,8 +13,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from integration.collector import Collector, collector
 from integration.prometheus import prometheus, until_seen
+from otlp_collector import Collector, collector
 from perdure.app.node import Node, start_node
 from perdure.config.settings import Values
 from perdure.config.static import Listener, Listeners, Metrics, ServerConfig
@@ -30,11 +30,11 @@ START = "/StartWorkflowExecution"
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    with collector() as (service, endpoint):
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+    with collector() as received:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", received.grpc_endpoint)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_INSECURE", "true")
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-        yield service
+        yield received
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ async def test_latencies_name_the_span_of_a_sampled_request(node: Node, spans: C
         if example["trace_id"] == SAMPLED
     }
     await until(lambda: bool(spans.named(START)))
-    assert [ids["StartWorkflowExecution", "frontend"]] == list(spans.named(START))
+    assert [ids["StartWorkflowExecution", "frontend"]] == [span.id for span in spans.named(START)]
     assert ids["DescribeWorkflowExecution", "frontend"]  # though it was refused
     assert UNSAMPLED not in {example["trace_id"] for _, example in found}
 
@@ -105,6 +105,6 @@ async def test_prometheus_keeps_them(node: Node, spans: Collector, tmp_path: Pat
         await until_seen(lambda: bool(server.exemplars(query)))
         found = await asyncio.to_thread(server.exemplars, query)
     await until(lambda: bool(spans.named(START)))
-    known = spans.named(START).keys()
+    known = {span.id for span in spans.named(START)}
     assert {(each["labels"]["trace_id"], each["labels"]["span_id"]) for each in found} <= known
     assert all(float(each["value"]) > 0 for each in found)

@@ -123,7 +123,8 @@ class Node:
         self._machine = machine
         self._around = around
         self._trace = around.trace
-        self._tasks = TaskSet(on_error=self._on_error)
+        # Background tasks belong to the process in which their group was made.
+        self._tasks = process.context().run(lambda: TaskSet(on_error=self._on_error))
         self._public: dict[str, object] = {}
 
     async def start(self) -> None:
