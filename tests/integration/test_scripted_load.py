@@ -130,7 +130,7 @@ async def test_prometheus_sees_what_the_load_does(
         with prometheus({"perdure": targets, "worker": [worker]}, tmp_path) as server:
             await until_counted(server, wanted)
             await until_counted(server, COUNTED_BY_WORKER)
-            health = await asyncio.to_thread(server.health)
+            # A target that has not been scraped yet is neither up nor down.
+            await until_seen(lambda: server.health() == {"perdure": {"up"}, "worker": {"up"}})
             firing = await asyncio.to_thread(server.firing)
-    assert health == {"perdure": {"up"}, "worker": {"up"}}
     assert firing <= {"Watchdog"}
