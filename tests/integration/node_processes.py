@@ -8,8 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,11 @@ import grpc
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from contract.cluster import PostgresCluster
 from perdure.config.static import ALL_ROLES
+from perdure.persistence.postgres.administration import setup
+from perdure.runtime.clock import SystemClock
+from perdure.runtime.ids import SystemIds
 from waiting import until_sync
 
 PERDURE = Path(sys.executable).parent / "perdure"
@@ -185,6 +189,15 @@ def node_processes(folder: Path, dsn: str) -> Iterator[NodeProcesses]:
         yield nodes
     finally:
         nodes.kill()
+
+
+@asynccontextmanager
+async def new_cluster(database: PostgresCluster, folder: Path) -> AsyncIterator[NodeProcesses]:
+    """Yields a cluster without nodes, over a database of its own that is ready for it."""
+    dsn = database.create_database()
+    await setup(dsn, ids=SystemIds(clock=SystemClock()), say=lambda _: None)
+    with node_processes(folder, dsn) as processes:
+        yield processes
 
 
 def cluster_status(config: Path) -> dict[str, Any]:

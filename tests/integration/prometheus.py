@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from perdure_alerts.rendering import RULES
-from waiting import until_sync
+from waiting import until_asked, until_sync
 from workbench.paths import ROOT
 
 SECONDS = 60.0
@@ -83,9 +83,7 @@ class Prometheus:
 
 async def until_seen(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
     """Asks in a thread until a condition holds; TimeoutError when it never does."""
-    async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(condition):  # noqa: ASYNC110 another process has no event
-            await asyncio.sleep(_PAUSE_SECONDS)
+    await until_asked(lambda: asyncio.to_thread(condition), seconds, pause_seconds=_PAUSE_SECONDS)
 
 
 @contextmanager

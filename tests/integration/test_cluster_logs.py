@@ -11,11 +11,8 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from contract.cluster import PostgresCluster, free_port
-from integration.node_processes import NodeProcess, NodeProcesses, node_processes
+from integration.node_processes import NodeProcess, NodeProcesses, new_cluster
 from integration.role_nodes import LIMIT, QUEUE, Greeting, database_server, greet
-from perdure.persistence.postgres.administration import setup
-from perdure.runtime.clock import SystemClock
-from perdure.runtime.ids import SystemIds
 
 pytestmark = pytest.mark.postgres
 
@@ -28,9 +25,7 @@ def database() -> Iterator[PostgresCluster]:
 
 @pytest.fixture
 async def nodes(database: PostgresCluster, tmp_path: Path) -> AsyncIterator[NodeProcesses]:
-    dsn = database.create_database()
-    await setup(dsn, ids=SystemIds(clock=SystemClock()), say=lambda _: None)
-    with node_processes(tmp_path, dsn) as processes:
+    async with new_cluster(database, tmp_path) as processes:
         yield processes
 
 

@@ -6,7 +6,7 @@ answer are one together.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from temporalio.api.enums.v1 import command_type_pb2 as commands
@@ -54,6 +54,7 @@ _MESSAGES = {
 _NAMESPACES_KEPT = 500
 """Beyond these the series of a namespace is looked up at every call."""
 
+Answer = TypeVar("Answer", bound=Message)
 Actions = Callable[[Any, Message | Encoded], Iterator[str]]
 """Yields the types of the actions that a request and its response stand for."""
 
@@ -98,15 +99,18 @@ def _once(action: str) -> Actions:
     return lambda _request, _response: iter((action,))
 
 
+def _decoded(kind: type[Answer], response: Message | Encoded) -> Answer:
+    """Returns a response as a message, which it may be already."""
+    if isinstance(response, bytes):
+        return kind.FromString(response)
+    assert isinstance(response, kind)
+    return response
+
+
 def _started(
     _request: wf.StartWorkflowExecutionRequest, response: Message | Encoded
 ) -> Iterator[str]:
-    answer = (
-        wf.StartWorkflowExecutionResponse.FromString(response)
-        if isinstance(response, bytes)
-        else response
-    )
-    assert isinstance(answer, wf.StartWorkflowExecutionResponse)
+    answer = _decoded(wf.StartWorkflowExecutionResponse, response)
     if answer.started:
         yield "grpc_StartWorkflowExecution"
 
@@ -134,11 +138,6 @@ def _answered(
 def _retried(
     _request: wf.PollActivityTaskQueueRequest, response: Message | Encoded
 ) -> Iterator[str]:
-    answer = (
-        wf.PollActivityTaskQueueResponse.FromString(response)
-        if isinstance(response, bytes)
-        else response
-    )
-    assert isinstance(answer, wf.PollActivityTaskQueueResponse)
+    answer = _decoded(wf.PollActivityTaskQueueResponse, response)
     if answer.attempt > 1:
         yield "activity_retry"

@@ -1,7 +1,6 @@
 """What a server under the load tells on its metrics port."""
 
 import asyncio
-import time
 import urllib.request
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conformance.metrics import load
 from conformance.targets import dev_server, free_port
+from waiting import until_sync
 
 REPORT_SECONDS = 30.0
 _PARTS = ("_bucket", "_sum", "_count")
@@ -44,15 +44,17 @@ def under_load(command: Sequence[str]) -> Scrape:
     port = free_port()
     with dev_server(command, flags=[f"--metrics-port={port}"]) as server:
         asyncio.run(load.run(server.address))
-        deadline = time.monotonic() + REPORT_SECONDS
-        while True:
+        scrape: Scrape = {}
+
+        def counted() -> bool:
+            nonlocal scrape
             scrape = read(f"http://127.0.0.1:{port}/metrics")
             requests = scrape["service_requests"]
-            if requests.total(operation=load.LAST_RPC, service_name="frontend"):
-                return scrape
-            # The real server tells what has happened in intervals.
-            assert time.monotonic() < deadline, "the last call is not counted"
-            time.sleep(0.2)
+            return bool(requests.total(operation=load.LAST_RPC, service_name="frontend"))
+
+        # The real server tells what has happened in intervals.
+        until_sync(counted, REPORT_SECONDS, pause_seconds=0.2)
+        return scrape
 
 
 def read(url: str) -> Scrape:

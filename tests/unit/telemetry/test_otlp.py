@@ -8,25 +8,10 @@ from perdure.config.errors import ConfigError
 from perdure.config.otel import Otel
 from perdure.telemetry import otlp
 from perdure.telemetry.tracing import Tracer
+from unit.telemetry.spans import Spans
 from waiting import until_sync
 
 OFF = Otel()
-
-
-class Spans:
-    """A `SpanObserver`."""
-
-    def __init__(self) -> None:
-        self.exported = self.refused = self.dropped = 0
-
-    def spans_exported(self, count: int) -> None:
-        self.exported += count
-
-    def spans_refused(self, count: int) -> None:
-        self.refused += count
-
-    def spans_dropped(self, count: int) -> None:
-        self.dropped += count
 
 
 def connect(

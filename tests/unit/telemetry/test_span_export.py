@@ -14,23 +14,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from perdure.telemetry import logging
 from perdure.telemetry.opentelemetry import OpenTelemetryTracer
 from perdure.telemetry.span_export import QueueLimits, SpanQueue
+from unit.telemetry.spans import Spans
 from waiting import until_sync
-
-
-class Spans:
-    """A `SpanObserver`."""
-
-    def __init__(self) -> None:
-        self.exported = self.refused = self.dropped = 0
-
-    def spans_exported(self, count: int) -> None:
-        self.exported += count
-
-    def spans_refused(self, count: int) -> None:
-        self.refused += count
-
-    def spans_dropped(self, count: int) -> None:
-        self.dropped += count
 
 
 class Gate(SpanExporter):

@@ -5,7 +5,7 @@ from typing import Final
 
 from perdure.core.protobuf import NANOSECONDS_PER_SECOND
 
-_UNITS: Final = {
+UNITS: Final = {
     "ns": 1,
     "us": 1_000,
     "µs": 1_000,
@@ -15,6 +15,7 @@ _UNITS: Final = {
     "m": 60 * NANOSECONDS_PER_SECOND,
     "h": 3_600 * NANOSECONDS_PER_SECOND,
 }
+"""Nanoseconds of each unit."""
 DAYS: Final = {"d": 86_400 * NANOSECONDS_PER_SECOND}
 """A unit that Go does not know."""
 _COMPONENT: Final = re.compile(r"0*+([0-9]*+)(?:\.([0-9]*+))?(ns|us|µs|μs|ms|s|m|h|d)")
@@ -30,7 +31,7 @@ def parse_duration(text: str, more_units: dict[str, int] | None = None) -> int |
         text: Numbers, each with a unit; a sign may come first. "0" needs no unit.
         more_units: Units that count beside Go's own.
     """
-    units = _UNITS if more_units is None else _UNITS | more_units
+    units = UNITS if more_units is None else UNITS | more_units
     sign, unsigned = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     if unsigned == "0":
         return 0
