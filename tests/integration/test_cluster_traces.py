@@ -1,6 +1,7 @@
 """One request's traces through the processes of a cluster, as a collector gets them."""
 
 import asyncio
+import itertools
 import json
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -90,6 +91,26 @@ async def run_parent(node: NodeProcess, *, traced: bool = True) -> None:
         assert await asyncio.wait_for(handle.result(), LIMIT.seconds) == "child"
 
 
+async def run_until_dispatched(node: NodeProcess, received: Collector) -> str:
+    """Runs workflows, each in a trace of its own; returns the trace of one whose task was hinted.
+
+    A task that matching reads from the store before its hint comes has no span of its dispatch.
+    """
+    async with worker(node.places["gRPC"]) as client, asyncio.timeout(LIMIT.seconds):
+        for number in itertools.count(1):
+            trace_id = f"{number:032x}"
+            await client.execute_workflow(
+                Child.run,
+                id=trace_id,
+                task_queue=QUEUE,
+                rpc_metadata={"traceparent": f"00-{trace_id}-{PARENT_ID}-01"},
+            )
+            for span in received.named("matching.dispatch"):
+                if span.trace_id.startswith("0"):
+                    return span.trace_id
+    raise AssertionError("there is always another number")
+
+
 def only(spans: list[Received]) -> Received:
     (span,) = spans
     return span
@@ -138,6 +159,7 @@ async def test_a_requests_traces_go_through_all_processes(
     for node in started:
         node.until_ready()
     await run_parent(started[-1])
+    hinted = await run_until_dispatched(started[-1], received)
     for node in started:
         node.stop()
     spans = check_whole(received)
@@ -159,8 +181,11 @@ async def test_a_requests_traces_go_through_all_processes(
     assert (called.service, called.parent_id) == ("perdure.frontend", begun.span_id)
     commit = only([s for s in in_trace if s.name == "store.commit"])
     assert (commit.service, commit.parent_id) == ("perdure.history", served.span_id)
-    dispatch = only([s for s in in_trace if s.name == "matching.dispatch"])
-    assert (dispatch.service, dispatch.parent_id) == ("io.temporal.matching", served.span_id)
+    in_hinted = [span for span in received.spans if span.trace_id == hinted]
+    dispatch = only([s for s in in_hinted if s.name == "matching.dispatch"])
+    began = only([s for s in in_hinted if s.span_id == dispatch.parent_id])
+    assert (dispatch.service, began.service) == ("io.temporal.matching", "perdure.history")
+    assert "Service/Start" in began.name
     recorded = [s for s in spans if s.name.endswith("/RecordWorkflowTaskStarted")]
     assert any(served.id in span.links for span in recorded if span.service == "perdure.history")
     assert {span.service for span in spans} == {
