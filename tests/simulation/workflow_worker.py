@@ -169,6 +169,9 @@ class WorkflowWorker:
         """Returns the program's state with all of the task's events applied."""
         run_id = task.workflow_execution.run_id
         state = self._cache.pop(run_id, None)
+        if state is not None and _may_be_lost(task, state):
+            self._frontend.trace.note(self.name, f"task of {run_id} has a known number")
+            state = None
         try:
             if state is None:
                 return await self._replay(task)
@@ -278,6 +281,16 @@ class WorkflowWorker:
 
     def _toss(self, probability: float) -> bool:
         return probability > 0 and self._frontend.generator.random() < probability
+
+
+def _may_be_lost(task: Task, state: Interpreter) -> bool:
+    """Tells whether a task can be one that the server has lost, and given its number to another.
+
+    A task that only brings updates is in memory, and dies with its run there. It may be on its way
+    to the worker then, and come after the one that has its number now. The worker works on both;
+    the server must take one answer only, which is the ledger's to check.
+    """
+    return bool(task.messages) and task.started_event_id <= state.last_event_id
 
 
 def _nonce(task: Task) -> str:
