@@ -20,6 +20,7 @@ from perdure.persistence.ports import StoreError
 from perdure.rpc.faults import FaultLog
 from perdure.rpc.handler import Handler, OperationObserver, RpcObserver
 from perdure.rpc.methods import Method
+from perdure.rpc.peer_certificate import PeerCertificate, peer_certificate
 from perdure.rpc.status import (
     MaskedError,
     MessageTooLargeError,
@@ -47,6 +48,11 @@ class GrpcContext:
     def peer(self) -> str:
         """The caller's address."""
         return self._call.peer()
+
+    @property
+    def certificate(self) -> PeerCertificate | None:
+        """The client certificate of the caller's connection; None where there is none."""
+        return peer_certificate(self._call)
 
     def time_remaining(self) -> float | None:
         """Returns the seconds until the caller gives up; None when it never does."""
