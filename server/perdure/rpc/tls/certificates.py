@@ -24,6 +24,12 @@ SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 _BEGIN = re.compile(rb"-----BEGIN ")
 _END = re.compile(rb"-----END [A-Z0-9 ]+-----")
+_DAMAGES = (
+    ValueError,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 _PURPOSES = {SERVER_AUTH: "servers", CLIENT_AUTH: "clients"}
 
 
@@ -40,7 +46,10 @@ def read_certificates(data: bytes, source: str) -> list[x509.Certificate]:
         )
     try:
         found = x509.load_pem_x509_certificates(data)
-    except ValueError:
+        for certificate in found:
+            # Extensions are read when they are asked for first: nobody else is to stumble there.
+            _ = certificate.extensions
+    except _DAMAGES:
         found = []
     if not found or len(found) != begun:
         raise BrokenFileError(source, "holds no certificates in PEM, or a damaged one: replace it")

@@ -61,7 +61,7 @@ def read(path: str, *, secret: bool = False) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise BrokenFileError(path, _reason(error)) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise BrokenFileError(path, "is not a file: name the file itself")
@@ -73,7 +73,12 @@ def read(path: str, *, secret: bool = False) -> bytes:
                 " 0400 it (in Kubernetes, defaultMode: 0440), and issue a new key if somebody"
                 " could have read it",
             )
-        data = file.read(MOST_BYTES + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise BrokenFileError(path, _reason(error)) from None
+    finally:
+        os.close(descriptor)
     if not data:
         raise BrokenFileError(path, "is empty: write it whole beside its place, then rename it")
     if len(data) > MOST_BYTES:
