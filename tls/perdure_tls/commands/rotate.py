@@ -1,6 +1,7 @@
 """`perdure tls rotate`: replaces certificates without a moment in which a peer is refused."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,6 +24,15 @@ _DISTRIBUTE = (
     " for each listener, or with --without-peers when you have seen yourself that all use them"
 )
 Command = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A rotation that is wanted."""
+
+    kind: Kind
+    overlap: timedelta
+    names: tuple[str, ...] = ()
 
 
 @click.group("rotate")
@@ -209,18 +219,9 @@ def status(directory: Path, output: str) -> None:
     _print(state.rotation, {"ahead": ahead}, output)
 
 
-class _Start:
-    """A rotation that is wanted."""
-
-    def __init__(self, kind: Kind, overlap: timedelta, names: tuple[str, ...] = ()) -> None:
-        self.kind = kind
-        self.overlap = overlap
-        self.names = names
-
-
 def _rotate(
     folder: Folder,
-    start: "_Start | None",
+    start: _Start | None,
     peers: tuple[str, ...],
     *,
     without_peers: bool,
@@ -260,7 +261,7 @@ def _rotate(
         raise click.exceptions.Exit(shared.WAITING_EXIT_CODE)
 
 
-def _entered(folder: Folder, state: State, start: "_Start | None", peers: tuple[str, ...]) -> State:
+def _entered(folder: Folder, state: State, start: _Start | None, peers: tuple[str, ...]) -> State:
     """Returns the state with the wanted rotation under way."""
     current = state.rotation
     if start is None:
