@@ -1,17 +1,16 @@
 """Performs rotations: takes steps from `rotation.py`, does each, and stores what came of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from perdure_tls import authority, keys, rotation
-from perdure_tls.authority import Lifetimes
 from perdure_tls.errors import TlsError, Waiting
 from perdure_tls.folder import Folder
 from perdure_tls.issuing import reissue
 from perdure_tls.rotation import Change, MakeIntermediate, MakeRoot, Reissue, Step, Verify, Wait
-from perdure_tls.state import State
+from perdure_tls.state import Kind, State
 
 OVERLAP = timedelta(hours=24)
 """How long the old is kept after everybody was seen to use the new, unless it is said."""
@@ -23,7 +22,6 @@ class Performer:
 
     folder: Folder
     verify: Callable[[State, Verify], list[str]]
-    lifetimes: Lifetimes = field(default_factory=Lifetimes)
 
     def run(self, state: State, say: Callable[[str], None]) -> State:
         """Takes steps until the rotation has ended.
@@ -63,7 +61,7 @@ class Performer:
             folder,
             number,
             trust_domain=state.trust_domain,
-            lifetime=self.lifetimes.root,
+            lifetime=_lifetime(state, Kind.ROOT, authority.ROOT_LIFETIME),
             key_type=keys.type_of(folder.certificate(old).public_key()),
         )
         return rotation.with_root(state, number, root)
@@ -78,10 +76,18 @@ class Performer:
             step.root,
             issuer=folder.root_issuer(step.root),
             trust_domain=state.trust_domain,
-            lifetime=self.lifetimes.intermediate,
+            lifetime=_lifetime(state, Kind.INTERMEDIATE, authority.INTERMEDIATE_LIFETIME),
             key_type=keys.type_of(folder.certificate(old).public_key()),
         )
         return rotation.with_intermediate(state, step.number, made)
+
+
+def _lifetime(state: State, kind: Kind, usual: timedelta) -> timedelta:
+    """Returns how long an authority lasts: what was said of the kind that is rotated."""
+    under_way = rotation.under_way(state)
+    if under_way.kind != kind or under_way.lifetime_seconds is None:
+        return usual
+    return timedelta(seconds=under_way.lifetime_seconds)
 
 
 def _check_sealed(old: Path, passphrase: bytes | None, option: str) -> None:

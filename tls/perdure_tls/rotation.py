@@ -119,10 +119,18 @@ def begin(
     *,
     now: datetime,
     overlap: timedelta,
+    lifetime: timedelta | None = None,
     names: Iterable[str] = (),
-    peers: tuple[str, ...] = (),
 ) -> State:
-    """Starts a rotation; `names` are the holders of a leaf rotation, all when there are none.
+    """Starts a rotation.
+
+    Args:
+        state: Where no rotation is under way.
+        kind: What is rotated.
+        now: The time.
+        overlap: How long the old is kept after everybody was seen to use the new.
+        lifetime: That of the new root or intermediate.
+        names: The holders of a leaf rotation; all when there are none.
 
     Raises:
         TlsError: Another is under way, or a holder is unknown.
@@ -144,8 +152,8 @@ def begin(
         overlap_seconds=int(overlap.total_seconds()),
         old_root=state.intermediates[state.issuer].root,
         old_issuer=state.issuer,
+        lifetime_seconds=int(lifetime.total_seconds()) if lifetime else None,
         previous=_in_use(state, names) if kind == Kind.LEAF else {},
-        peers=peers,
     )
     return changed(state, rotation=rotation)
 

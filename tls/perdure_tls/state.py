@@ -138,12 +138,14 @@ class Rotation(_Model):
 
     `old_*` and `new_*` number authorities, the new None where the kind has none, or not yet.
     `previous` has the generation that each certificate had in use when new ones began to be issued.
+    `lifetime_seconds` is that of the authority that is made.
     """
 
     kind: Kind
     phase: Phase
     started_at: AwareDatetime
     overlap_seconds: int
+    lifetime_seconds: int | None = None
     old_root: Number
     new_root: int | None = None
     old_issuer: Number

@@ -1,6 +1,6 @@
 """`perdure tls import`: takes over certificates of another authority (step-ca, Vault, …)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from perdure_tls.identity import Role
 from perdure_tls.importing import Holder, PemFiles
 from perdure_tls.state import State
 
-Command = Callable[..., None]
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -25,8 +24,10 @@ def command() -> None:
     """Take over what another authority made: its roots first, then certificates with their keys."""
 
 
-def _of_files(command: Command) -> Command:
-    options = (
+def _of_files(command: shared.Command) -> shared.Command:
+    return shared.with_options(
+        command,
+        shared.of_folder,
         click.option(
             "--certificate",
             type=_FILE,
@@ -37,9 +38,6 @@ def _of_files(command: Command) -> Command:
         shared.with_passphrase,
         shared.printed,
     )
-    for option in reversed(options):
-        command = option(command)
-    return shared.of_folder(command)
 
 
 @command.command("roots")
