@@ -18,7 +18,7 @@ _CURVES: dict[KeyType, type[ec.EllipticCurve]] = {
     KeyType.P384: ec.SECP384R1,
 }
 _KNOWN_CURVES = tuple(_CURVES.values())
-_ENCRYPTED = b"ENCRYPTED"
+SEALED = b"ENCRYPTED"
 """Stands in the first lines of a PEM file whose key is encrypted, in either of its forms."""
 
 
@@ -46,7 +46,7 @@ def read(path: Path, passphrase: bytes | None = None) -> PrivateKey:
     """
     data = files.read_secret(path)
     # A passphrase for a key that has none is an error to the library, not to an operator.
-    encrypted = _ENCRYPTED in data
+    encrypted = SEALED in data
     if encrypted and not passphrase:
         raise TlsError(
             f"{path} is encrypted: name a file with its passphrase"
@@ -101,7 +101,7 @@ def is_encrypted(path: Path) -> bool:
     Raises:
         TlsError: It cannot be read.
     """
-    return path.exists() and _ENCRYPTED in files.read(path)
+    return path.exists() and SEALED in files.read(path)
 
 
 def same(one: PublicKeyTypes, other: PublicKeyTypes) -> bool:

@@ -40,6 +40,23 @@ def listening(
             thread.join()
 
 
+@contextmanager
+def plain() -> Iterator[str]:
+    """Gives the address of a listener that answers in plain text."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
 def _serve(
     server: socket.socket,
     files: Files,
