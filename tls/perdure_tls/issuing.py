@@ -1,5 +1,6 @@
 """Issues holders' certificates: with a key made here, or for a signing request."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from perdure_tls.state import (
     Generation,
     KeyType,
     State,
+    changed,
     next_number,
     with_generation,
 )
@@ -32,21 +34,59 @@ _KNOWN_REQUESTS = (
 def issue(
     folder: Folder,
     state: State,
-    identity: Identity,
+    holders: Iterable[tuple[str, Identity]],
     *,
-    name: str = "",
     lifetime: timedelta = DEFAULT_LIFETIME,
     key_type: KeyType = KeyType.P256,
     request: x509.CertificateSigningRequest | None = None,
-) -> tuple[State, str]:
-    """Issues the first certificate of a holder; returns the new state and the certificate's name.
+) -> tuple[State, list[str]]:
+    """Issues the first certificates of holders, all or none; returns the state and their names.
+
+    Each holder comes with the name of its certificate, "" for one made of its identity. A request
+    is that of the only holder.
 
     Raises:
         TlsError: There is one of that name, or the request asks for what it is not given.
     """
-    name = check_name(name or default_name(identity))
-    if name in state.certificates:
+    made: dict[str, Certificate] = {}
+    for wanted, identity in holders:
+        name = check_unused(state, wanted or default_name(identity))
+        if name in made:
+            raise TlsError(f"Two certificates would have the name {name}.")
+        made[name] = _first(
+            folder,
+            state,
+            name,
+            identity,
+            lifetime=lifetime,
+            key_type=key_type,
+            request=request,
+        )
+    state = changed(state, certificates={**state.certificates, **made})
+    return folder.commit(state), list(made)
+
+
+def check_unused(state: State, name: str) -> str:
+    """Returns the name of a new certificate.
+
+    Raises:
+        TlsError: It cannot be one, or there is one of that name.
+    """
+    if check_name(name) in state.certificates:
         raise TlsError(f"There is a certificate {name} already: perdure tls renew --force {name}.")
+    return name
+
+
+def _first(
+    folder: Folder,
+    state: State,
+    name: str,
+    identity: Identity,
+    *,
+    lifetime: timedelta,
+    key_type: KeyType,
+    request: x509.CertificateSigningRequest | None,
+) -> Certificate:
     public = None
     if request is not None:
         public = checked_request(request, identity, state.trust_domain)
@@ -61,7 +101,7 @@ def issue(
         key_type=key_type,
         public=public,
     )
-    certificate = Certificate(
+    return Certificate(
         identity=identity,
         key_type=key_type,
         own_key=request is None,
@@ -69,7 +109,6 @@ def issue(
         current=1,
         generations={1: generation},
     )
-    return folder.commit(state.with_certificate(name, certificate)), name
 
 
 def reissue(folder: Folder, state: State, name: str, issuer: int | None = None) -> State:
@@ -78,9 +117,11 @@ def reissue(folder: Folder, state: State, name: str, issuer: int | None = None) 
     A key that was made here is made anew; one that came with a request stays.
 
     Raises:
-        TlsError: The issuer's key cannot be used, or its certificate ends too soon.
+        TlsError: It is imported, the issuer's key cannot be used, or its certificate ends too soon.
     """
     certificate = state.certificates[name]
+    if certificate.imported:
+        raise TlsError(f"{name} is another authority's: get a new one there, and import it.")
     number = next_number(certificate.generations)
     public = None
     if not certificate.own_key:
@@ -132,7 +173,7 @@ def make_generation(
         now=now,
         lifetime=lifetime,
     )
-    folder.disk.write(place / "certificate.pem", building.pem(made, signer.certificate))
+    folder.disk.write(place / "certificate.pem", building.pem(made, *folder.chain(issuer)))
     return Generation(**dict(authority.recorded(made)), issuer=issuer)
 
 

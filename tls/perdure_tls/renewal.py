@@ -12,7 +12,7 @@ from perdure_tls import revocation
 from perdure_tls.errors import TlsError
 from perdure_tls.folder import Folder
 from perdure_tls.issuing import reissue
-from perdure_tls.state import Issued, State, without_old_generations
+from perdure_tls.state import Issued, State, holders_of, without_old_generations
 
 _JITTER_SHARE = 12
 """The jitter is up to a twelfth of the period: a quarter of it is left at the least."""
@@ -77,7 +77,7 @@ def renew(
         if name not in state.certificates:
             raise TlsError(f"There is no certificate {name}.")
     renewed = []
-    for name in names or tuple(state.certificates):
+    for name in names or holders_of(state):
         certificate = state.certificates[name]
         revoked = state.is_revoked(certificate.newest.serial)
         if force or revoked or due_at(certificate.newest) <= folder.now():

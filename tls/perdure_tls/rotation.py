@@ -31,6 +31,7 @@ from perdure_tls.state import (
     Rotation,
     State,
     changed,
+    holders_of,
     next_number,
     with_generation,
     without_old_generations,
@@ -118,10 +119,18 @@ def begin(
     *,
     now: datetime,
     overlap: timedelta,
+    lifetime: timedelta | None = None,
     names: Iterable[str] = (),
-    peers: tuple[str, ...] = (),
 ) -> State:
-    """Starts a rotation; `names` are the holders of a leaf rotation, all when there are none.
+    """Starts a rotation.
+
+    Args:
+        state: Where no rotation is under way.
+        kind: What is rotated.
+        now: The time.
+        overlap: How long the old is kept after everybody was seen to use the new.
+        lifetime: That of the new root or intermediate.
+        names: The holders of a leaf rotation; all when there are none.
 
     Raises:
         TlsError: Another is under way, or a holder is unknown.
@@ -130,10 +139,12 @@ def begin(
         raise TlsError(
             f"A rotation of the {state.rotation.kind} is under way: finish it, or roll it back."
         )
-    names = tuple(names) or tuple(state.certificates)
+    if not state.issuer:
+        raise TlsError("All certificates are imported: rotate them where they come from.")
+    names = tuple(names) or holders_of(state)
     for name in names:
-        if name not in state.certificates:
-            raise TlsError(f"There is no certificate {name}.")
+        if name not in holders_of(state):
+            raise TlsError(f"There is no certificate {name} that is signed here.")
     rotation = Rotation(
         kind=kind,
         phase=_FORWARD[kind][0],
@@ -141,8 +152,8 @@ def begin(
         overlap_seconds=int(overlap.total_seconds()),
         old_root=state.intermediates[state.issuer].root,
         old_issuer=state.issuer,
+        lifetime_seconds=int(lifetime.total_seconds()) if lifetime else None,
         previous=_in_use(state, names) if kind == Kind.LEAF else {},
-        peers=peers,
     )
     return changed(state, rotation=rotation)
 
@@ -256,7 +267,6 @@ def _prepare(state: State, rotation: Rotation, now: datetime) -> Step:
         return MakeRoot(next_number(state.roots))
     if rotation.new_issuer is None:
         root = rotation.new_root or rotation.old_root
-        assert root is not None
         return MakeIntermediate(next_number(state.intermediates), root)
     return Change(_advanced(state, now), "go on with what was made")
 
@@ -307,8 +317,8 @@ def _drop(state: State, rotation: Rotation, now: datetime) -> Step:
 
 
 def _restore(state: State, rotation: Rotation, now: datetime) -> Step:
-    for name, certificate in state.certificates.items():
-        before = rotation.previous.get(name)
+    for name in holders_of(state):
+        certificate, before = state.certificates[name], rotation.previous.get(name)
         if before is not None and _usable(state, certificate.generations.get(before), now):
             if certificate.current != before:
                 again = state.with_certificate(name, changed(certificate, current=before))
@@ -345,7 +355,7 @@ def _advanced(state: State, now: datetime) -> State:
     order = phases(rotation)
     rotation = changed(rotation, phase=order[order.index(rotation.phase) + 1])
     if rotation.phase == Phase.ISSUE and rotation.new_issuer is not None:
-        rotation = changed(rotation, previous=_in_use(state, state.certificates))
+        rotation = changed(rotation, previous=_in_use(state, holders_of(state)))
         state = changed(state, issuer=rotation.new_issuer)
     if rotation.phase == Phase.OVERLAP:
         until = now + timedelta(seconds=rotation.overlap_seconds)

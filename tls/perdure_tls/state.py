@@ -43,7 +43,7 @@ class Issued(_Model):
 
 
 class Root(Issued):
-    """A root; `crl` numbers its newest revocation list."""
+    """A root; `crl` numbers its newest revocation list, 0 when its list is not ours to make."""
 
     crl: int = 0
 
@@ -56,9 +56,9 @@ class Intermediate(Issued):
 
 
 class Generation(Issued):
-    """One certificate of a holder, signed by the intermediate of that number."""
+    """One certificate of a holder, signed by the intermediate of that number; 0 for another's."""
 
-    issuer: Number
+    issuer: int
 
 
 class Certificate(_Model):
@@ -67,7 +67,9 @@ class Certificate(_Model):
     identity: Identity
     key_type: KeyType = KeyType.P256
     own_key: bool = True
-    """Whether the key was made here; not so for one that came as a signing request."""
+    """Whether the key is here; not so for one that came as a signing request."""
+    imported: bool = False
+    """Whether another authority signs it, so that it can be imported only."""
     lifetime_seconds: int
     current: Number
     generations: dict[int, Generation]
@@ -89,11 +91,11 @@ class Reason(StrEnum):
 
 
 class Revocation(_Model):
-    """A certificate that must not be accepted. `issuer` is the intermediate that signed it."""
+    """A certificate that must not be accepted. `issuer` is as in its generation."""
 
     serial: str
     name: str
-    issuer: Number
+    issuer: int
     reason: Reason
     at: AwareDatetime
     not_after: AwareDatetime
@@ -104,7 +106,7 @@ class Retired(_Model):
 
     serial: str
     name: str
-    issuer: Number
+    issuer: int
     not_after: AwareDatetime
 
 
@@ -134,15 +136,17 @@ class Phase(StrEnum):
 class Rotation(_Model):
     """A rotation under way.
 
-    `old_*` and `new_*` number authorities; None where the kind has none, or not yet. `previous` has
-    the generation that each certificate had in use when new ones began to be issued.
+    `old_*` and `new_*` number authorities, the new None where the kind has none, or not yet.
+    `previous` has the generation that each certificate had in use when new ones began to be issued.
+    `lifetime_seconds` is that of the authority that is made.
     """
 
     kind: Kind
     phase: Phase
     started_at: AwareDatetime
     overlap_seconds: int
-    old_root: int | None = None
+    lifetime_seconds: int | None = None
+    old_root: Number
     new_root: int | None = None
     old_issuer: Number
     new_issuer: int | None = None
@@ -152,14 +156,18 @@ class Rotation(_Model):
 
 
 class State(_Model):
-    """An authority. `issuer` is the intermediate that signs, `trust` the roots that all accept."""
+    """An authority.
+
+    `trust` has the roots that all accept; `issuer` is the intermediate that signs, 0 when all
+    certificates come from other authorities.
+    """
 
     version: int = VERSION
     trust_domain: str
     roots: dict[int, Root]
     intermediates: dict[int, Intermediate]
     trust: tuple[int, ...]
-    issuer: Number
+    issuer: int
     certificates: dict[str, Certificate] = {}
     retired: tuple[Retired, ...] = ()
     revoked: tuple[Revocation, ...] = ()
@@ -183,6 +191,11 @@ def changed(value: StateT, **fields: object) -> StateT:
 def next_number(numbers: Iterable[int]) -> int:
     """Returns the number after the highest."""
     return max(numbers, default=0) + 1
+
+
+def holders_of(state: State) -> tuple[str, ...]:
+    """Returns the names of the certificates that are signed here."""
+    return tuple(name for name, entry in state.certificates.items() if not entry.imported)
 
 
 def pruned(state: State, now: datetime) -> State:
