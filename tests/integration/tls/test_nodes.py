@@ -1,7 +1,7 @@
 """TLS between nodes: who is let in, and connections that are made anew under calls."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -124,8 +124,9 @@ async def test_a_node_without_a_certificate_is_not_let_in(tmp_path: Path) -> Non
                 else grpc.aio.secure_channel(far.address, credentials)
             )
             async with channel:
+                check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
                 with pytest.raises(grpc.aio.AioRpcError) as refused:
-                    await channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=20)
+                    await check(b"", timeout=20)
             assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert far.matching.calls == []
 
@@ -173,11 +174,12 @@ async def test_a_root_is_replaced_under_calls(tmp_path: Path) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(ask_on())
             await until(lambda: len(answers) > 4)
-            for step in (
+            steps: tuple[Callable[[Node], None], ...] = (
                 lambda node: node.trust(old, new),
                 lambda node: node.show(new.issue()),
                 lambda node: node.trust(new),
-            ):
+            )
+            for step in steps:
                 for node in (near, far):
                     step(node)
                     await node.files.look()
