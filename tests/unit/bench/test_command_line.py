@@ -30,7 +30,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (["--targets", "floor,mars"], "'mars' is not a valid Target"),
         (["--scenario", "nap"], "'nap' is not one of"),
-        (["--gate", "--targets", "floor"], "--gate compares all three servers"),
+        (["--gate", "--targets", "floor"], "--gate compares all servers of a run"),
         (["--gate", "--profile", "x"], "--gate and --profile exclude each other"),
     ],
 )
