@@ -113,12 +113,7 @@ STORE_GATES: tuple[Gate, ...] = (
 )
 
 METRICS_GATES: tuple[Gate, ...] = (
-    Gate(
-        "CPU with metrics to without",
-        1.05,
-        ("activity",),
-        lambda _, ratios: ratios.cpu_to_unmetered,
-    ),
+    Gate("CPU with metrics to without", 1.05, ALL, lambda _, ratios: ratios.cpu_to_unmetered),
 )
 
 
