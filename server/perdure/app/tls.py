@@ -10,7 +10,7 @@ from typing import NamedTuple
 from perdure.app.tls_metrics import TlsMetrics, follow_expiry
 from perdure.config.errors import ConfigError
 from perdure.config.static import ServerConfig
-from perdure.config.tls import ServerTls
+from perdure.config.tls import NO_CLIENT, ServerTls, WorkerTls
 from perdure.rpc.tls.files import BrokenFilesError
 from perdure.rpc.tls.security import PLAIN, NodeSecurity
 from perdure.runtime.ports import Clock
@@ -33,17 +33,35 @@ class ProcessTls(NamedTuple):
 
 
 def is_used(config: ServerConfig) -> bool:
-    """Tells whether any port has TLS."""
+    """Tells whether any file of certificates is named."""
     tls = config.global_.tls
-    return any(
-        each.given
-        for each in (tls.frontend.server, tls.internode.server, tls.system_worker, scraped(config))
+    database = of_database(config)
+    ports = (tls.frontend.server, tls.internode.server, scraped(config))
+    return (
+        any(each.given for each in (*ports, tls.system_worker, database)) or database.client.trusts
     )
 
 
 def scraped(config: ServerConfig) -> ServerTls:
     """Returns the section `metrics.tls`."""
     return ServerTls() if config.metrics is None else config.metrics.tls
+
+
+def of_database(config: ServerConfig) -> WorkerTls:
+    """Returns what the connection string of the database names: libpq reads it, others look."""
+    store = config.store
+    if store.kind != "postgres" or "ssl" not in store.dsn:
+        return NO_CLIENT
+    try:
+        from perdure.persistence.postgres.connecting import certificate_files  # noqa: PLC0415
+    except ImportError:
+        return NO_CLIENT  # whoever opens the store says what is missing
+    named = certificate_files(store.dsn)
+    files = {"certFile": named.get("sslcert", ""), "keyFile": named.get("sslkey", "")}
+    roots = [named["sslrootcert"]] if "sslrootcert" in named else []
+    return WorkerTls.model_validate(
+        {**(files if all(files.values()) else {}), "client": {"rootCaFiles": roots}}
+    )
 
 
 def open_tls(config: ServerConfig, *, clock: Clock, tasks: TaskSet, metrics: Metrics) -> ProcessTls:
@@ -60,7 +78,8 @@ def open_tls(config: ServerConfig, *, clock: Clock, tasks: TaskSet, metrics: Met
     tls = config.global_.tls
     observer = TlsMetrics(metrics, clock, tls.expiration_checks)
     try:
-        files = TlsFiles(tls, scraped(config), clock=clock, observer=observer)
+        database = of_database(config)
+        files = TlsFiles(tls, scraped(config), clock=clock, observer=observer, database=database)
     except BrokenFilesError as error:
         raise broken(error) from None
     tasks.spawn("follow-certificates", files.follow())
@@ -80,7 +99,12 @@ def check_files(config: ServerConfig, *, clock: Clock) -> None:
     from perdure.rpc.tls.loading import load  # noqa: PLC0415
 
     try:
-        load(config.global_.tls, scraped(config), now=from_nanoseconds(clock.now()))
+        load(
+            config.global_.tls,
+            scraped(config),
+            now=from_nanoseconds(clock.now()),
+            database=of_database(config),
+        )
     except BrokenFilesError as error:
         raise broken(error) from None
 

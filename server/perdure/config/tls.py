@@ -5,7 +5,7 @@ under the names of Temporal's containers; a file with it goes before all of them
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -156,6 +156,10 @@ class WorkerTls(_KeyPair):
 
     client: ClientTls = ClientTls()
     """Accepted, without effect."""
+
+
+NO_CLIENT: Final = WorkerTls()
+"""Nothing is shown, nobody is trusted."""
 
 
 class ExpirationChecks(_Model):

@@ -106,6 +106,22 @@ def no_base64(host: Host) -> None:
     server["certData"] = "?"
 
 
+def database_expired(host: Host) -> None:
+    old = host.authority.issue(begins=-2 * DAY, expires=-DAY).write(host.folder / "database")
+    host.sections["store"] = {
+        "kind": "postgres",
+        "dsn": f"postgresql://perdure@localhost/perdure?sslmode=verify-full&sslcert={old.certificate}"
+        f"&sslkey={old.key}&sslrootcert={host.folder / 'trust.pem'}",
+    }
+
+
+def database_without_root(host: Host) -> None:
+    host.sections["store"] = {
+        "kind": "postgres",
+        "dsn": f"host=localhost sslmode=verify-full sslrootcert={host.folder / 'absent.pem'}",
+    }
+
+
 def nowhere(host: Host) -> None:
     host.tls["systemWorker"] = {"certFile": "nowhere", "keyFile": "nowhere"}
 
@@ -122,6 +138,8 @@ CASES: list[tuple[Callable[[Host], None], str]] = [
     (override_without_its_name, "certificate.pem does not have the DNS name other.example.com"),
     (override_of_the_usual_name, "certificate.pem would never be shown"),
     (no_base64, "global.tls.frontend.server.certData is neither PEM nor base64 of it"),
+    (database_expired, "database/certificate.pem expired on"),
+    (database_without_root, "absent.pem does not exist"),
     (nowhere, "nowhere does not exist"),
 ]
 

@@ -5,6 +5,7 @@ import socket
 import ssl
 import urllib.request
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,10 +15,12 @@ from structlog.testing import capture_logs
 from authority import Authority, Files, replace
 from integration.tls.ports import World, section, serving
 from perdure.app.node import start_node
+from perdure.app.tls import of_database
 from perdure.app.tls_metrics import TlsMetrics
 from perdure.config.settings import Values
-from perdure.config.static import ServerConfig
-from perdure.config.tls import ExpirationChecks
+from perdure.config.static import ServerConfig, Store
+from perdure.config.tls import ExpirationChecks, ServerTls, Tls
+from perdure.rpc.tls.loading import load
 from perdure.rpc.tls.material import CertificateFacts, Material
 from perdure.runtime.deterministic import ManualClock
 from perdure.telemetry import tls_catalogue as catalogue
@@ -77,6 +80,20 @@ async def test_a_certificate_that_is_gone_is_told_no_more(tmp_path: Path) -> Non
         assert leaves[-1].serial in {serial for _, serial, _, _ in after}
         assert world.value(catalogue.TLS_RELOAD_TOTAL, result="changed") == 4
         assert world.value(catalogue.TLS_LAST_RELOAD_TIMESTAMP_SECONDS) > 0
+
+
+def test_what_the_connection_string_names_is_told_too(tmp_path: Path) -> None:
+    authority = Authority("root")
+    issued = authority.issue()
+    files = issued.write(tmp_path)
+    root = replace(tmp_path / "root.pem", authority.pem)
+    dsn = f"sslmode=verify-full sslcert={files.certificate} sslkey={files.key} sslrootcert={root}"
+    config = ServerConfig(store=Store(kind="postgres", dsn=dsn))
+    found = load(Tls(), ServerTls(), now=datetime.now(UTC), database=of_database(config))
+    assert {(each.scope, each.role, each.serial) for each in found.certificates} == {
+        ("database", "client", issued.serial),
+        ("database", "trust", f"{authority.certificate.serial_number:x}"),
+    }
 
 
 class Told:

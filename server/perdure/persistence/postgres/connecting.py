@@ -94,6 +94,17 @@ def parse(dsn: str, *, timeout_seconds: float) -> Address:
     return Address(make_conninfo(dsn, **missing), timeout_seconds)
 
 
+def certificate_files(dsn: str) -> dict[str, str]:
+    """Returns the files of `sslcert`, `sslkey` and `sslrootcert` that a connection string names."""
+    try:
+        given = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return {}  # whoever connects says so
+    files = {key: str(given.get(key, "")) for key in ("sslcert", "sslkey", "sslrootcert")}
+    # "system" is libpq's word for the authorities of the host.
+    return {key: path for key, path in files.items() if path not in {"", "system"}}
+
+
 def _misread(given: Mapping[str, Any]) -> bool:
     """Tells whether a part of a password was taken for a host, a port or a database's name."""
     places = f"{given.get('host', '')}{given.get('dbname', '')}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from perdure.config import convert
-from perdure.config.tls import ServerTls, Tls
+from perdure.config.tls import NO_CLIENT, ServerTls, Tls, WorkerTls
 from perdure.rpc.tls.certificates import from_nanoseconds
 from perdure.rpc.tls.files import BrokenFilesError, Stamp, stamp
 from perdure.rpc.tls.loading import load, paths
@@ -45,7 +45,13 @@ class TlsFiles:
     """
 
     def __init__(
-        self, tls: Tls, metrics: ServerTls, *, clock: Clock, observer: ReloadObserver
+        self,
+        tls: Tls,
+        metrics: ServerTls,
+        *,
+        clock: Clock,
+        observer: ReloadObserver,
+        database: WorkerTls = NO_CLIENT,
     ) -> None:
         """Reads the files for the first time.
 
@@ -54,6 +60,7 @@ class TlsFiles:
             metrics: The section `metrics.tls`.
             clock: Says whether a certificate is valid.
             observer: Told of readings; of this one too, if the files are sound.
+            database: What the connection string of the database names.
 
         Raises:
             BrokenFilesError: They are not sound.
@@ -62,7 +69,8 @@ class TlsFiles:
         self._metrics = metrics
         self._clock = clock
         self._observer = observer
-        self._paths = paths(tls, metrics)
+        self._database = database
+        self._paths = paths(tls, metrics, database)
         self._refresh_seconds = convert.seconds(tls.refresh_interval)
         self._subscribers: list[Callable[[Material], None]] = []
         self._stamps = self._stamps_now()
@@ -111,7 +119,8 @@ class TlsFiles:
         return 0 < self._refresh_seconds <= passed
 
     def _load(self) -> Material:
-        return load(self._tls, self._metrics, now=from_nanoseconds(self._clock.now()))
+        now = from_nanoseconds(self._clock.now())
+        return load(self._tls, self._metrics, now=now, database=self._database)
 
     def _stamps_now(self) -> Sequence[Stamp]:
         return [stamp(path) for path in self._paths]

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from cryptography import x509
 
-from perdure.config.tls import ClientTls, GroupTls, ServerTls, Tls, WorkerTls
+from perdure.config.tls import NO_CLIENT, ClientTls, GroupTls, ServerTls, Tls, WorkerTls
 from perdure.rpc.tls import certificates, denied, files
 from perdure.rpc.tls.certificates import CLIENT_AUTH, SERVER_AUTH
 from perdure.rpc.tls.denied import NOBODY, Denied
@@ -23,20 +23,17 @@ from perdure.rpc.tls.material import (
 _PEM = b"-----BEGIN "
 
 
-def paths(tls: Tls, metrics: ServerTls) -> list[str]:
+def paths(tls: Tls, metrics: ServerTls, database: WorkerTls) -> list[str]:
     """Returns every file that a configuration names."""
     servers = (
         *(tls.internode.server, tls.frontend.server, metrics),
         *tls.internode.host_overrides.values(),
         *tls.frontend.host_overrides.values(),
     )
-    clients = (tls.internode.client, tls.frontend.client, tls.system_worker.client)
+    workers = (tls.system_worker, database)
+    clients = (tls.internode.client, tls.frontend.client, *(each.client for each in workers))
     named = [
-        *(
-            path
-            for each in (*servers, tls.system_worker)
-            for path in (each.cert_file, each.key_file)
-        ),
+        *(path for each in (*servers, *workers) for path in (each.cert_file, each.key_file)),
         *(path for server in servers for path in server.client_ca_files),
         *(path for client in clients for path in client.root_ca_files),
         tls.deny_file,
@@ -44,8 +41,16 @@ def paths(tls: Tls, metrics: ServerTls) -> list[str]:
     return sorted({path for path in named if path})
 
 
-def load(tls: Tls, metrics: ServerTls, *, now: datetime) -> Material:
+def load(
+    tls: Tls, metrics: ServerTls, *, now: datetime, database: WorkerTls = NO_CLIENT
+) -> Material:
     """Reads and checks every file.
+
+    Args:
+        tls: The section `global.tls`.
+        metrics: The section `metrics.tls`.
+        now: When certificates must be valid.
+        database: What the connection string of the database names, which its driver reads itself.
 
     Raises:
         BrokenFilesError: Some cannot be used; all of them are named.
@@ -55,7 +60,8 @@ def load(tls: Tls, metrics: ServerTls, *, now: datetime) -> Material:
     peers = loader.peers(tls.internode, internode)
     frontend = loader.server("frontend", tls.frontend, (SERVER_AUTH,))
     loader.authorities("frontend", tls.frontend.client, "global.tls.frontend.client")
-    loader.system_worker(tls.system_worker)
+    loader.client("system_worker", tls.system_worker, "global.tls.systemWorker")
+    loader.client("database", database, "store.dsn")
     scraped = loader.server("metrics", GroupTls(server=metrics), (SERVER_AUTH,))
     refused = loader.denied(tls.deny_file)
     if loader.problems:
@@ -132,11 +138,11 @@ class _Loader:
         """Returns the authorities that connections to a port trust: PEM, and read."""
         return self._bundle(scope, client.root_ca_files, client.root_ca_data, f"{key}.rootCaData")
 
-    def system_worker(self, worker: WorkerTls) -> None:
-        """Checks what has no effect on connections."""
-        if worker.given:
-            self._pair("system_worker", worker, "global.tls.systemWorker", (CLIENT_AUTH,))
-        self.authorities("system_worker", worker.client, "global.tls.systemWorker.client")
+    def client(self, scope: str, given: WorkerTls, key: str) -> None:
+        """Checks what others than gRPC show and trust, or nobody."""
+        if given.given:
+            self._pair(scope, given, key, (CLIENT_AUTH,))
+        self.authorities(scope, given.client, f"{key}.client")
 
     def denied(self, path: str) -> Denied:
         """Returns the deny list; an empty one where none is named."""

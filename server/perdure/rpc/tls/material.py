@@ -46,7 +46,8 @@ class CertificateFacts:
     """What is told of one certificate of one bundle.
 
     Attributes:
-        scope: The port: `frontend`, `internode`, `metrics`, or `system_worker`.
+        scope: The port: `frontend`, `internode`, `metrics`; or the client: `system_worker`,
+            `database`.
         role: `server` for what the port shows, `client` for what connections show, `trust` for
             authorities.
         subject: As RFC 4514 writes it.
