@@ -24,6 +24,8 @@ class PeerCertificate:
         serial: The serial number in lower-case hexadecimal, without leading zeros.
         spiffe_ids: Its URI names of the scheme `spiffe`.
         dns_names: Its DNS names.
+        may_serve: Whether servers may show it too, by its extended key usage; so does one that
+            has none.
     """
 
     common_name: str
@@ -31,6 +33,7 @@ class PeerCertificate:
     serial: str
     spiffe_ids: tuple[str, ...]
     dns_names: tuple[str, ...]
+    may_serve: bool = False
 
 
 class Authenticated(Protocol):
@@ -55,6 +58,7 @@ def parse(pem: bytes) -> PeerCertificate:
     """Reads a certificate in PEM; of several, the first."""
     # Not before there is one: a server without TLS has no use for 15 MB of OpenSSL.
     from cryptography import x509  # noqa: PLC0415
+    from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415
 
     certificate = x509.load_pem_x509_certificate(pem)
     common_names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
@@ -62,6 +66,11 @@ def parse(pem: bytes) -> PeerCertificate:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         names = x509.SubjectAlternativeName([])
+    try:
+        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        may_serve = ExtendedKeyUsageOID.SERVER_AUTH in usages
+    except x509.ExtensionNotFound:
+        may_serve = True
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     return PeerCertificate(
         common_name=str(common_names[-1].value) if common_names else "",
@@ -69,4 +78,5 @@ def parse(pem: bytes) -> PeerCertificate:
         serial=f"{certificate.serial_number:x}",
         spiffe_ids=tuple(uri for uri in uris if uri.startswith(_SPIFFE)),
         dns_names=tuple(names.get_values_for_type(x509.DNSName)),
+        may_serve=may_serve,
     )

@@ -108,11 +108,9 @@ def no_base64(host: Host) -> None:
 
 def database_expired(host: Host) -> None:
     old = host.authority.issue(begins=-2 * DAY, expires=-DAY).write(host.folder / "database")
-    host.sections["store"] = {
-        "kind": "postgres",
-        "dsn": f"postgresql://perdure@localhost/perdure?sslmode=verify-full&sslcert={old.certificate}"
-        f"&sslkey={old.key}&sslrootcert={host.folder / 'trust.pem'}",
-    }
+    shown = f"sslcert={old.certificate} sslkey={old.key}"
+    dsn = f"host=localhost sslmode=verify-full sslrootcert={host.folder / 'trust.pem'} {shown}"
+    host.sections["store"] = {"kind": "postgres", "dsn": dsn}
 
 
 def database_without_root(host: Host) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
-from authority import Authority, Issued, replace
+from authority import CLIENT, SERVER, Authority, Issued, replace
 from integration.tls.ports import section
 from perdure.app.tls_metrics import TlsMetrics
 from perdure.config.tls import ServerTls, Tls
@@ -19,7 +19,7 @@ from perdure.rpc.internode.peers import Peers
 from perdure.rpc.internode.reach import check_reachable
 from perdure.rpc.internode.serving import internode_handlers
 from perdure.rpc.internode.settings import INTERNODE_TRANSPORT, InternodeSettings
-from perdure.rpc.internode.wire import MATCHING_SERVICE
+from perdure.rpc.internode.wire import MATCHING_METHODS, MATCHING_SERVICE
 from perdure.rpc.server import RpcServer
 from perdure.rpc.tls.following import TlsFiles
 from perdure.rpc.tls.security import NodeSecurity
@@ -129,6 +129,43 @@ async def test_a_node_without_a_certificate_is_not_let_in(tmp_path: Path) -> Non
                     await check(b"", timeout=20)
             assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert far.matching.calls == []
+
+
+SPIFFE = "spiffe://example.com/ns/{}/role/{}/host/h1"
+
+
+@pytest.mark.parametrize(
+    ("usages", "spiffe", "let_in"),
+    [
+        ((SERVER, CLIENT), "", True),
+        ((SERVER, CLIENT), SPIFFE.format("temporal-system", "history"), True),
+        ((SERVER, CLIENT), "spiffe://example.com/workload/7", True),
+        ((CLIENT,), "", False),
+        ((CLIENT,), SPIFFE.format("orders", "application-worker"), False),
+        ((SERVER, CLIENT), SPIFFE.format("orders", "history"), False),
+        ((SERVER, CLIENT), SPIFFE.format("temporal-system", "monitoring"), False),
+    ],
+)
+async def test_only_nodes_ask_what_nodes_ask(
+    tmp_path: Path, usages: tuple[Any, ...], spiffe: str, let_in: bool
+) -> None:
+    """An application of the same authority gets no further than health."""
+    root = Authority("root")
+    async with two_nodes(tmp_path, root) as (_, far):
+        shown = root.issue(usages=usages, spiffe=spiffe)
+        credentials = grpc.ssl_channel_credentials(root.pem, shown.key, shown.chain)
+        (method,) = [each for each in MATCHING_METHODS if each.name == "cancel_polls"]
+        async with grpc.aio.secure_channel(far.address, credentials) as channel:
+            call: Any = channel.unary_unary(method.path)
+            check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+            await check(b"", timeout=20)
+            if let_in:
+                await call(b"", timeout=20)
+            else:
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await call(b"", timeout=20)
+                assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        assert bool(far.matching.calls) is let_in
 
 
 async def test_a_name_that_all_nodes_have_stands_for_the_host(tmp_path: Path) -> None:

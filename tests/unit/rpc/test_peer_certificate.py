@@ -56,10 +56,16 @@ def test_a_certificate_is_read_as_it_is() -> None:
         serial="a1b",
         spiffe_ids=(SPIFFE_ID,),
         dns_names=("desk-1.example.com",),
+        may_serve=True,
     )
 
 
 def test_what_a_certificate_does_not_name_is_empty() -> None:
     assert peer_certificate(Call({"x509_pem_cert": [pem()]})) == PeerCertificate(
-        common_name="", subject="O=example.com", serial="a1b", spiffe_ids=(), dns_names=()
+        common_name="",
+        subject="O=example.com",
+        serial="a1b",
+        spiffe_ids=(),
+        dns_names=(),
+        may_serve=True,
     )

@@ -47,7 +47,7 @@ class Guarded(grpc.GenericRpcHandler):
 def _awaited(serve: Callable[..., Awaitable[Any]], gate: Gate) -> Callable[..., Any]:
     async def guarded(request: Any, call: Any) -> Any:
         try:
-            with gate.passed(call):
+            with gate.passed(call, harmless=True):
                 return await serve(request, call)
         except RevokedCertificateError as error:
             return await abort(call, error)
@@ -58,7 +58,7 @@ def _awaited(serve: Callable[..., Awaitable[Any]], gate: Gate) -> Callable[..., 
 def _iterated(serve: Callable[..., AsyncIterator[Any]], gate: Gate) -> Callable[..., Any]:
     async def guarded(requests: Any, call: Any) -> AsyncIterator[Any]:
         try:
-            with gate.passed(call):
+            with gate.passed(call, harmless=True):
                 async for response in serve(requests, call):
                     yield response
         except RevokedCertificateError as error:

@@ -24,7 +24,7 @@ def node_security(files: TlsFiles) -> NodeSecurity:
     choose_cipher_suites(os.environ)
     return NodeSecurity(
         frontend=_port(files, lambda material: material.frontend),
-        internode=_port(files, lambda material: material.internode),
+        internode=_port(files, lambda material: material.internode, nodes_only=True),
         peers=_peers(files),
     )
 
@@ -48,9 +48,13 @@ def scraped_context(files: TlsFiles) -> Callable[[], ssl.SSLContext] | None:
 
 
 def _port(
-    files: TlsFiles, choose: Callable[[Material], ServerMaterial | None]
+    files: TlsFiles,
+    choose: Callable[[Material], ServerMaterial | None],
+    *,
+    nodes_only: bool = False,
 ) -> ServerSecurity | None:
-    if choose(files.current) is None:
+    first = choose(files.current)
+    if first is None:
         return None
 
     def current() -> ServerMaterial:
@@ -58,7 +62,8 @@ def _port(
         assert material is not None, "a port that has a certificate keeps having one"
         return material
 
-    gate = Gate(files.current.denied)
+    verified = bool(first.client_authorities)
+    gate = Gate(files.current.denied, nodes_only=nodes_only and verified)
     files.subscribe(lambda material: gate.change(material.denied))
     return ServerSecurity(server_credentials(current), gate)
 
