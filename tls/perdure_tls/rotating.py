@@ -41,8 +41,8 @@ class Performer:
                 return self._with_root(state, number)
             case MakeIntermediate():
                 return self._with_intermediate(state, step)
-            case Reissue(name, issuer):
-                return reissue(self.folder, state, name, issuer)
+            case Reissue(names, issuer):
+                return reissue(self.folder, state, names, issuer)
             case Verify():
                 problems = self.verify(state, step)
                 if problems:

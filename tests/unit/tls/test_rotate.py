@@ -151,7 +151,7 @@ def test_back_from_the_overlap(cluster: Tool, kind: str) -> None:
     before, trusted = serials(cluster), cluster.trust.read_bytes()
     rotate(cluster, kind, code=3)
     would = cluster.json("rotate", "rollback", "--dry-run")["would"]
-    assert f"put the old certificate of {NODE} in use again" in would
+    assert f"put the old certificates of {NODE}, {CLIENT} in use again" in would
     back = cluster.json("rotate", "rollback", "--without-peers")
     assert back["rotation"] is None
     assert back["done"] == would
