@@ -63,7 +63,7 @@ def test_every_command(folder: Path) -> None:
 
 def _pass_the_overlap(path: Path) -> None:
     """Lets the second that a rotation waits for be over."""
-    text = re.sub(r'"overlapUntil": "20\d\d', '"overlapUntil": "2020', path.read_text())
+    text = re.sub(r'"waitUntil": "20\d\d', '"waitUntil": "2020', path.read_text())
     path.write_text(text)
 
 
