@@ -20,17 +20,21 @@ DOMAIN = "example.com"
 
 @dataclass
 class Tool:
-    """An authority's folder, and the command line that changes it."""
+    """An authority's folder, and the command line that changes it.
+
+    Its clock stands still at the time of its making, but for what `later` says.
+    """
 
     path: Path
     monkeypatch: pytest.MonkeyPatch
-    later: timedelta = field(default_factory=timedelta)
+    later: timedelta = timedelta()
+    made_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
 
     def __post_init__(self) -> None:
         self.monkeypatch.setattr(shared, "now", self.now)
 
     def now(self) -> datetime:
-        return datetime.now(UTC).replace(microsecond=0) + self.later
+        return self.made_at + self.later
 
     def run(self, *arguments: object) -> Result:
         """Runs a command of the folder, whatever comes of it."""
