@@ -1,0 +1,1 @@
+"""The commands of `perdure tls`, one per module."""
