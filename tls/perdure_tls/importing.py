@@ -157,10 +157,10 @@ def import_leaf(folder: Folder, state: State, files: PemFiles, holder: Holder) -
         generations={1: issued},
     )
     if known is None:
-        return folder.commit(state.with_certificate(name, entry)), name
+        return folder.commit(state.with_certificates({name: entry})), name
     entry = changed(entry, current=known.current, generations=known.generations)
-    state = state.with_certificate(name, with_generation(entry, issued))
-    return folder.commit(without_old_generations(state, name, {known.current})), name
+    state = state.with_certificates({name: with_generation(entry, issued)})
+    return folder.commit(without_old_generations(state, {name: frozenset({known.current})})), name
 
 
 def _check_root(folder: Folder, root: x509.Certificate) -> None:

@@ -16,7 +16,6 @@ from perdure_tls.state import (
     Generation,
     KeyType,
     State,
-    changed,
     next_number,
     with_generation,
 )
@@ -62,8 +61,7 @@ def issue(
             key_type=key_type,
             request=request,
         )
-    state = changed(state, certificates={**state.certificates, **made})
-    return folder.commit(state), list(made)
+    return folder.commit(state.with_certificates(made)), list(made)
 
 
 def check_unused(state: State, name: str) -> str:
@@ -111,18 +109,23 @@ def _first(
     )
 
 
-def reissue(folder: Folder, state: State, name: str, issuer: int | None = None) -> State:
-    """Returns a state in which a holder has a newer certificate in use; the caller commits it.
+def reissue(folder: Folder, state: State, names: Iterable[str], issuer: int | None = None) -> State:
+    """Returns a state in which holders have newer certificates in use; the caller commits it.
 
     A key that was made here is made anew; one that came with a request stays.
 
     Raises:
-        TlsError: It is imported, the issuer's key cannot be used, or its certificate ends too soon.
+        TlsError: One is imported, the issuer's key cannot be used, or its certificate ends too
+            soon.
     """
+    issuer = issuer or state.issuer
+    return state.with_certificates({name: _next(folder, state, name, issuer) for name in names})
+
+
+def _next(folder: Folder, state: State, name: str, issuer: int) -> Certificate:
     certificate = state.certificates[name]
     if certificate.imported:
         raise TlsError(f"{name} is another authority's: get a new one there, and import it.")
-    number = next_number(certificate.generations)
     public = None
     if not certificate.own_key:
         held = folder.certificate(folder.generation(name, certificate.current))
@@ -131,14 +134,14 @@ def reissue(folder: Folder, state: State, name: str, issuer: int | None = None) 
         folder,
         state,
         name,
-        number,
+        next_number(certificate.generations),
         identity=certificate.identity,
-        issuer=issuer or state.issuer,
+        issuer=issuer,
         lifetime=timedelta(seconds=certificate.lifetime_seconds),
         key_type=certificate.key_type,
         public=public,
     )
-    return state.with_certificate(name, with_generation(certificate, generation))
+    return with_generation(certificate, generation)
 
 
 def make_generation(

@@ -4,7 +4,7 @@ Rules that hold here: values are frozen, and every change makes a new state; the
 files count, so a file that it does not name is a leftover; nothing in it is secret.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, TypeVar
@@ -124,12 +124,14 @@ class Phase(StrEnum):
     PREPARE = "prepare"
     TRUST = "trust"
     VERIFY_TRUST = "verify-trust"
+    SPREAD = "spread"
     ISSUE = "issue"
     VERIFY_ISSUED = "verify-issued"
     OVERLAP = "overlap"
     DROP = "drop"
     RESTORE = "restore"
     VERIFY_RESTORED = "verify-restored"
+    LINGER = "linger"
     DISCARD = "discard"
 
 
@@ -151,7 +153,7 @@ class Rotation(_Model):
     old_issuer: Number
     new_issuer: int | None = None
     previous: dict[str, int] = {}
-    overlap_until: AwareDatetime | None = None
+    wait_until: AwareDatetime | None = None
     peers: tuple[str, ...] = ()
 
 
@@ -174,9 +176,9 @@ class State(_Model):
     denied_spiffe_ids: tuple[str, ...] = ()
     rotation: Rotation | None = None
 
-    def with_certificate(self, name: str, certificate: Certificate) -> "State":
-        """Returns the state with a certificate added or replaced."""
-        return changed(self, certificates={**self.certificates, name: certificate})
+    def with_certificates(self, added: Mapping[str, Certificate]) -> "State":
+        """Returns the state with certificates added or replaced."""
+        return changed(self, certificates={**self.certificates, **added})
 
     def is_revoked(self, serial: str) -> bool:
         """Tells whether a serial number was revoked."""
@@ -212,17 +214,20 @@ def with_generation(certificate: Certificate, generation: Generation) -> Certifi
     return changed(certificate, current=number, generations=generations)
 
 
-def without_old_generations(state: State, name: str, kept: set[int]) -> State:
-    """Returns the state with only some generations of a holder, and the one in use."""
-    certificate = state.certificates[name]
-    kept = kept | {certificate.current}
-    dropped = [entry for number, entry in certificate.generations.items() if number not in kept]
-    if not dropped:
-        return state
-    generations = {n: entry for n, entry in certificate.generations.items() if n in kept}
-    retired = tuple(
-        Retired(serial=entry.serial, name=name, issuer=entry.issuer, not_after=entry.not_after)
-        for entry in dropped
-    )
-    state = changed(state, retired=(*state.retired, *retired))
-    return state.with_certificate(name, changed(certificate, generations=generations))
+def without_old_generations(state: State, kept: Mapping[str, frozenset[int]]) -> State:
+    """Returns the state with only some generations of holders, and those in use."""
+    retired: list[Retired] = []
+    held: dict[str, Certificate] = {}
+    for name, numbers in kept.items():
+        certificate, left = state.certificates[name], {}
+        for number, entry in certificate.generations.items():
+            if number in numbers or number == certificate.current:
+                left[number] = entry
+            else:
+                retired.append(_retired(name, entry))
+        held[name] = changed(certificate, generations=left)
+    return changed(state.with_certificates(held), retired=(*state.retired, *retired))
+
+
+def _retired(name: str, entry: Generation) -> Retired:
+    return Retired(serial=entry.serial, name=name, issuer=entry.issuer, not_after=entry.not_after)

@@ -46,3 +46,6 @@ def test_it_runs_in_a_bare_environment(wheel: Path, tmp_path: Path) -> None:
     perdure = tmp_path / "bare" / "bin" / "perdure"
     assert run(perdure, "--version") == "perdure 0.1.0\n"
     assert "--dynamic-config-value" in run(perdure, "server", "start-dev", "--help")
+    authority = tmp_path / "authority"
+    run(perdure, "tls", "init", "--trust-domain", "example.com", "-d", authority)
+    assert "follows the state" in run(perdure, "tls", "verify", "-d", authority)

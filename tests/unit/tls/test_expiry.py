@@ -49,6 +49,12 @@ def standings(tool: Tool, *more: object, code: int) -> dict[str, str]:
     return {f"{entry['kind']} {entry['name']}": entry["standing"] for entry in entries}
 
 
+def renewed(tool: Tool, *arguments: object) -> list[str]:
+    printed = tool.json("renew", *arguments)
+    assert printed["failed"] == {}
+    return list(printed["renewed"])
+
+
 def test_exit_codes(cluster: Tool) -> None:
     fine = dict.fromkeys(("root 1", "intermediate 1", f"leaf {CLIENT}"), "ok")
     short = "leaf client-default-w2"
@@ -73,13 +79,12 @@ def test_the_first_to_end_comes_first(cluster: Tool) -> None:
 
 def test_renewal_of_what_is_due(cluster: Tool) -> None:
     before = {name: entry.newest for name, entry in cluster.state.certificates.items()}
-    assert cluster.json("renew") == {"renewed": []}
+    assert renewed(cluster) == []
     cluster.later = timedelta(hours=20)
-    assert cluster.json("renew") == {"renewed": ["client-default-w2"]}
-    assert cluster.json("renew") == {"renewed": []}
+    assert renewed(cluster) == ["client-default-w2"]
+    assert renewed(cluster) == []
     cluster.later = timedelta(days=69)
-    renewed = cluster.json("renew")["renewed"]
-    assert sorted(renewed) == [CLIENT, "client-default-w2"]
+    assert sorted(renewed(cluster)) == [CLIENT, "client-default-w2"]
     assert cluster.failures() == []
     after = cluster.state.certificates
     for name, old in before.items():
@@ -96,8 +101,8 @@ def test_renewal_keeps_one_before_the_newest(cluster: Tool) -> None:
 
 
 def test_renewal_by_name(cluster: Tool) -> None:
-    assert cluster.json("renew", CLIENT) == {"renewed": []}
-    assert cluster.json("renew", CLIENT, "--force") == {"renewed": [CLIENT]}
+    assert renewed(cluster, CLIENT) == []
+    assert renewed(cluster, CLIENT, "--force") == [CLIENT]
     assert "There is no certificate nobody" in cluster.refused("renew", "nobody")
     assert f"renewed {CLIENT}, valid until" in cluster.run("renew", "--force", CLIENT).stdout
 
@@ -117,9 +122,14 @@ def test_renewal_of_revocation_lists(cluster: Tool) -> None:
 def test_an_intermediate_that_ends_too_soon(tool: Tool) -> None:
     tool.init("--intermediate-lifetime", "100d")
     tool.issue("client", "w1")
+    tool.issue("client", "w2", "--lifetime", "2d")
     tool.later = 80 * DAY
-    said = tool.refused("renew")
-    assert "choose a shorter lifetime, or rotate the intermediate first" in said
+    said = "choose a shorter lifetime, or rotate the intermediate first"
+    assert f"{CLIENT}: The issuer's certificate ends at" in tool.refused("renew")
+    tool.later += 2 * DAY
+    printed = tool.json("renew", code=1)
+    assert said in printed["failed"][CLIENT]
+    assert printed["renewed"] == ["client-default-w2"]
     assert standings(tool, code=3)["intermediate 1"] == "soon"
 
 

@@ -74,7 +74,7 @@ def test_it_is_watched_and_revoked_but_not_renewed(taken: Tool, foreign: Foreign
     taken.later = timedelta(days=25)
     (entry,) = [e for e in taken.json("expiring", code=3) if e["kind"] == "leaf"]
     assert (entry["name"], entry["standing"]) == (name, "soon")
-    assert taken.json("renew") == {"renewed": []}
+    assert taken.json("renew")["renewed"] == []
     assert "get a new one there, and import it" in taken.refused("renew", "--force", name)
     assert "All certificates are imported" in taken.refused("rotate", "leaf", "--without-peers")
     assert "signs nothing itself" in taken.refused("issue", "--role", "client", "--host", "w")
@@ -150,8 +150,9 @@ def test_beside_an_authority_of_our_own(made: Tool, foreign: Foreign) -> None:
     files = foreign.leaf("leaf", names="DNS:w1")
     said = made.refused("import", "leaf", *files, "--role", "client", "--host", "w1")
     assert f"The certificate {ours} is signed here" in said
-    made.json("rotate", "root", "--without-peers", code=3)
-    made.later = timedelta(days=1)
+    for days in (1, 2):
+        made.json("rotate", "root", "--without-peers", code=3)
+        made.later = timedelta(days=days)
     made.json("rotate", "resume")
     assert made.state.trust == (2, 3)
     assert made.state.certificates[theirs].current == 1
