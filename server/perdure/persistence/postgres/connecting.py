@@ -35,11 +35,13 @@ class Address:
     Attributes:
         conninfo: A completed connection string.
         timeout_seconds: The longest that one call of the store waits for the database.
+        tls_age_seconds: How old a connection with TLS becomes: certificates are read by new ones.
         connections: What those who connect there say of it.
     """
 
     conninfo: str = field(repr=False)
     timeout_seconds: float
+    tls_age_seconds: float = 300.0
     connections: ConnectionStatistics = field(
         default_factory=ConnectionStatistics, repr=False, compare=False
     )
@@ -90,6 +92,17 @@ def parse(dsn: str, *, timeout_seconds: float) -> Address:
     }
     missing = {key: value for key, value in defaults.items() if key not in given}
     return Address(make_conninfo(dsn, **missing), timeout_seconds)
+
+
+def certificate_files(dsn: str) -> dict[str, str]:
+    """Returns the files of `sslcert`, `sslkey` and `sslrootcert` that a connection string names."""
+    try:
+        given = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return {}  # whoever connects says so
+    files = {key: str(given.get(key, "")) for key in ("sslcert", "sslkey", "sslrootcert")}
+    # "system" is libpq's word for the authorities of the host.
+    return {key: path for key, path in files.items() if path not in {"", "system"}}
 
 
 def _misread(given: Mapping[str, Any]) -> bool:
