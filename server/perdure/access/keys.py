@@ -8,7 +8,6 @@ every `UNKNOWN_SECONDS`: tokens are what strangers write.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Final
 
 from perdure.access import jwks
@@ -16,6 +15,7 @@ from perdure.access.jwks import Keys, KeySet, PublicKey
 from perdure.access.observer import AccessObserver
 from perdure.access.sources import Fetch, SourceError
 from perdure.runtime.ports import Clock
+from perdure.runtime.tasks import TaskSet
 from perdure.telemetry.logging import get_logger
 
 UNKNOWN_SECONDS: Final = 10.0
@@ -31,6 +31,7 @@ class KeyRing:
         fetch: Fetch,
         clock: Clock,
         observer: AccessObserver,
+        tasks: TaskSet,
     ) -> None:
         """Makes a ring without keys.
 
@@ -39,12 +40,14 @@ class KeyRing:
             fetch: Reads them.
             clock: Its monotonic clock bounds how often they are read.
             observer: Told of reads and keys.
+            tasks: Where sources are read.
         """
         self._by_source: dict[str, KeySet] = dict.fromkeys(sources, jwks.EMPTY)
         self._keys: Keys = {}
         self._fetch = fetch
         self._clock = clock
         self._observer = observer
+        self._tasks = tasks
         self._log = get_logger("authorization")
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
@@ -69,7 +72,7 @@ class KeyRing:
     async def refresh(self) -> None:
         """Reads all sources, once for all who ask at the same time."""
         if self._reading is None:
-            self._reading = asyncio.ensure_future(self._read())
+            self._reading = self._tasks.spawn("read-keys", self._read())
             self._reading.add_done_callback(self._read_ended)
         # One caller going away must not take the answer from the others.
         await asyncio.shield(self._reading)
@@ -79,13 +82,6 @@ class KeyRing:
         while True:
             await asyncio.sleep(refresh_seconds)
             await self.refresh()
-
-    async def close(self) -> None:
-        """Ends a read that is under way."""
-        if self._reading is not None:
-            self._reading.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reading
 
     def _may_read(self) -> bool:
         waited = self._clock.monotonic() - self._read_at
@@ -127,7 +123,5 @@ class KeyRing:
             self._by_source[source] = read
             self._observer.keys_read(succeeded=True)
 
-    def _read_ended(self, reading: asyncio.Task[None]) -> None:
+    def _read_ended(self, _reading: asyncio.Task[None]) -> None:
         self._reading = None
-        if not reading.cancelled() and (error := reading.exception()) is not None:
-            self._log.error("reading keys of tokens failed", exc_info=error)

@@ -14,27 +14,10 @@ Fetch = Callable[[str], Awaitable[bytes]]
 _SECONDS: Final = 5.0
 """How long a source may be silent, and how long it may take in all."""
 _MOST_BYTES: Final = 1 << 20
-_SCHEMES: Final = ("http", "https", "file")
 
 
 class SourceError(Exception):
     """A document cannot be read, or is not what it should be; the message says why."""
-
-
-def problem_of(uri: str) -> str:
-    """Returns what is wrong with the URI of a source, as a clause; empty when nothing is."""
-    try:
-        parts = urllib.parse.urlsplit(uri)
-        has_place = bool(parts.path if parts.scheme == "file" else parts.hostname)
-    except ValueError:
-        return "is no URI"
-    if parts.scheme not in _SCHEMES:
-        return "must begin with https://, http:// or file://"
-    if parts.password is not None:
-        return "must hold no password: it would stand in logs"
-    if parts.scheme == "file" and parts.netloc not in {"", "localhost"}:
-        return "must name a file of this host: file:///etc/perdure/keys.json"
-    return "" if has_place else "names no place"
 
 
 async def fetch(uri: str) -> bytes:

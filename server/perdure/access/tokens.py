@@ -9,7 +9,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import jwt
 from jwt.exceptions import InvalidTokenError
@@ -55,6 +55,12 @@ class TokenForm:
     audience: str = ""
     permissions_claim: str = "permissions"
     permissions_pattern: re.Pattern[str] | None = None
+
+    @classmethod
+    def of(cls, *, audience: str, permissions_claim: str, permissions_regex: str) -> Self:
+        """Returns a form as it is configured; without a regular expression, `namespace:role`."""
+        pattern = re.compile(permissions_regex) if permissions_regex else None
+        return cls(audience, permissions_claim, pattern)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic.alias_generators import to_camel
 
 from perdure.config import convert
+from perdure.config.authorization import Authorization
 
 VARIABLES = "TEMPORAL_TLS_"
 """What the names of environment variables of this section begin with."""
@@ -207,6 +208,8 @@ class Global(_Model):
 
     tls: Tls = Tls()
     """Certificates."""
+    authorization: Authorization = Authorization()
+    """Who may call what."""
 
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
