@@ -37,6 +37,7 @@ from perdure.rpc.internode.settings import INTERNODE_TRANSPORT, InternodeSetting
 from perdure.rpc.internode.wire import HISTORY_SERVICE, MATCHING_SERVICE
 from perdure.rpc.network import Network
 from perdure.rpc.server import RpcServer
+from perdure.rpc.tls.security import PLAIN, NodeSecurity
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import ErrorCallback, TaskSet
 from perdure.telemetry.logging import get_logger
@@ -67,6 +68,7 @@ class ClusterNode:
         calling: RpcObserver,
         settings: InternodeSettings | None = None,
         network: Network | None = None,
+        security: NodeSecurity = PLAIN,
     ) -> None:
         """Makes a node that nobody knows of yet.
 
@@ -83,6 +85,7 @@ class ClusterNode:
             calling: Told of calls to other nodes.
             settings: Bounds of what nodes ask of each other.
             network: What connects the nodes, if it is not the machine's network.
+            security: TLS between them.
         """
         self._config = config
         self._store = store
@@ -109,9 +112,16 @@ class ClusterNode:
         )
         self._directory = MemberDirectory(self.member)
         self._router = Router(directory=self._directory, ids=ids, settings=self._settings)
+        self._security = security
         self._peers = Peers(
-            settings=self._settings, observer=calling, network=network, tracer=tracer
+            settings=self._settings,
+            observer=calling,
+            security=security.peers,
+            network=network,
+            tracer=tracer,
         )
+        if security.peers is not None:
+            security.peers.follow(self._renew_connections)
         self._routed_history: HistoryClient | None = None
         self._routed_matching: RoutedMatching | None = None
         self._ownership: Ownership | None = None
@@ -193,6 +203,7 @@ class ClusterNode:
             clock=self._clock,
             observer=self._serving,
             transport=INTERNODE_TRANSPORT,
+            security=self._security.internode,
             network=self._network,
         )
         port = await self._server.start(listener.host, listener.port, serving=False)
@@ -214,7 +225,12 @@ class ClusterNode:
         self._tasks.spawn("keep-health", self._keep_health())
         if history is not None:
             await self._store.create_shards(self._config.cluster.shards)
-        await check_reachable(self.member.node.address, network=self._network)
+        peers = self._security.peers
+        await check_reachable(
+            self.member.node.address,
+            security=None if peers is None else peers.current(),
+            network=self._network,
+        )
         await self.member.start()
         if history is not None:
             self._ownership = Ownership(
@@ -231,6 +247,9 @@ class ClusterNode:
     def _viewed(self, view: ClusterView) -> None:
         addresses = {node.address for node in view.nodes}
         self._tasks.spawn("close-connections", self._peers.retain(addresses))
+
+    def _renew_connections(self) -> None:
+        self._tasks.spawn("renew-connections", self._peers.renew())
 
     def missing(self) -> str:
         """Returns what keeps this node from serving, as a clause; empty when nothing does."""

@@ -4,6 +4,7 @@ Rules that hold here: the transport has verified it already (chain, validity, us
 only reads; what a connection shows is read once for all of its calls.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
@@ -35,7 +36,7 @@ class PeerCertificate:
 class Authenticated(Protocol):
     """A call that knows how its connection was authenticated, such as a grpc.aio one."""
 
-    def auth_context(self) -> dict[str, list[bytes]]:
+    def auth_context(self) -> Mapping[str, Iterable[bytes]]:
         """Returns the connection's properties; nothing for one in plain text."""
         ...
 
@@ -45,8 +46,8 @@ def peer_certificate(context: Authenticated) -> PeerCertificate | None:
 
     None for a plain connection, and for one whose client did not have to show any.
     """
-    shown = context.auth_context().get(_PEM_KEY)
-    return parse(bytes(shown[0])) if shown else None
+    shown = next(iter(context.auth_context().get(_PEM_KEY, ())), None)
+    return None if shown is None else parse(bytes(shown))
 
 
 @lru_cache(maxsize=_REMEMBERED)
