@@ -12,8 +12,10 @@ from typing import Final, NamedTuple
 from perdure.access.claims import SYSTEM_SCOPE, Claims, Grants, Role, parse_permission
 from perdure.rpc.peer_certificate import PeerCertificate
 
+_SEGMENT: Final = "[A-Za-z0-9._-]+"  # SPIFFE-ID, 2.2
 _FORM: Final = re.compile(
-    r"spiffe://(?P<domain>[^/]+)/ns/(?P<namespace>[^/]+)/role/(?P<role>[^/]+)/host/[^/]+"
+    f"spiffe://(?P<domain>{_SEGMENT})/ns/(?P<namespace>{_SEGMENT})"
+    f"/role/(?P<role>{_SEGMENT})/host/{_SEGMENT}"
 )
 _ROLES: Final[Mapping[str, Role]] = {
     "worker": Role.WORKER,

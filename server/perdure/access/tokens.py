@@ -5,6 +5,7 @@ algorithm; its times are checked at every call, its signature once: what was fou
 the token itself, until keys change. Times are compared as they are, as on the real server.
 """
 
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -179,6 +180,6 @@ def _time(payload: Mapping[str, Any], name: str, *, default: float) -> float:
     value = payload.get(name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         raise TokenError(f'"{name}" of the token is no number')
     return value

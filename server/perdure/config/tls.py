@@ -211,6 +211,17 @@ class Global(_Model):
     authorization: Authorization = Authorization()
     """Who may call what."""
 
+    @model_validator(mode="after")
+    def _certificates_are_shown(self) -> Self:
+        authorization = self.authorization
+        by_certificate = authorization.authorizer and not authorization.jwt_key_provider.sources
+        if by_certificate and not self.tls.frontend.server.require_client_auth:
+            raise ValueError(
+                "global.authorization lets nobody in: without jwtKeyProvider.keySourceURIs clients"
+                " need certificates, which global.tls.frontend.server.requireClientAuth asks for"
+            )
+        return self
+
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
     "REFRESH_INTERVAL": ("refreshInterval",),
