@@ -22,9 +22,9 @@ _ROLES: Final[Mapping[str, Role]] = {
     "application-worker": Role.WORKER,
     "reader": Role.READER,
     "writer": Role.WRITER,
-    "client": Role.WRITER,
     "admin": Role.ADMIN,
 }
+"""A `client` may do nothing by itself: its callers have tokens, or stand in the table."""
 _NODES: Final = frozenset({"frontend", "history", "matching", "worker", "internode"})
 """Roles of nodes, in the system's namespace: there `worker` is a node that has that role."""
 

@@ -30,7 +30,7 @@ def mapper(
         ("application-worker", Role.WORKER),
         ("reader", Role.READER),
         ("writer", Role.WRITER),
-        ("client", Role.WRITER),
+        ("client", Role.NONE),
         ("admin", Role.ADMIN),
         ("owner", Role.NONE),
         ("Admin", Role.NONE),
@@ -104,5 +104,5 @@ def test_subjects_have_what_the_table_says() -> None:
 def test_the_table_adds_to_an_id() -> None:
     shown = spiffe("client")
     found = mapper({shown: ["temporal-system:admin"]}).map(certificate(shown))
-    assert found == Claims(shown, Role.ADMIN, {"orders": Role.WRITER})
+    assert found == Claims(shown, Role.ADMIN, {"orders": Role.NONE})
     assert mapper({shown: ["orders:admin"]}).map(certificate(shown, spiffe("reader"))) is None
