@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -79,9 +80,7 @@ def make_root(
     folder.write_key(place, key, folder.secrets.root_passphrase)
     folder.disk.write(place / "certificate.pem", building.pem(certificate))
     issued = recorded(certificate)
-    issuer = Issuer(certificate, key)
-    crl = building.revocation_list(issuer, (), number=1, now=now, next_update=issued.not_after)
-    folder.disk.write(place / "crl-1.pem", crl.public_bytes(Encoding.PEM))
+    write_first_list(folder, place, Issuer(certificate, key), next_update=issued.not_after)
     return Root(**dict(issued), crl=1)
 
 
@@ -113,11 +112,15 @@ def make_intermediate(
     place = folder.intermediate(number)
     folder.write_key(place, key, folder.secrets.passphrase)
     folder.disk.write(place / "certificate.pem", building.pem(certificate))
-    crl = building.revocation_list(
-        Issuer(certificate, key), (), number=1, now=now, next_update=now + CRL_LIFETIME
-    )
-    folder.disk.write(place / "crl-1.pem", crl.public_bytes(Encoding.PEM))
+    write_first_list(folder, place, Issuer(certificate, key), next_update=now + CRL_LIFETIME)
     return Intermediate(**dict(recorded(certificate)), root=root, crl=1)
+
+
+def write_first_list(folder: Folder, place: Path, issuer: Issuer, *, next_update: datetime) -> None:
+    """Writes an issuer's first revocation list, which is empty."""
+    now = folder.now()
+    crl = building.revocation_list(issuer, (), number=1, now=now, next_update=next_update)
+    folder.disk.write(place / "crl-1.pem", crl.public_bytes(Encoding.PEM))
 
 
 def recorded(certificate: x509.Certificate) -> Issued:

@@ -33,7 +33,7 @@ from perdure_tls.building import Issuer
 from perdure_tls.errors import TlsError
 from perdure_tls.files import KEY_MODE, Disk
 from perdure_tls.keys import PrivateKey
-from perdure_tls.state import VERSION, State, pruned
+from perdure_tls.state import VERSION, Certificate, State, pruned
 
 Now = Callable[[], datetime]
 
@@ -67,6 +67,16 @@ class Folder:
     def trust_path(self) -> Path:
         """The bundle of roots."""
         return self.path / "published" / "trust.pem"
+
+    @property
+    def lists_path(self) -> Path:
+        """The revocation lists."""
+        return self.path / "published" / "crl.pem"
+
+    @property
+    def denied_path(self) -> Path:
+        """The deny list."""
+        return self.path / "published" / "denied.json"
 
     def root(self, number: int) -> Path:
         """Returns a root's folder."""
@@ -125,7 +135,11 @@ class Folder:
     def published(self, state: State) -> dict[Path, bytes]:
         """Returns the contents of the published files."""
         trusted = building.pem(*(self.certificate(self.root(number)) for number in state.trust))
-        lists = [self.root(number) / f"crl-{state.roots[number].crl}.pem" for number in state.trust]
+        lists = [
+            self.root(number) / f"crl-{state.roots[number].crl}.pem"
+            for number in state.trust
+            if state.roots[number].crl
+        ]
         lists += [
             self.intermediate(number) / f"crl-{entry.crl}.pem"
             for number, entry in state.intermediates.items()
@@ -135,33 +149,47 @@ class Folder:
             "serials": sorted(entry.serial for entry in state.revoked),
             "spiffeIds": sorted(state.denied_spiffe_ids),
         }
-        folder = self.path / "published"
         return {
-            folder / "trust.pem": trusted,
-            folder / "crl.pem": b"".join(files.read(path) for path in lists),
-            folder / "denied.json": (json.dumps(denied, indent=2) + "\n").encode(),
+            self.trust_path: trusted,
+            self.lists_path: b"".join(files.read(path) for path in lists),
+            self.denied_path: (json.dumps(denied, indent=2) + "\n").encode(),
         }
 
     def leftovers(self, state: State) -> list[Path]:
-        """Returns what this program wrote and the state does not name."""
-        named = {self.root(number) for number in state.roots}
-        named |= {self.intermediate(number) for number in state.intermediates}
-        found = [*self.path.glob("roots/*"), *self.path.glob("intermediates/*")]
-        for name, certificate in state.certificates.items():
-            named |= {self.generation(name, number) for number in certificate.generations}
-            named |= {self.holder(name), self.holder(name) / "current"}
-            found += self.holder(name).glob("*")
-            found += self.holder(name).glob(".new-*")
-        found += self.path.glob("certificates/*")
-        left = [path for path in found if path not in named]
-        left += self.path.glob("published/.new-*")
-        left += self.path.glob(".new-*")
+        """Returns what this program wrote and the state does not name; others' files stay."""
+        left = [*self.path.glob(".new-*"), *self.path.glob("published/.new-*")]
         for numbers, place in ((state.roots, self.root), (state.intermediates, self.intermediate)):
-            for number, entry in numbers.items():
-                kept = place(number) / f"crl-{entry.crl}.pem"
-                left += [path for path in place(number).glob("crl-*.pem") if path != kept]
-                left += place(number).glob(".new-*")
+            for path in place(1).parent.glob("*"):
+                entry = numbers.get(int(path.name)) if path.name.isdigit() else None
+                if entry is not None:
+                    kept = path / f"crl-{entry.crl}.pem"
+                    left += [found for found in path.glob("crl-*.pem") if found != kept]
+                    left += path.glob(".new-*")
+                elif path.name.isdigit():
+                    left.append(path)
+        for holder in self.path.glob("certificates/*"):
+            left += self._leftovers_of(holder, state.certificates.get(holder.name))
         return left
+
+    def _leftovers_of(self, holder: Path, certificate: Certificate | None) -> list[Path]:
+        entries = list(holder.iterdir()) if holder.is_dir() else []
+        written = [
+            path
+            for path in entries
+            if path.name.isdigit() or path.name == "current" or path.name.startswith(".new-")
+        ]
+        if certificate is None:
+            return [holder] if holder.is_dir() and written == entries else written
+        named = {"current", *(str(number) for number in certificate.generations)}
+        return [path for path in written if path.name not in named]
+
+    def chain(self, number: int) -> list[x509.Certificate]:
+        """Returns an intermediate, and what is between it and its root.
+
+        Raises:
+            TlsError: It is missing or damaged.
+        """
+        return read_bundle(self.intermediate(number) / "certificate.pem")
 
     def certificate(self, folder: Path) -> x509.Certificate:
         """Returns the first certificate in a folder.
@@ -188,8 +216,10 @@ class Folder:
         """Returns an intermediate with its key.
 
         Raises:
-            TlsError: The key cannot be read, or is another's.
+            TlsError: There is none, or its key cannot be read or is another's.
         """
+        if not number:
+            raise TlsError(f"{self.path} signs nothing itself: its certificates are imported.")
         folder = self.intermediate(number)
         path = folder / "key.pem"
         return self._issuer(folder, keys.read(path, self.secrets.passphrase), path)

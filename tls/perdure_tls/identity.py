@@ -24,8 +24,13 @@ class Role(StrEnum):
     MATCHING = "matching"
     WORKER = "worker"  # the system worker, as everywhere in the server
     INTERNODE = "internode"
-    CLIENT = "client"
+    DATABASE = "database"
+    MONITORING = "monitoring"
     APPLICATION_WORKER = "application-worker"
+    READER = "reader"
+    WRITER = "writer"
+    ADMIN = "admin"
+    CLIENT = "client"  # may do nothing by itself: its token or subject says what
 
 
 class Usage(StrEnum):
@@ -42,8 +47,14 @@ USAGES: dict[Role, frozenset[Usage]] = {
     Role.MATCHING: frozenset(Usage),
     Role.WORKER: frozenset(Usage),
     Role.INTERNODE: frozenset(Usage),
-    Role.CLIENT: frozenset({Usage.CLIENT}),
+    Role.DATABASE: frozenset({Usage.SERVER}),
+    # Prometheus calls others, exporters and Grafana are called.
+    Role.MONITORING: frozenset(Usage),
     Role.APPLICATION_WORKER: frozenset({Usage.CLIENT}),
+    Role.READER: frozenset({Usage.CLIENT}),
+    Role.WRITER: frozenset({Usage.CLIENT}),
+    Role.ADMIN: frozenset({Usage.CLIENT}),
+    Role.CLIENT: frozenset({Usage.CLIENT}),
 }
 
 USAGE_OIDS = {
@@ -51,13 +62,19 @@ USAGE_OIDS = {
     Usage.CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
 }
 
-APPLICATION_ROLES = frozenset({Role.CLIENT, Role.APPLICATION_WORKER})
+APPLICATION_ROLES = frozenset(
+    {Role.APPLICATION_WORKER, Role.READER, Role.WRITER, Role.ADMIN, Role.CLIENT}
+)
 SYSTEM_NAMESPACE = "temporal-system"
-"""The namespace in the SPIFFE ids of nodes, which belong to no namespace of an application."""
+"""The namespace in the SPIFFE ids of what belongs to no application: nodes, and whoever may see
+or change the whole cluster."""
 DEFAULT_NAMESPACE = "default"
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]{1,128}")  # SPIFFE-ID §2.2
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")  # SPIFFE-ID §2.1
+_SPIFFE_ID = re.compile(
+    r"spiffe://(?P<domain>[^/]+)/ns/(?P<namespace>[^/]+)/role/(?P<role>[^/]+)/host/(?P<host>[^/]+)"
+)
 _DNS_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _CERTIFICATE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 
@@ -112,6 +129,14 @@ class Identity(BaseModel):
         """Returns the URI that names the holder."""
         path = f"ns/{self.namespace}/role/{self.role}/host/{self.host}"
         return f"spiffe://{trust_domain}/{path}"
+
+    @classmethod
+    def of_spiffe_id(cls, text: str, trust_domain: str) -> Self | None:
+        """Returns whom a URI of a trust domain names; None when it is not of this form."""
+        matched = _SPIFFE_ID.fullmatch(text)
+        if matched is None or matched["domain"] != trust_domain or matched["role"] not in set(Role):
+            return None
+        return cls.of(Role(matched["role"]), matched["host"], namespace=matched["namespace"])
 
     def alternative_names(self, trust_domain: str) -> x509.SubjectAlternativeName:
         """Returns the extension that carries every name."""

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from perdure_tls import building, files
+from perdure_tls import building, files, keys
 from perdure_tls.errors import TlsError
 
 ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
@@ -95,6 +95,8 @@ def _list(data: bytes) -> dict[str, Any]:
 
 
 def _key(data: bytes) -> dict[str, Any]:
+    if keys.SEALED in data:  # as OpenSSL wrote keys before PKCS #8
+        return _encrypted_key(data)
     found = serialization.load_pem_private_key(data, None)
     return {"type": "key", "key": key_text(found.public_key()), "encrypted": False}
 

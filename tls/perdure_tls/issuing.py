@@ -1,5 +1,6 @@
 """Issues holders' certificates: with a key made here, or for a signing request."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,21 +33,58 @@ _KNOWN_REQUESTS = (
 def issue(
     folder: Folder,
     state: State,
-    identity: Identity,
+    holders: Iterable[tuple[str, Identity]],
     *,
-    name: str = "",
     lifetime: timedelta = DEFAULT_LIFETIME,
     key_type: KeyType = KeyType.P256,
     request: x509.CertificateSigningRequest | None = None,
-) -> tuple[State, str]:
-    """Issues the first certificate of a holder; returns the new state and the certificate's name.
+) -> tuple[State, list[str]]:
+    """Issues the first certificates of holders, all or none; returns the state and their names.
+
+    Each holder comes with the name of its certificate, "" for one made of its identity. A request
+    is that of the only holder.
 
     Raises:
         TlsError: There is one of that name, or the request asks for what it is not given.
     """
-    name = check_name(name or default_name(identity))
-    if name in state.certificates:
+    made: dict[str, Certificate] = {}
+    for wanted, identity in holders:
+        name = check_unused(state, wanted or default_name(identity))
+        if name in made:
+            raise TlsError(f"Two certificates would have the name {name}.")
+        made[name] = _first(
+            folder,
+            state,
+            name,
+            identity,
+            lifetime=lifetime,
+            key_type=key_type,
+            request=request,
+        )
+    return folder.commit(state.with_certificates(made)), list(made)
+
+
+def check_unused(state: State, name: str) -> str:
+    """Returns the name of a new certificate.
+
+    Raises:
+        TlsError: It cannot be one, or there is one of that name.
+    """
+    if check_name(name) in state.certificates:
         raise TlsError(f"There is a certificate {name} already: perdure tls renew --force {name}.")
+    return name
+
+
+def _first(
+    folder: Folder,
+    state: State,
+    name: str,
+    identity: Identity,
+    *,
+    lifetime: timedelta,
+    key_type: KeyType,
+    request: x509.CertificateSigningRequest | None,
+) -> Certificate:
     public = None
     if request is not None:
         public = checked_request(request, identity, state.trust_domain)
@@ -61,7 +99,7 @@ def issue(
         key_type=key_type,
         public=public,
     )
-    certificate = Certificate(
+    return Certificate(
         identity=identity,
         key_type=key_type,
         own_key=request is None,
@@ -69,19 +107,25 @@ def issue(
         current=1,
         generations={1: generation},
     )
-    return folder.commit(state.with_certificate(name, certificate)), name
 
 
-def reissue(folder: Folder, state: State, name: str, issuer: int | None = None) -> State:
-    """Returns a state in which a holder has a newer certificate in use; the caller commits it.
+def reissue(folder: Folder, state: State, names: Iterable[str], issuer: int | None = None) -> State:
+    """Returns a state in which holders have newer certificates in use; the caller commits it.
 
     A key that was made here is made anew; one that came with a request stays.
 
     Raises:
-        TlsError: The issuer's key cannot be used, or its certificate ends too soon.
+        TlsError: One is imported, the issuer's key cannot be used, or its certificate ends too
+            soon.
     """
+    issuer = issuer or state.issuer
+    return state.with_certificates({name: _next(folder, state, name, issuer) for name in names})
+
+
+def _next(folder: Folder, state: State, name: str, issuer: int) -> Certificate:
     certificate = state.certificates[name]
-    number = next_number(certificate.generations)
+    if certificate.imported:
+        raise TlsError(f"{name} is another authority's: get a new one there, and import it.")
     public = None
     if not certificate.own_key:
         held = folder.certificate(folder.generation(name, certificate.current))
@@ -90,14 +134,14 @@ def reissue(folder: Folder, state: State, name: str, issuer: int | None = None) 
         folder,
         state,
         name,
-        number,
+        next_number(certificate.generations),
         identity=certificate.identity,
-        issuer=issuer or state.issuer,
+        issuer=issuer,
         lifetime=timedelta(seconds=certificate.lifetime_seconds),
         key_type=certificate.key_type,
         public=public,
     )
-    return state.with_certificate(name, with_generation(certificate, generation))
+    return with_generation(certificate, generation)
 
 
 def make_generation(
@@ -132,7 +176,7 @@ def make_generation(
         now=now,
         lifetime=lifetime,
     )
-    folder.disk.write(place / "certificate.pem", building.pem(made, signer.certificate))
+    folder.disk.write(place / "certificate.pem", building.pem(made, *folder.chain(issuer)))
     return Generation(**dict(authority.recorded(made)), issuer=issuer)
 
 

@@ -18,6 +18,8 @@ _CURVES: dict[KeyType, type[ec.EllipticCurve]] = {
     KeyType.P384: ec.SECP384R1,
 }
 _KNOWN_CURVES = tuple(_CURVES.values())
+SEALED = b"ENCRYPTED"
+"""Stands in the first lines of a PEM file whose key is encrypted, in either of its forms."""
 
 
 def generate(key_type: KeyType) -> ec.EllipticCurvePrivateKey:
@@ -44,7 +46,7 @@ def read(path: Path, passphrase: bytes | None = None) -> PrivateKey:
     """
     data = files.read_secret(path)
     # A passphrase for a key that has none is an error to the library, not to an operator.
-    encrypted = b"ENCRYPTED" in data
+    encrypted = SEALED in data
     if encrypted and not passphrase:
         raise TlsError(
             f"{path} is encrypted: name a file with its passphrase"
@@ -84,9 +86,22 @@ def checked_public(key: PublicKeyTypes) -> PublicKey:
         return key
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= LEAST_RSA_BITS:
         return key
-    raise TlsError(
-        f"The request's key is refused: use P-256, P-384 or RSA of {LEAST_RSA_BITS} bits or more."
-    )
+    raise TlsError(f"The key is refused: use P-256, P-384 or RSA of {LEAST_RSA_BITS} bits or more.")
+
+
+def type_of(key: PublicKeyTypes) -> KeyType:
+    """Returns the type to make a key of that is to stand in for another."""
+    curve = key.curve if isinstance(key, ec.EllipticCurvePublicKey) else None
+    return KeyType.P384 if isinstance(curve, ec.SECP384R1) else KeyType.P256
+
+
+def is_encrypted(path: Path) -> bool:
+    """Tells whether a key is there, and opened by a passphrase.
+
+    Raises:
+        TlsError: It cannot be read.
+    """
+    return path.exists() and SEALED in files.read(path)
 
 
 def same(one: PublicKeyTypes, other: PublicKeyTypes) -> bool:

@@ -37,7 +37,7 @@ def probe(folder: Folder, state: State, issuer: int) -> Iterator[ClientFiles]:
     with tempfile.TemporaryDirectory(prefix="perdure-tls-") as name:
         disk, place = Disk(), Path(name)
         disk.write(place / "key.pem", keys.to_pem(key), KEY_MODE)
-        disk.write(place / "certificate.pem", building.pem(certificate, signer.certificate))
+        disk.write(place / "certificate.pem", building.pem(certificate, *folder.chain(issuer)))
         yield ClientFiles(place / "certificate.pem", place / "key.pem")
 
 

@@ -12,7 +12,7 @@ from perdure_tls import revocation
 from perdure_tls.errors import TlsError
 from perdure_tls.folder import Folder
 from perdure_tls.issuing import reissue
-from perdure_tls.state import Issued, State, without_old_generations
+from perdure_tls.state import Issued, State, holders_of, without_old_generations
 
 _JITTER_SHARE = 12
 """The jitter is up to a twelfth of the period: a quarter of it is left at the least."""
@@ -59,36 +59,56 @@ def expiring(
     return ended, soon
 
 
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What came of a renewal: the names of what was renewed, and why others could not be."""
+
+    names: tuple[str, ...]
+    failed: dict[str, str]
+
+
 def renew(
-    folder: Folder,
-    state: State,
-    names: tuple[str, ...],
-    *,
-    force: bool,
-) -> tuple[State, list[str]]:
-    """Renews holders' certificates that are due, and revocation lists; returns the names renewed.
+    folder: Folder, state: State, names: tuple[str, ...], *, force: bool
+) -> tuple[State, Renewed]:
+    """Renews holders' certificates that are due, and revocation lists.
 
     The certificate before the newest is kept, and whatever a rotation would go back to.
 
     Raises:
-        TlsError: A name is unknown, or the issuer cannot sign; what was renewed until then is.
+        TlsError: A name is unknown, or a revocation list cannot be signed.
     """
     for name in names:
         if name not in state.certificates:
             raise TlsError(f"There is no certificate {name}.")
-    renewed = []
-    for name in names or tuple(state.certificates):
-        certificate = state.certificates[name]
-        revoked = state.is_revoked(certificate.newest.serial)
-        if force or revoked or due_at(certificate.newest) <= folder.now():
-            kept = {certificate.current}
-            if state.rotation is not None and name in state.rotation.previous:
-                kept.add(state.rotation.previous[name])
-            state = without_old_generations(reissue(folder, state, name), name, kept)
-            state = folder.commit(state)
-            renewed.append(name)
+    kept: dict[str, frozenset[int]] = {}
+    failed: dict[str, str] = {}
+    for name in names or holders_of(state):
+        if force or _is_due(folder, state, name):
+            before = _kept(state, name)
+            try:
+                state = reissue(folder, state, [name])
+            except TlsError as error:  # no reason to let the others expire
+                failed[name] = str(error)
+            else:
+                kept[name] = before
+    if kept:
+        state = folder.commit(without_old_generations(state, kept))
     state, lists = revocation.refreshed(folder, state)
-    return (folder.commit(state) if lists else state), renewed
+    state = folder.commit(state) if lists else state
+    return state, Renewed(tuple(kept), failed)
+
+
+def _is_due(folder: Folder, state: State, name: str) -> bool:
+    newest = state.certificates[name].newest
+    return state.is_revoked(newest.serial) or due_at(newest) <= folder.now()
+
+
+def _kept(state: State, name: str) -> frozenset[int]:
+    """Returns the generation before the next, and the one that a rotation would go back to."""
+    kept = {state.certificates[name].current}
+    if state.rotation is not None and name in state.rotation.previous:
+        kept.add(state.rotation.previous[name])
+    return frozenset(kept)
 
 
 def _expiry(kind: str, name: str, issued: Issued) -> Expiry:

@@ -68,6 +68,19 @@ def deny(folder: Folder, state: State, spiffe_ids: tuple[str, ...]) -> State:
     return folder.commit(changed(state, denied_spiffe_ids=denied))
 
 
+def allow(folder: Folder, state: State, spiffe_ids: tuple[str, ...]) -> State:
+    """Denies holders no more; certificates that were revoked stay so.
+
+    Raises:
+        TlsError: An id is not denied.
+    """
+    for spiffe_id in spiffe_ids:
+        if spiffe_id not in state.denied_spiffe_ids:
+            raise TlsError(f"{spiffe_id!r} is not denied.")
+    denied = tuple(entry for entry in state.denied_spiffe_ids if entry not in spiffe_ids)
+    return folder.commit(changed(state, denied_spiffe_ids=denied))
+
+
 def refreshed(folder: Folder, state: State) -> tuple[State, list[int]]:
     """Returns the state with new lists of those intermediates whose list has run out by a third.
 

@@ -1,16 +1,16 @@
 """Performs rotations: takes steps from `rotation.py`, does each, and stores what came of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
-from perdure_tls import authority, rotation
-from perdure_tls.authority import Lifetimes
-from perdure_tls.errors import Waiting
+from perdure_tls import authority, keys, rotation
+from perdure_tls.errors import TlsError, Waiting
 from perdure_tls.folder import Folder
 from perdure_tls.issuing import reissue
 from perdure_tls.rotation import Change, MakeIntermediate, MakeRoot, Reissue, Step, Verify, Wait
-from perdure_tls.state import KeyType, State
+from perdure_tls.state import Kind, State
 
 OVERLAP = timedelta(hours=24)
 """How long the old is kept after everybody was seen to use the new, unless it is said."""
@@ -22,8 +22,6 @@ class Performer:
 
     folder: Folder
     verify: Callable[[State, Verify], list[str]]
-    lifetimes: Lifetimes = field(default_factory=Lifetimes)
-    key_type: KeyType = KeyType.P256
 
     def run(self, state: State, say: Callable[[str], None]) -> State:
         """Takes steps until the rotation has ended.
@@ -40,18 +38,11 @@ class Performer:
     def _after(self, state: State, step: Step) -> State:
         match step:
             case MakeRoot(number):
-                root = authority.make_root(
-                    self.folder,
-                    number,
-                    trust_domain=state.trust_domain,
-                    lifetime=self.lifetimes.root,
-                    key_type=self.key_type,
-                )
-                return rotation.with_root(state, number, root)
+                return self._with_root(state, number)
             case MakeIntermediate():
                 return self._with_intermediate(state, step)
-            case Reissue(name, issuer):
-                return reissue(self.folder, state, name, issuer)
+            case Reissue(names, issuer):
+                return reissue(self.folder, state, names, issuer)
             case Verify():
                 problems = self.verify(state, step)
                 if problems:
@@ -62,14 +53,48 @@ class Performer:
             case Wait(until):
                 raise Waiting(f"the overlap lasts until {until:%Y-%m-%d %H:%M:%S} UTC")
 
+    def _with_root(self, state: State, number: int) -> State:
+        folder = self.folder
+        old = folder.root(rotation.under_way(state).old_root)
+        _check_sealed(old, folder.secrets.root_passphrase, "--root-passphrase-file")
+        root = authority.make_root(
+            folder,
+            number,
+            trust_domain=state.trust_domain,
+            lifetime=_lifetime(state, Kind.ROOT, authority.ROOT_LIFETIME),
+            key_type=keys.type_of(folder.certificate(old).public_key()),
+        )
+        return rotation.with_root(state, number, root)
+
     def _with_intermediate(self, state: State, step: MakeIntermediate) -> State:
+        folder = self.folder
+        old = folder.intermediate(rotation.under_way(state).old_issuer)
+        _check_sealed(old, folder.secrets.passphrase, "--passphrase-file")
         made = authority.make_intermediate(
-            self.folder,
+            folder,
             step.number,
             step.root,
-            issuer=self.folder.root_issuer(step.root),
+            issuer=folder.root_issuer(step.root),
             trust_domain=state.trust_domain,
-            lifetime=self.lifetimes.intermediate,
-            key_type=self.key_type,
+            lifetime=_lifetime(state, Kind.INTERMEDIATE, authority.INTERMEDIATE_LIFETIME),
+            key_type=keys.type_of(folder.certificate(old).public_key()),
         )
         return rotation.with_intermediate(state, step.number, made)
+
+
+def _lifetime(state: State, kind: Kind, usual: timedelta) -> timedelta:
+    """Returns how long an authority lasts: what was said of the kind that is rotated."""
+    under_way = rotation.under_way(state)
+    if under_way.kind != kind or under_way.lifetime_seconds is None:
+        return usual
+    return timedelta(seconds=under_way.lifetime_seconds)
+
+
+def _check_sealed(old: Path, passphrase: bytes | None, option: str) -> None:
+    """Checks that the key that follows an encrypted one will be encrypted too.
+
+    Raises:
+        TlsError: There is no passphrase for it.
+    """
+    if passphrase is None and keys.is_encrypted(old / "key.pem"):
+        raise TlsError(f"The key in {old} is encrypted: give {option} for the new one too.")

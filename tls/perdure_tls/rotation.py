@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 
 from perdure_tls.errors import TlsError
 from perdure_tls.state import (
+    Certificate,
     Generation,
     Intermediate,
     Issued,
@@ -31,6 +32,7 @@ from perdure_tls.state import (
     Rotation,
     State,
     changed,
+    holders_of,
     next_number,
     with_generation,
     without_old_generations,
@@ -56,6 +58,8 @@ _FORWARD: dict[Kind, tuple[Phase, ...]] = {
     ),
 }
 _BACKWARD = (Phase.RESTORE, Phase.VERIFY_RESTORED, Phase.DISCARD)
+_REISSUED_AT_ONCE = 100
+"""The state is stored after so many certificates: often for a thousand is quadratic."""
 _UNUSED_UNTIL = frozenset({Phase.PREPARE, Phase.TRUST, Phase.VERIFY_TRUST})
 """Phases in which nobody has a certificate of the new authority."""
 
@@ -77,9 +81,9 @@ class MakeIntermediate:
 
 @dataclass(frozen=True, slots=True)
 class Reissue:
-    """Give a holder a new certificate, signed by an intermediate, and put it in use."""
+    """Give holders new certificates, signed by an intermediate, and put them in use."""
 
-    name: str
+    names: tuple[str, ...]
     issuer: int
 
 
@@ -118,10 +122,18 @@ def begin(
     *,
     now: datetime,
     overlap: timedelta,
+    lifetime: timedelta | None = None,
     names: Iterable[str] = (),
-    peers: tuple[str, ...] = (),
 ) -> State:
-    """Starts a rotation; `names` are the holders of a leaf rotation, all when there are none.
+    """Starts a rotation.
+
+    Args:
+        state: Where no rotation is under way.
+        kind: What is rotated.
+        now: The time.
+        overlap: How long the old is kept after everybody was seen to use the new.
+        lifetime: That of the new root or intermediate.
+        names: The holders of a leaf rotation; all when there are none.
 
     Raises:
         TlsError: Another is under way, or a holder is unknown.
@@ -130,10 +142,12 @@ def begin(
         raise TlsError(
             f"A rotation of the {state.rotation.kind} is under way: finish it, or roll it back."
         )
-    names = tuple(names) or tuple(state.certificates)
+    if not state.issuer:
+        raise TlsError("All certificates are imported: rotate them where they come from.")
+    names = tuple(names) or holders_of(state)
     for name in names:
-        if name not in state.certificates:
-            raise TlsError(f"There is no certificate {name}.")
+        if name not in holders_of(state):
+            raise TlsError(f"There is no certificate {name} that is signed here.")
     rotation = Rotation(
         kind=kind,
         phase=_FORWARD[kind][0],
@@ -141,8 +155,8 @@ def begin(
         overlap_seconds=int(overlap.total_seconds()),
         old_root=state.intermediates[state.issuer].root,
         old_issuer=state.issuer,
+        lifetime_seconds=int(lifetime.total_seconds()) if lifetime else None,
         previous=_in_use(state, names) if kind == Kind.LEAF else {},
-        peers=peers,
     )
     return changed(state, rotation=rotation)
 
@@ -219,10 +233,10 @@ def plan(state: State, now: datetime) -> list[str]:
                 state = with_root(state, number, Root(**dict(made)))
             case MakeIntermediate(number, root):
                 state = with_intermediate(state, number, Intermediate(**dict(made), root=root))
-            case Reissue(name, issuer):
+            case Reissue(names, issuer):
                 generation = Generation(**dict(made), issuer=issuer)
-                state = state.with_certificate(
-                    name, with_generation(state.certificates[name], generation)
+                state = state.with_certificates(
+                    {name: with_generation(state.certificates[name], generation) for name in names}
                 )
             case Verify():
                 state = verified(state, now)
@@ -240,8 +254,8 @@ def describe(step: Step) -> str:
             return f"make root {number}"
         case MakeIntermediate(number, root):
             return f"make intermediate {number}, signed by root {root}"
-        case Reissue(name, issuer):
-            return f"issue {name} by intermediate {issuer}"
+        case Reissue(names, issuer):
+            return f"issue {', '.join(names)} by intermediate {issuer}"
         case Verify(issuer, serials):
             presented = " and presents its new certificate" if serials else ""
             return f"verify that every peer accepts intermediate {issuer}{presented}"
@@ -256,7 +270,6 @@ def _prepare(state: State, rotation: Rotation, now: datetime) -> Step:
         return MakeRoot(next_number(state.roots))
     if rotation.new_issuer is None:
         root = rotation.new_root or rotation.old_root
-        assert root is not None
         return MakeIntermediate(next_number(state.intermediates), root)
     return Change(_advanced(state, now), "go on with what was made")
 
@@ -274,10 +287,13 @@ def _verify_trust(state: State, rotation: Rotation, now: datetime) -> Step:
 
 
 def _issue(state: State, rotation: Rotation, now: datetime) -> Step:
-    for name, before in rotation.previous.items():
-        certificate = state.certificates.get(name)
-        if certificate is not None and certificate.current == before:
-            return Reissue(name, state.issuer)
+    left = [
+        name
+        for name, before in rotation.previous.items()
+        if name in state.certificates and state.certificates[name].current == before
+    ]
+    if left:
+        return Reissue(tuple(left[:_REISSUED_AT_ONCE]), state.issuer)
     return Change(_advanced(state, now), "go on with every certificate issued")
 
 
@@ -307,15 +323,21 @@ def _drop(state: State, rotation: Rotation, now: datetime) -> Step:
 
 
 def _restore(state: State, rotation: Rotation, now: datetime) -> Step:
-    for name, certificate in state.certificates.items():
-        before = rotation.previous.get(name)
+    again: dict[str, Certificate] = {}
+    lost: list[str] = []
+    for name in holders_of(state):
+        certificate, before = state.certificates[name], rotation.previous.get(name)
         if before is not None and _usable(state, certificate.generations.get(before), now):
             if certificate.current != before:
-                again = state.with_certificate(name, changed(certificate, current=before))
-                return Change(again, f"put the old certificate of {name} in use again")
+                again[name] = changed(certificate, current=before)
         elif rotation.kind != Kind.LEAF and certificate.newest.issuer != rotation.old_issuer:
             # What was in use has expired or was revoked, or the holder is new.
-            return Reissue(name, rotation.old_issuer)
+            lost.append(name)
+    if again:
+        said = f"put the old certificates of {', '.join(again)} in use again"
+        return Change(state.with_certificates(again), said)
+    if lost:
+        return Reissue(tuple(lost[:_REISSUED_AT_ONCE]), rotation.old_issuer)
     return Change(_advanced(state, now), "go on with every certificate restored")
 
 
@@ -345,7 +367,7 @@ def _advanced(state: State, now: datetime) -> State:
     order = phases(rotation)
     rotation = changed(rotation, phase=order[order.index(rotation.phase) + 1])
     if rotation.phase == Phase.ISSUE and rotation.new_issuer is not None:
-        rotation = changed(rotation, previous=_in_use(state, state.certificates))
+        rotation = changed(rotation, previous=_in_use(state, holders_of(state)))
         state = changed(state, issuer=rotation.new_issuer)
     if rotation.phase == Phase.OVERLAP:
         until = now + timedelta(seconds=rotation.overlap_seconds)
@@ -364,9 +386,7 @@ def _usable(state: State, generation: Generation | None, now: datetime) -> bool:
 
 
 def _with_current_generations(state: State) -> State:
-    for name in state.certificates:
-        state = without_old_generations(state, name, set())
-    return state
+    return without_old_generations(state, dict.fromkeys(state.certificates, frozenset()))
 
 
 def _without_root(state: State, number: int | None) -> State:

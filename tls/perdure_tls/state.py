@@ -4,7 +4,7 @@ Rules that hold here: values are frozen, and every change makes a new state; the
 files count, so a file that it does not name is a leftover; nothing in it is secret.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, TypeVar
@@ -43,7 +43,7 @@ class Issued(_Model):
 
 
 class Root(Issued):
-    """A root; `crl` numbers its newest revocation list."""
+    """A root; `crl` numbers its newest revocation list, 0 when its list is not ours to make."""
 
     crl: int = 0
 
@@ -56,9 +56,9 @@ class Intermediate(Issued):
 
 
 class Generation(Issued):
-    """One certificate of a holder, signed by the intermediate of that number."""
+    """One certificate of a holder, signed by the intermediate of that number; 0 for another's."""
 
-    issuer: Number
+    issuer: int
 
 
 class Certificate(_Model):
@@ -67,7 +67,9 @@ class Certificate(_Model):
     identity: Identity
     key_type: KeyType = KeyType.P256
     own_key: bool = True
-    """Whether the key was made here; not so for one that came as a signing request."""
+    """Whether the key is here; not so for one that came as a signing request."""
+    imported: bool = False
+    """Whether another authority signs it, so that it can be imported only."""
     lifetime_seconds: int
     current: Number
     generations: dict[int, Generation]
@@ -89,11 +91,11 @@ class Reason(StrEnum):
 
 
 class Revocation(_Model):
-    """A certificate that must not be accepted. `issuer` is the intermediate that signed it."""
+    """A certificate that must not be accepted. `issuer` is as in its generation."""
 
     serial: str
     name: str
-    issuer: Number
+    issuer: int
     reason: Reason
     at: AwareDatetime
     not_after: AwareDatetime
@@ -104,7 +106,7 @@ class Retired(_Model):
 
     serial: str
     name: str
-    issuer: Number
+    issuer: int
     not_after: AwareDatetime
 
 
@@ -134,15 +136,17 @@ class Phase(StrEnum):
 class Rotation(_Model):
     """A rotation under way.
 
-    `old_*` and `new_*` number authorities; None where the kind has none, or not yet. `previous` has
-    the generation that each certificate had in use when new ones began to be issued.
+    `old_*` and `new_*` number authorities, the new None where the kind has none, or not yet.
+    `previous` has the generation that each certificate had in use when new ones began to be issued.
+    `lifetime_seconds` is that of the authority that is made.
     """
 
     kind: Kind
     phase: Phase
     started_at: AwareDatetime
     overlap_seconds: int
-    old_root: int | None = None
+    lifetime_seconds: int | None = None
+    old_root: Number
     new_root: int | None = None
     old_issuer: Number
     new_issuer: int | None = None
@@ -152,23 +156,27 @@ class Rotation(_Model):
 
 
 class State(_Model):
-    """An authority. `issuer` is the intermediate that signs, `trust` the roots that all accept."""
+    """An authority.
+
+    `trust` has the roots that all accept; `issuer` is the intermediate that signs, 0 when all
+    certificates come from other authorities.
+    """
 
     version: int = VERSION
     trust_domain: str
     roots: dict[int, Root]
     intermediates: dict[int, Intermediate]
     trust: tuple[int, ...]
-    issuer: Number
+    issuer: int
     certificates: dict[str, Certificate] = {}
     retired: tuple[Retired, ...] = ()
     revoked: tuple[Revocation, ...] = ()
     denied_spiffe_ids: tuple[str, ...] = ()
     rotation: Rotation | None = None
 
-    def with_certificate(self, name: str, certificate: Certificate) -> "State":
-        """Returns the state with a certificate added or replaced."""
-        return changed(self, certificates={**self.certificates, name: certificate})
+    def with_certificates(self, added: Mapping[str, Certificate]) -> "State":
+        """Returns the state with certificates added or replaced."""
+        return changed(self, certificates={**self.certificates, **added})
 
     def is_revoked(self, serial: str) -> bool:
         """Tells whether a serial number was revoked."""
@@ -185,6 +193,11 @@ def next_number(numbers: Iterable[int]) -> int:
     return max(numbers, default=0) + 1
 
 
+def holders_of(state: State) -> tuple[str, ...]:
+    """Returns the names of the certificates that are signed here."""
+    return tuple(name for name, entry in state.certificates.items() if not entry.imported)
+
+
 def pruned(state: State, now: datetime) -> State:
     """Returns the state without what was retired or revoked and has expired anyway."""
     retired = tuple(entry for entry in state.retired if entry.not_after > now)
@@ -199,17 +212,20 @@ def with_generation(certificate: Certificate, generation: Generation) -> Certifi
     return changed(certificate, current=number, generations=generations)
 
 
-def without_old_generations(state: State, name: str, kept: set[int]) -> State:
-    """Returns the state with only some generations of a holder, and the one in use."""
-    certificate = state.certificates[name]
-    kept = kept | {certificate.current}
-    dropped = [entry for number, entry in certificate.generations.items() if number not in kept]
-    if not dropped:
-        return state
-    generations = {n: entry for n, entry in certificate.generations.items() if n in kept}
-    retired = tuple(
-        Retired(serial=entry.serial, name=name, issuer=entry.issuer, not_after=entry.not_after)
-        for entry in dropped
-    )
-    state = changed(state, retired=(*state.retired, *retired))
-    return state.with_certificate(name, changed(certificate, generations=generations))
+def without_old_generations(state: State, kept: Mapping[str, frozenset[int]]) -> State:
+    """Returns the state with only some generations of holders, and those in use."""
+    retired: list[Retired] = []
+    held: dict[str, Certificate] = {}
+    for name, numbers in kept.items():
+        certificate, left = state.certificates[name], {}
+        for number, entry in certificate.generations.items():
+            if number in numbers or number == certificate.current:
+                left[number] = entry
+            else:
+                retired.append(_retired(name, entry))
+        held[name] = changed(certificate, generations=left)
+    return changed(state.with_certificates(held), retired=(*state.retired, *retired))
+
+
+def _retired(name: str, entry: Generation) -> Retired:
+    return Retired(serial=entry.serial, name=name, issuer=entry.issuer, not_after=entry.not_after)

@@ -5,7 +5,7 @@ X.509 verifier of the library too: what the single checks might pass by mistake,
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -66,20 +66,59 @@ def check(subject: str, bundle: Sequence[x509.Certificate], policy: Policy) -> l
     chain, broken = _chain(bundle, policy.trust)
     results = [
         ("dates", _dates_problem(chain, policy.now), _until(chain)),
-        ("chain", broken or _authorities_problem(chain), f"leads to {_name(chain[-1])}"),
+        ("chain", broken or _authorities_problem(chain[1:]), f"leads to {_name(chain[-1])}"),
         ("usage", _usage_problem(leaf, policy.usages), "may be used so"),
         ("name", _name_problem(leaf, policy.dns_or_ip), "carries the name"),
         ("revocation", _revocation_problem(chain, policy), "is not revoked"),
     ]
     if not any(problem for _, problem, _ in results):
         results.append(("verifier", _verifier_problem(bundle, policy), "is accepted"))
-    return [
-        Finding(name, subject, passed=problem is None, said=problem or said)
-        for name, problem, said in results
-    ]
+    return _findings(subject, results)
 
 
-def check_key(subject: str, certificate: x509.Certificate, key: Path) -> list[Finding]:
+def check_authority(
+    subject: str, bundle: Sequence[x509.Certificate], policy: Policy
+) -> list[Finding]:
+    """Checks the certificate of an authority that is to sign holders' and revocation lists."""
+    chain, broken = _chain(bundle, policy.trust)
+    usage = _extension(bundle[0], x509.KeyUsage)
+    lists = None if usage is not None and usage.crl_sign else "may not sign revocation lists"
+    return _findings(
+        subject,
+        [
+            ("dates", _dates_problem(chain, policy.now), _until(chain)),
+            ("chain", broken or _authorities_problem(chain), f"leads to {_name(chain[-1])}"),
+            ("lists", lists, "may sign revocation lists"),
+            ("revocation", _revocation_problem(chain, policy), "is not revoked"),
+        ],
+    )
+
+
+def check_root(subject: str, root: x509.Certificate, now: datetime) -> list[Finding]:
+    """Checks a certificate that is to be trusted."""
+    own = None if is_root(root) else f"{_name(root)} is not signed by itself"
+    return _findings(
+        subject,
+        [
+            ("dates", _dates_problem([root], now), _until([root])),
+            ("chain", own or _authorities_problem([root]), "is a root"),
+        ],
+    )
+
+
+def is_root(certificate: x509.Certificate) -> bool:
+    """Tells whether a certificate is signed by its own key."""
+    return _signed(certificate, certificate)
+
+
+def leads_to(bundle: Sequence[x509.Certificate], trust: Sequence[x509.Certificate]) -> bool:
+    """Tells whether a certificate, followed by those of its issuers, leads to a root."""
+    return _chain(bundle, trust)[1] is None
+
+
+def check_key(
+    subject: str, certificate: x509.Certificate, key: Path, passphrase: bytes | None = None
+) -> list[Finding]:
     """Checks who can read a key, and that it is the certificate's."""
     try:
         weak = files.permission_problem(key)
@@ -88,7 +127,8 @@ def check_key(subject: str, certificate: x509.Certificate, key: Path) -> list[Fi
     findings = [Finding("permissions", subject, weak is None, weak or "only its owner reads it")]
     if weak is None:
         try:
-            matches = keys.same(certificate.public_key(), keys.read(key).public_key())
+            private = keys.read(key, passphrase)
+            matches = keys.same(certificate.public_key(), private.public_key())
             said = "is the certificate's" if matches else f"{key} is the key of another certificate"
         except TlsError as error:
             matches, said = False, str(error)
@@ -134,6 +174,13 @@ def alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeN
     return _extension(certificate, x509.SubjectAlternativeName)
 
 
+def _findings(subject: str, results: Iterable[tuple[str, str | None, str]]) -> list[Finding]:
+    return [
+        Finding(name, subject, passed=problem is None, said=problem or said)
+        for name, problem, said in results
+    ]
+
+
 def _chain(
     bundle: Sequence[x509.Certificate], trust: Sequence[x509.Certificate]
 ) -> tuple[list[x509.Certificate], str | None]:
@@ -173,8 +220,8 @@ def _until(chain: Sequence[x509.Certificate]) -> str:
     return f"valid until {min(c.not_valid_after_utc for c in chain):%Y-%m-%d %H:%M} UTC"
 
 
-def _authorities_problem(chain: Sequence[x509.Certificate]) -> str | None:
-    for depth, certificate in enumerate(chain[1:]):
+def _authorities_problem(authorities: Sequence[x509.Certificate]) -> str | None:
+    for depth, certificate in enumerate(authorities):
         constraints = _extension(certificate, x509.BasicConstraints)
         if constraints is None or not constraints.ca:
             return f"{_name(certificate)} is no authority"

@@ -17,6 +17,7 @@ from perdure_tls.state import Reason
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--serial", multiple=True, help="A serial number in hexadecimal; may be repeated.")
 @click.option("--spiffe-id", multiple=True, help="Deny a holder by its id; may be repeated.")
+@click.option("--allow", multiple=True, help="An id to deny no more; may be repeated.")
 @click.option("--reason", type=shared.Member(Reason), default=Reason.UNSPECIFIED)
 @shared.with_passphrase
 @shared.printed
@@ -26,6 +27,7 @@ def command(
     names: tuple[str, ...],
     serial: tuple[str, ...],
     spiffe_id: tuple[str, ...],
+    allow: tuple[str, ...],
     reason: Reason,
     passphrase_file: Path | None,
     output: str,
@@ -35,7 +37,7 @@ def command(
     Bring published/crl.pem and published/denied.json to every host afterwards.
     """
     with shared.said_in_a_sentence():
-        if not (names or serial or spiffe_id):
+        if not (names or serial or spiffe_id or allow):
             raise TlsError("Say what is revoked: NAMEs, --serial or --spiffe-id.")
         folder = shared.opened(directory, passphrase_file=passphrase_file)
         with folders.changing(folder) as found:
@@ -46,6 +48,8 @@ def command(
                 state = revocation.revoke_serials(folder, state, serial, reason)
             if spiffe_id:
                 state = revocation.deny(folder, state, spiffe_id)
+            if allow:
+                state = revocation.allow(folder, state, allow)
     revoked = [
         {"serial": entry.serial, "name": entry.name, "reason": entry.reason}
         for entry in state.revoked

@@ -1,15 +1,18 @@
 """`perdure tls rotate`: replaces certificates without a moment in which a peer is refused."""
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
 from perdure.app import tables
 from perdure_tls import folder as folders
 from perdure_tls import handshakes, probing, rotation
-from perdure_tls.authority import INTERMEDIATE_LIFETIME, ROOT_LIFETIME, Lifetimes
+from perdure_tls.authority import INTERMEDIATE_LIFETIME, ROOT_LIFETIME
 from perdure_tls.commands import shared
 from perdure_tls.durations import Lifetime
 from perdure_tls.errors import TlsError, Waiting
@@ -22,179 +25,118 @@ _DISTRIBUTE = (
     "bring published/ and the certificates to every host, then run this again with --peer HOST:PORT"
     " for each listener, or with --without-peers when you have seen yourself that all use them"
 )
-Command = Callable[..., None]
+Enter = Callable[[State], State]
+"""Returns the state with the wanted rotation under way."""
 
 
 @click.group("rotate")
 def command() -> None:
     """Replace certificates, an intermediate or the root, in phases that can be resumed.
 
-    Run it again until it ends with code 0; code 3 says that it waits, and for what.
+    Code 3 says that the rotation waits, and for what: go on with `resume` until it ends with 0.
     """
 
 
-def _of_peers(command: Command) -> Command:
-    options = (
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How a rotation is performed this time."""
+
+    folder: Folder
+    peers: tuple[str, ...]
+    without_peers: bool
+    dry_run: bool
+    output: str
+
+
+def _performed(command: shared.Command) -> shared.Command:
+    """Adds the options of how to perform, and gives the command a `_Run` of them."""
+
+    @functools.wraps(command)
+    def run(
+        *,
+        directory: Path,
+        peer: tuple[str, ...],
+        without_peers: bool,
+        dry_run: bool,
+        passphrase_file: Path | None,
+        root_key: Path | None,
+        root_passphrase_file: Path | None,
+        output: str,
+        **more: Any,
+    ) -> None:
+        with shared.said_in_a_sentence():
+            folder = shared.opened(
+                directory,
+                passphrase_file=passphrase_file,
+                root_key=root_key,
+                root_passphrase_file=root_passphrase_file,
+            )
+            command(_Run(folder, peer, without_peers, dry_run, output), **more)
+
+    return shared.with_options(
+        run,
+        shared.of_folder,
         click.option("--peer", multiple=True, help="HOST:PORT or HOST:PORT=NAME of a listener."),
         click.option("--without-peers", is_flag=True, help="Take it that all peers are ready."),
+        click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
+        click.option(
+            "--root-key",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="The root's key, when it is not in the folder.",
+        ),
+        shared.with_root_passphrase,
         shared.with_passphrase,
         shared.printed,
     )
-    for option in reversed(options):
-        command = option(command)
-    return shared.of_folder(command)
 
 
-def _of_start(command: Command) -> Command:
-    options = (
-        click.option("--overlap", type=Lifetime(), default=OVERLAP, help="Default: 24h."),
-        click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def _of_root(command: Command) -> Command:
-    option = click.option(
-        "--root-key",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="The root's key, when it is not in the folder.",
-    )
-    return option(shared.with_root_passphrase(command))
+_overlap = click.option("--overlap", type=Lifetime(), default=OVERLAP, help="Default: 24h.")
 
 
 @command.command("leaf")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@_of_peers
-@_of_start
-def leaf(
-    *,
-    directory: Path,
-    names: tuple[str, ...],
-    peer: tuple[str, ...],
-    without_peers: bool,
-    overlap: timedelta,
-    dry_run: bool,
-    passphrase_file: Path | None,
-    output: str,
-) -> None:
+@_overlap
+@_performed
+def leaf(run: _Run, *, names: tuple[str, ...], overlap: timedelta) -> None:
     """Give holders new keys and certificates, all unless NAMEs are given."""
-    with shared.said_in_a_sentence():
-        folder = shared.opened(directory, passphrase_file=passphrase_file)
-        start = _Start(Kind.LEAF, overlap, names)
-        _rotate(
-            folder,
-            start,
-            peer,
-            without_peers=without_peers,
-            dry_run=dry_run,
-            output=output,
-            lifetimes=Lifetimes(),
-        )
+    _perform(run, _begun(run, Kind.LEAF, overlap, names=names))
 
 
 @command.command("intermediate")
-@_of_peers
-@_of_start
-@_of_root
+@_overlap
 @click.option("--lifetime", type=Lifetime(), default=INTERMEDIATE_LIFETIME, help="Default: 730d.")
-def intermediate(
-    *,
-    directory: Path,
-    peer: tuple[str, ...],
-    without_peers: bool,
-    overlap: timedelta,
-    dry_run: bool,
-    passphrase_file: Path | None,
-    root_key: Path | None,
-    root_passphrase_file: Path | None,
-    lifetime: timedelta,
-    output: str,
-) -> None:
+@_performed
+def intermediate(run: _Run, *, overlap: timedelta, lifetime: timedelta) -> None:
     """Make a new intermediate, and issue every certificate by it."""
-    with shared.said_in_a_sentence():
-        folder = shared.opened(
-            directory,
-            passphrase_file=passphrase_file,
-            root_key=root_key,
-            root_passphrase_file=root_passphrase_file,
-        )
-        lifetimes = Lifetimes(intermediate=lifetime)
-        start = _Start(Kind.INTERMEDIATE, overlap)
-        _rotate(
-            folder,
-            start,
-            peer,
-            without_peers=without_peers,
-            dry_run=dry_run,
-            output=output,
-            lifetimes=lifetimes,
-        )
+    _perform(run, _begun(run, Kind.INTERMEDIATE, overlap, lifetime=lifetime))
 
 
 @command.command("root")
-@_of_peers
-@_of_start
-@_of_root
+@_overlap
 @click.option("--lifetime", type=Lifetime(), default=ROOT_LIFETIME, help="Default: 3650d.")
-def root(
-    *,
-    directory: Path,
-    peer: tuple[str, ...],
-    without_peers: bool,
-    overlap: timedelta,
-    dry_run: bool,
-    passphrase_file: Path | None,
-    root_key: Path | None,
-    root_passphrase_file: Path | None,
-    lifetime: timedelta,
-    output: str,
-) -> None:
+@_performed
+def root(run: _Run, *, overlap: timedelta, lifetime: timedelta) -> None:
     """Make a new root and intermediate, trust it everywhere, and issue every certificate by it."""
-    with shared.said_in_a_sentence():
-        folder = shared.opened(
-            directory,
-            passphrase_file=passphrase_file,
-            root_key=root_key,
-            root_passphrase_file=root_passphrase_file,
-        )
-        start = _Start(Kind.ROOT, overlap)
-        _rotate(
-            folder,
-            start,
-            peer,
-            without_peers=without_peers,
-            dry_run=dry_run,
-            output=output,
-            lifetimes=Lifetimes(root=lifetime),
-        )
+    _perform(run, _begun(run, Kind.ROOT, overlap, lifetime=lifetime))
+
+
+@command.command("resume")
+@_performed
+def resume(run: _Run) -> None:
+    """Go on with the rotation under way, in its direction; without one, nothing is to be done."""
+    _perform(run, lambda state: state)
 
 
 @command.command("rollback")
-@_of_peers
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-def rollback(
-    *,
-    directory: Path,
-    peer: tuple[str, ...],
-    without_peers: bool,
-    dry_run: bool,
-    passphrase_file: Path | None,
-    output: str,
-) -> None:
+@_performed
+def rollback(run: _Run) -> None:
     """Go back to what was in use before the rotation; possible until the old is dropped."""
-    with shared.said_in_a_sentence():
-        folder = shared.opened(directory, passphrase_file=passphrase_file)
-        _rotate(
-            folder,
-            None,
-            peer,
-            without_peers=without_peers,
-            dry_run=dry_run,
-            output=output,
-            lifetimes=Lifetimes(),
-        )
+
+    def turned(state: State) -> State:
+        current = state.rotation
+        return state if current and rotation.goes_back(current) else rotation.turn_back(state)
+
+    _perform(run, turned)
 
 
 @command.command("status")
@@ -209,76 +151,75 @@ def status(directory: Path, output: str) -> None:
     _print(state.rotation, {"ahead": ahead}, output)
 
 
-class _Start:
-    """A rotation that is wanted."""
-
-    def __init__(self, kind: Kind, overlap: timedelta, names: tuple[str, ...] = ()) -> None:
-        self.kind = kind
-        self.overlap = overlap
-        self.names = names
-
-
-def _rotate(
-    folder: Folder,
-    start: "_Start | None",
-    peers: tuple[str, ...],
+def _begun(
+    run: _Run,
+    kind: Kind,
+    overlap: timedelta,
     *,
-    without_peers: bool,
-    dry_run: bool,
-    output: str,
-    lifetimes: Lifetimes,
-) -> None:
-    """Starts, resumes or (without a start) turns round, and goes on as far as it can."""
-    parsed = tuple(handshakes.parse_peer(text) for text in peers)
-    if dry_run:
-        state = _entered(folder, folder.state(), start, peers)
-        _print(state.rotation, {"would": rotation.plan(state, folder.now())}, output)
+    lifetime: timedelta | None = None,
+    names: tuple[str, ...] = (),
+) -> Enter:
+    """Returns what begins a rotation, or finds it under way."""
+
+    def enter(state: State) -> State:
+        current = state.rotation
+        if current is None:
+            return rotation.begin(
+                state,
+                kind,
+                now=run.folder.now(),
+                overlap=overlap,
+                lifetime=lifetime,
+                names=names,
+            )
+        if rotation.goes_back(current):
+            raise TlsError("The rotation goes back: finish that with perdure tls rotate resume.")
+        if current.kind != kind:
+            raise TlsError(
+                f"A rotation of the {current.kind} is under way: finish it, or roll it back."
+            )
+        return state
+
+    return enter
+
+
+def _perform(run: _Run, enter: Enter) -> None:
+    """Goes on as far as it can; ends with the code of waiting when that is not the end."""
+    for text in run.peers:
+        handshakes.parse_peer(text)
+    folder = run.folder
+    if run.dry_run:
+        state = _with_peers(enter(folder.state()), run.peers)
+        _print(state.rotation, {"would": rotation.plan(state, folder.now())}, run.output)
         return
     done: list[str] = []
     waiting = ""
     with folders.changing(folder) as before:
-        state = _entered(folder, before, start, peers)
+        state = _with_peers(enter(before), run.peers)
         if state != before:
             folder.commit(state)
-        known = parsed or tuple(
-            handshakes.parse_peer(text) for text in rotation.under_way(state).peers
-        )
-
-        def verify(now_state: State, wanted: Verify) -> list[str]:
-            if without_peers:
-                return []
-            if not known:
-                return [_DISTRIBUTE]
-            return probing.unready(folder, now_state, known, wanted)
-
         try:
-            Performer(folder, verify, lifetimes).run(state, done.append)
+            Performer(folder, functools.partial(_unready, run)).run(state, done.append)
         except Waiting as wait:
             waiting = str(wait)
-    _print(folder.state().rotation, {"done": done, "waiting": waiting}, output)
+    _print(folder.state().rotation, {"done": done, "waiting": waiting}, run.output)
     if waiting:
         raise click.exceptions.Exit(shared.WAITING_EXIT_CODE)
 
 
-def _entered(folder: Folder, state: State, start: "_Start | None", peers: tuple[str, ...]) -> State:
-    """Returns the state with the wanted rotation under way."""
-    current = state.rotation
-    if start is None:
-        if current is None or not rotation.goes_back(current):
-            state = rotation.turn_back(state)
-    elif current is None:
-        state = rotation.begin(
-            state, start.kind, now=folder.now(), overlap=start.overlap, names=start.names
-        )
-    elif rotation.goes_back(current):
-        raise TlsError("The rotation goes back: finish that with perdure tls rotate rollback.")
-    elif current.kind != start.kind:
-        raise TlsError(
-            f"A rotation of the {current.kind} is under way: finish it, or roll it back."
-        )
-    if peers:
-        state = changed(state, rotation=changed(rotation.under_way(state), peers=peers))
-    return state
+def _with_peers(state: State, peers: tuple[str, ...]) -> State:
+    """Returns the state with the peers that are asked from now on."""
+    if state.rotation is None or not peers:
+        return state
+    return changed(state, rotation=changed(state.rotation, peers=peers))
+
+
+def _unready(run: _Run, state: State, wanted: Verify) -> list[str]:
+    """Returns what keeps the rotation from going on."""
+    if run.without_peers:
+        return []
+    peers = tuple(handshakes.parse_peer(text) for text in rotation.under_way(state).peers)
+    return probing.unready(run.folder, state, peers, wanted) if peers else [_DISTRIBUTE]
 
 
 def _print(under_way: Rotation | None, more: dict[str, object], output: str) -> None:
@@ -288,8 +229,8 @@ def _print(under_way: Rotation | None, more: dict[str, object], output: str) -> 
     if output == "json":
         tables.print_json({"rotation": plain, **more})
         return
-    if plain is not None:
-        plain["phases"] = " → ".join(rotation.phases(under_way)) if under_way else ""
+    if under_way is not None and plain is not None:
+        plain["phases"] = " → ".join(rotation.phases(under_way))
         tables.print_fields(plain, title="Rotation")
     else:
         click.echo("No rotation is under way.")

@@ -39,6 +39,13 @@ class Member(click.Choice[str]):
         return self._members(super().convert(value, param, ctx))
 
 
+def with_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """Adds options that belong together, in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def of_folder(command: Command) -> Command:
     """Adds the option that says which authority."""
     return click.option(
