@@ -98,11 +98,6 @@ EQUIVALENTS = (
         " theirs",
     ),
     Equivalent(
-        ("certificates_expired", "certificates_expiring"),
-        (),
-        "the server does not read certificates",
-    ),
-    Equivalent(
         ("dd_shard_lock_latency", "dd_shard_io_semaphore_latency"),
         (server_catalogue.ACQUIRE_SHARDS_LATENCY, catalogue.GROUP_COMMIT_LATENCY),
         "a shard has no lock",
