@@ -53,6 +53,7 @@ class Guard:
         tokens: TokenMapper | None,
         certificates: CertificateMapper,
         header: str,
+        across_namespaces: bool,
         clock: Clock,
         observer: AccessObserver,
         audit: Audit,
@@ -64,6 +65,8 @@ class Guard:
             tokens: Makes claims of tokens; None where there are no keys to verify any.
             certificates: Makes claims of certificates.
             header: Where tokens stand, in lower case.
+            across_namespaces: Whether commands may name other namespaces; else they are refused
+                anyhow, with what tells the workflow's developer why.
             clock: Its monotonic clock times decisions.
             observer: Told of decisions.
             audit: Told of administrative calls.
@@ -72,6 +75,7 @@ class Guard:
         self._tokens = tokens
         self._certificates = certificates
         self._header = header
+        self._across_namespaces = across_namespaces
         self._now = clock.monotonic
         self._observer = observer
         self._audit = audit
@@ -94,14 +98,14 @@ class Guard:
             return self._audited(name, rule, handler)
         if rule.scope is Scope.SEEN:
             return self._seen(name, rule, handler)
-        is_answer = path == ANSWER
+        reaches = self._across_namespaces and path == ANSWER
 
         async def answer(request: Any, context: RequestContext) -> Message | Encoded:
             namespace = getattr(request, "namespace", "")
             decision = await self._decide(name, rule, namespace, context)
             if not decision.is_allowed:
                 raise PermissionDeniedError(REFUSAL)
-            if is_answer:
+            if reaches:
                 self._check_reached(request, decision)
             return await handler(request, context)
 

@@ -38,6 +38,7 @@ async def authorized(
     *,
     metrics: Metrics,
     namespaces: NamespaceRegistry,
+    across_namespaces: bool,
     clock: Clock,
     tasks: TaskSet,
     tracer: Tracer,
@@ -51,6 +52,7 @@ async def authorized(
         config: What is configured.
         metrics: Those of the port.
         namespaces: Say which names may be told as labels.
+        across_namespaces: Whether commands may name other namespaces.
         clock: Times decisions, and what tokens say of time.
         tasks: Where keys are kept fresh.
         tracer: Its spans learn who calls.
@@ -71,6 +73,7 @@ async def authorized(
             trust_domain=certificates.trust_domain, permissions=certificates.subjects
         ),
         header=(config.auth_header_name or _HEADER).lower(),
+        across_namespaces=across_namespaces,
         clock=clock,
         observer=observer,
         audit=Audit(),

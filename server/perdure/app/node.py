@@ -347,6 +347,7 @@ class _Builder:
             self._config.global_.authorization,
             metrics=metrics,
             namespaces=self._namespaces,
+            across_namespaces=settings.WORKFLOW.build(self._values).cross_namespace_commands,
             clock=self._clock,
             tasks=self._tasks,
             tracer=self._tracer,

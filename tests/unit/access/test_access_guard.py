@@ -75,7 +75,7 @@ class Told(SilentObserver):
 class World:
     """A guard in front of handlers that note who got past it."""
 
-    def __init__(self, tasks: TaskSet) -> None:
+    def __init__(self, tasks: TaskSet, *, across_namespaces: bool = True) -> None:
         self.issuer = Issuer()
         self.told = Told()
         self.answered: list[Message] = []
@@ -93,6 +93,7 @@ class World:
             tokens=TokenMapper(keys=self.keys, form=TokenForm(), clock=clock),
             certificates=CertificateMapper(trust_domain=DOMAIN, permissions={}),
             header="authorization",
+            across_namespaces=across_namespaces,
             clock=clock,
             observer=self.told,
             audit=Audit(get_logger("audit")),
@@ -228,6 +229,17 @@ async def test_commands_that_reach_into_another_namespace(world: World) -> None:
         assert not await world.is_let_in(ANSWER, request, works)
         assert await world.is_let_in(ANSWER, request, both)
         attributes.namespace = ""
+
+
+async def test_commands_that_no_worker_may_use_are_left_to_the_engine() -> None:
+    tasks = TaskSet(on_error=fail)
+    world = World(tasks, across_namespaces=False)
+    request = wf.RespondWorkflowTaskCompletedRequest(namespace="orders")
+    request.commands.add(
+        command_type=types.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION
+    ).start_child_workflow_execution_command_attributes.namespace = "billing"
+    assert await world.is_let_in(ANSWER, request, Call(world.issuer.header(["orders:worker"])))
+    await tasks.close()
 
 
 @pytest.mark.parametrize(
