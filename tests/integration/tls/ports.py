@@ -57,7 +57,7 @@ class World:
         """Returns the sum of the metric's series that have these labels."""
         kind = metric.kind.value
         family = getattr(self.metrics, kind)(metric)
-        found = [
+        found: list[float] = [
             series.current()
             for values, series in family.series()
             if labels.items() <= dict(zip(metric.labels, values, strict=True)).items()
@@ -144,7 +144,7 @@ def channel(
 
 async def ask(over: grpc.aio.Channel, path: str = ANSWERED) -> grpc.StatusCode:
     """Makes a call; returns its status."""
-    call = over.unary_unary(path)
+    call: Any = over.unary_unary(path)
     try:
         await call(b"", timeout=SECONDS)
     except grpc.aio.AioRpcError as error:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -91,8 +92,9 @@ async def test_a_client_that_hangs_up_is_no_refusal(world: World) -> None:
 async def test_health_and_reflection_are_behind_the_gate(world: World) -> None:
     client = world.authority.issue()
     async with channel(world, client) as kept:
-        health = health_pb2_grpc.HealthStub(kept)
-        reflection = reflection_pb2_grpc.ServerReflectionStub(kept)
+        health: Any = health_pb2_grpc.HealthStub(kept)
+        untyped: Any = kept
+        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(untyped)
         watch = health.Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
         listed = [each async for each in reflection.ServerReflectionInfo(asked())]

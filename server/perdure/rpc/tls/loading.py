@@ -59,7 +59,8 @@ def load(tls: Tls, metrics: ServerTls, *, now: datetime) -> Material:
     scraped = loader.server("metrics", GroupTls(server=metrics), (SERVER_AUTH,))
     refused = loader.denied(tls.deny_file)
     if loader.problems:
-        raise BrokenFilesError(tuple(loader.problems))
+        # A file that several ports have is said once.
+        raise BrokenFilesError(tuple({str(each): each for each in loader.problems}.values()))
     return Material(
         frontend=frontend,
         internode=internode,
