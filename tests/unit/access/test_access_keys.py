@@ -15,6 +15,7 @@ from perdure.access.sources import SourceError
 from perdure.runtime.deterministic import ManualClock
 from perdure.runtime.tasks import TaskSet
 from unit.access.issuing import Issuer, ec_key, http_server, jwk, key_set, rsa_key
+from waiting import until
 
 SOURCE = "https://issuer.example.com/keys"
 
@@ -191,7 +192,9 @@ async def test_all_who_ask_meanwhile_wait_for_one_read(tasks: TaskSet) -> None:
     documents.documents[SOURCE] = Issuer().published
     documents.held = asyncio.Event()
     keys = ring(tasks, documents, clock)
-    asked = [asyncio.ensure_future(keys.find("RS256", "first")) for _ in range(10)]
+    asked = [asyncio.ensure_future(keys.find("RS256", "first"))]
+    await until(lambda: documents.asked == 1)
+    asked += [asyncio.ensure_future(keys.find("RS256", "first")) for _ in range(10)]
     gone = asyncio.ensure_future(keys.find("RS256", "first"))
     await asyncio.sleep(0)
     gone.cancel()
