@@ -23,7 +23,8 @@ from perdure.config.settings import Values
 from perdure.config.static import ServerConfig
 from perdure.rpc.methods import Method, public_methods
 from perdure.telemetry import server_catalogue as catalogue
-from unit.access.issuing import Issuer, http_server
+from unit.access.issuing import Issuer, ec_key, http_server
+from waiting import until, until_asked
 
 OWN, OTHER = "orders", "billing"
 DOMAIN = "example.com"
@@ -215,6 +216,7 @@ async def test_metrics(node: Node, channel: grpc.aio.Channel, issuer: Issuer) ->
         ("service_errors_unauthorized", "_unknown_", ""): 1.0,
         ("authorization_keys", "", ""): 1.0,
         ("authorization_key_reads", "", "read"): 1.0,
+        ("authorization_key_reads", "", "failed"): 0.0,
     }
 
 
@@ -230,6 +232,39 @@ async def test_a_server_whose_source_of_keys_is_away_starts_and_lets_nobody_in(
         found = await asyncio.to_thread(samples, node)
     assert found["service_errors_authorize_failed", OWN, ""] == 1.0
     assert found["authorization_key_reads", "", "failed"] == 1.0
+
+
+async def test_keys_that_are_rotated_while_the_server_runs() -> None:
+    issuer = Issuer()
+    describe = METHODS["DescribeNamespace"]
+    old = issuer.header(["orders:read"], **FOREVER)
+    with http_server(issuer.published) as published:
+        provider = {"keySourceURIs": [published.url], "refreshInterval": "50ms"}
+        async with (
+            server({"jwtKeyProvider": provider}, {}) as node,
+            grpc.aio.insecure_channel(node.places["gRPC"]) as channel,
+        ):
+
+            async def is_let_in(header: str) -> bool:
+                return await outcome(channel, describe, request_of(describe), header) == "OK"
+
+            async def is_refused(header: str) -> bool:
+                return await outcome(channel, describe, request_of(describe), header) == REFUSED
+
+            assert await is_let_in(old)
+            issuer.keys["second"] = ec_key()
+            new = issuer.header(["orders:read"], by="second", **FOREVER)
+            assert await is_refused(new)
+            published.document = issuer.published
+            await until_asked(lambda: is_let_in(new))
+            assert await is_let_in(old)
+            del issuer.keys["first"]
+            published.document = issuer.published
+            await until_asked(lambda: is_refused(old))
+            published.status = 503
+            asked = published.asked
+            await until(lambda: published.asked > asked + 2)
+            assert await is_let_in(new)
 
 
 async def test_client_certificates(tmp_path: Path) -> None:
