@@ -13,7 +13,7 @@ from perdure_tls.rotation import Change, MakeIntermediate, MakeRoot, Reissue, St
 from perdure_tls.state import Kind, State
 
 OVERLAP = timedelta(hours=24)
-"""How long the old is kept after everybody was seen to use the new, unless it is said."""
+"""How long clients have to get a new root or certificate, unless it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Performer:
         """Takes steps until the rotation has ended.
 
         Raises:
-            Waiting: Peers are not ready, or the overlap has not passed; what was done is stored.
+            Waiting: Peers are not ready, or clients have time left; what was done is stored.
             TlsError: A step cannot be performed; it is tried again by the next run.
         """
         while (step := rotation.step(state, self.folder.now())) is not None:
@@ -50,8 +50,8 @@ class Performer:
                 return rotation.verified(state, self.folder.now())
             case Change(after, _):
                 return after
-            case Wait(until):
-                raise Waiting(f"the overlap lasts until {until:%Y-%m-%d %H:%M:%S} UTC")
+            case Wait():
+                raise Waiting(rotation.describe(step))
 
     def _with_root(self, state: State, number: int) -> State:
         folder = self.folder

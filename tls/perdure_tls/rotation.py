@@ -5,15 +5,17 @@ makes the next state with `with_root`, `with_intermediate`, `verified` or the re
 stores that, and asks again. All progress is in the state, so an interrupted rotation goes on where
 it stood, and a step that was performed but not stored is performed again.
 
-    forward    prepare → trust → verify-trust → issue → verify-issued → overlap → drop
-    leaf                                        issue → verify-issued → overlap → drop
-    intermediate  prepare                     → issue → verify-issued → overlap → drop
-    backward   restore → verify-restored → discard
+    root          prepare → trust → verify-trust → spread → issue → verify-issued → overlap → drop
+    intermediate  prepare                                 → issue → verify-issued → overlap → drop
+    leaf                                                    issue → verify-issued → overlap → drop
+    backward      restore → verify-restored (→ linger, of a root) → discard
 
-Rules that hold here: nobody gets a certificate before everybody was seen to accept its issuer; the
-old one is accepted until everybody was seen to use the new one and the overlap has passed; until
-`drop`, everything that is needed to go back is kept. Backward, what was in use before is in use
-again before the new authority is distrusted.
+Listeners are seen by handshakes; clients cannot be, so they are given time: `spread` until they
+have the new root, `overlap` and `linger` until they use the certificates that are to stay.
+
+Rules that hold here: nobody gets a certificate before everybody accepts its issuer; the old one is
+accepted until everybody uses the new one; until `drop`, everything that is needed to go back is
+kept. Backward, what was in use before is in use again before the new authority is distrusted.
 """
 
 from collections.abc import Iterable
@@ -51,16 +53,27 @@ _FORWARD: dict[Kind, tuple[Phase, ...]] = {
         Phase.PREPARE,
         Phase.TRUST,
         Phase.VERIFY_TRUST,
+        Phase.SPREAD,
         Phase.ISSUE,
         Phase.VERIFY_ISSUED,
         Phase.OVERLAP,
         Phase.DROP,
     ),
 }
-_BACKWARD = (Phase.RESTORE, Phase.VERIFY_RESTORED, Phase.DISCARD)
+_BACK = (Phase.RESTORE, Phase.VERIFY_RESTORED, Phase.DISCARD)
+_BACKWARD: dict[Kind, tuple[Phase, ...]] = {
+    Kind.LEAF: _BACK,
+    Kind.INTERMEDIATE: _BACK,
+    Kind.ROOT: (Phase.RESTORE, Phase.VERIFY_RESTORED, Phase.LINGER, Phase.DISCARD),
+}
 _REISSUED_AT_ONCE = 100
 """The state is stored after so many certificates: often for a thousand is quadratic."""
-_UNUSED_UNTIL = frozenset({Phase.PREPARE, Phase.TRUST, Phase.VERIFY_TRUST})
+_WAITING = {
+    Phase.SPREAD: "clients may not have the new root yet",
+    Phase.OVERLAP: "clients may still have old certificates",
+    Phase.LINGER: "clients may still have certificates of the new root",
+}
+_UNUSED_UNTIL = frozenset({Phase.PREPARE, Phase.TRUST, Phase.VERIFY_TRUST, Phase.SPREAD})
 """Phases in which nobody has a certificate of the new authority."""
 
 
@@ -108,9 +121,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Come back later."""
+    """Come back later; `why` says for whom."""
 
     until: datetime
+    why: str
 
 
 Step = MakeRoot | MakeIntermediate | Reissue | Verify | Change | Wait
@@ -131,7 +145,7 @@ def begin(
         state: Where no rotation is under way.
         kind: What is rotated.
         now: The time.
-        overlap: How long the old is kept after everybody was seen to use the new.
+        overlap: How long clients have whenever they need a new root or certificate.
         lifetime: That of the new root or intermediate.
         names: The holders of a leaf rotation; all when there are none.
 
@@ -168,12 +182,12 @@ def turn_back(state: State) -> State:
         TlsError: There is none, it goes back already, or the old is being dropped.
     """
     rotation = under_way(state)
-    if rotation.phase in _BACKWARD:
+    if goes_back(rotation):
         raise TlsError("The rotation goes back already: run it again to go on.")
     if rotation.phase == Phase.DROP:
         raise TlsError("The old is being dropped: finish the rotation, and start another one.")
     phase = Phase.DISCARD if rotation.phase in _UNUSED_UNTIL else Phase.RESTORE
-    turned = changed(rotation, phase=phase, overlap_until=None)
+    turned = changed(rotation, phase=phase, wait_until=None)
     return changed(state, rotation=turned, issuer=rotation.old_issuer)
 
 
@@ -214,12 +228,12 @@ def verified(state: State, now: datetime) -> State:
 
 def goes_back(rotation: Rotation) -> bool:
     """Tells whether a rotation was turned round."""
-    return rotation.phase in _BACKWARD
+    return rotation.phase in _BACKWARD[Kind.ROOT]
 
 
 def phases(rotation: Rotation) -> tuple[Phase, ...]:
     """Returns the phases of a rotation in the direction it goes."""
-    return _BACKWARD if rotation.phase in _BACKWARD else _FORWARD[rotation.kind]
+    return (_BACKWARD if goes_back(rotation) else _FORWARD)[rotation.kind]
 
 
 def plan(state: State, now: datetime) -> list[str]:
@@ -242,7 +256,7 @@ def plan(state: State, now: datetime) -> list[str]:
                 state = verified(state, now)
             case Change(after, _):
                 state = after
-            case Wait(until):
+            case Wait(until, _):
                 now = until
     return said
 
@@ -261,8 +275,8 @@ def describe(step: Step) -> str:
             return f"verify that every peer accepts intermediate {issuer}{presented}"
         case Change(_, said):
             return said
-        case Wait(until):
-            return f"wait until {until:%Y-%m-%d %H:%M:%S} UTC"
+        case Wait(until, why):
+            return f"wait until {until:%Y-%m-%d %H:%M:%S} UTC: {why}"
 
 
 def _prepare(state: State, rotation: Rotation, now: datetime) -> Step:
@@ -302,11 +316,11 @@ def _verify_serials(state: State, rotation: Rotation, now: datetime) -> Step:
     return Verify(client_issuer=state.issuer, serials=serials)
 
 
-def _overlap(state: State, rotation: Rotation, now: datetime) -> Step:
-    assert rotation.overlap_until is not None
-    if now < rotation.overlap_until:
-        return Wait(rotation.overlap_until)
-    return Change(_advanced(state, now), "end the overlap")
+def _wait(state: State, rotation: Rotation, now: datetime) -> Step:
+    assert rotation.wait_until is not None, "a wait ends at the time that it began with"
+    if now < rotation.wait_until:
+        return Wait(rotation.wait_until, _WAITING[rotation.phase])
+    return Change(_advanced(state, now), f"end the phase {rotation.phase}")
 
 
 def _drop(state: State, rotation: Rotation, now: datetime) -> Step:
@@ -352,12 +366,14 @@ _STEPS = {
     Phase.PREPARE: _prepare,
     Phase.TRUST: _trust,
     Phase.VERIFY_TRUST: _verify_trust,
+    Phase.SPREAD: _wait,
     Phase.ISSUE: _issue,
     Phase.VERIFY_ISSUED: _verify_serials,
-    Phase.OVERLAP: _overlap,
+    Phase.OVERLAP: _wait,
     Phase.DROP: _drop,
     Phase.RESTORE: _restore,
     Phase.VERIFY_RESTORED: _verify_serials,
+    Phase.LINGER: _wait,
     Phase.DISCARD: _discard,
 }
 
@@ -369,9 +385,9 @@ def _advanced(state: State, now: datetime) -> State:
     if rotation.phase == Phase.ISSUE and rotation.new_issuer is not None:
         rotation = changed(rotation, previous=_in_use(state, holders_of(state)))
         state = changed(state, issuer=rotation.new_issuer)
-    if rotation.phase == Phase.OVERLAP:
-        until = now + timedelta(seconds=rotation.overlap_seconds)
-        rotation = changed(rotation, overlap_until=until)
+    waits = timedelta(seconds=rotation.overlap_seconds)
+    until = now + waits if rotation.phase in _WAITING else None
+    rotation = changed(rotation, wait_until=until)
     return changed(state, rotation=rotation)
 
 

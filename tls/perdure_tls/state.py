@@ -124,12 +124,14 @@ class Phase(StrEnum):
     PREPARE = "prepare"
     TRUST = "trust"
     VERIFY_TRUST = "verify-trust"
+    SPREAD = "spread"
     ISSUE = "issue"
     VERIFY_ISSUED = "verify-issued"
     OVERLAP = "overlap"
     DROP = "drop"
     RESTORE = "restore"
     VERIFY_RESTORED = "verify-restored"
+    LINGER = "linger"
     DISCARD = "discard"
 
 
@@ -151,7 +153,7 @@ class Rotation(_Model):
     old_issuer: Number
     new_issuer: int | None = None
     previous: dict[str, int] = {}
-    overlap_until: AwareDatetime | None = None
+    wait_until: AwareDatetime | None = None
     peers: tuple[str, ...] = ()
 
 

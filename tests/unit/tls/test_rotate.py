@@ -11,7 +11,7 @@ import pytest
 from unit.tls.listener import Files, listening
 from unit.tls.tool import Tool, openssl
 
-DAY = timedelta(days=1)
+DAY, SECONDS = timedelta(days=1), timedelta(seconds=2)
 NODE, CLIENT = "internode-localhost", "client-default-w1"
 KINDS = ("leaf", "intermediate", "root")
 
@@ -26,6 +26,18 @@ def cluster(made: Tool) -> Tool:
 
 def rotate(tool: Tool, kind: str, *more: object, code: int) -> Any:
     return tool.json("rotate", kind, "--without-peers", *more, code=code)
+
+
+def to_overlap(tool: Tool, kind: str) -> Any:
+    """Rotates until the overlap; a root's certificates are issued a day after it is trusted."""
+    if kind == "root":
+        waiting = rotate(tool, kind, code=3)
+        assert waiting["rotation"]["phase"] == "spread"
+        assert waiting["waiting"].endswith(" UTC: clients may not have the new root yet")
+        tool.later += DAY
+    waiting = rotate(tool, kind, code=3)
+    assert waiting["rotation"]["phase"] == "overlap"
+    return waiting
 
 
 def serials(tool: Tool) -> dict[str, str]:
@@ -45,9 +57,9 @@ def files_of(tool: Tool) -> list[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_rotation_to_its_end(cluster: Tool, kind: str) -> None:
     before, old_leaf = serials(cluster), cluster.certificate(CLIENT).read_bytes()
-    waiting = rotate(cluster, kind, code=3)
-    assert waiting["rotation"]["phase"] == "overlap"
-    assert waiting["waiting"].startswith("the overlap lasts until ")
+    waiting = to_overlap(cluster, kind)
+    assert waiting["waiting"].startswith("wait until ")
+    assert waiting["waiting"].endswith(" UTC: clients may still have old certificates")
     assert set(serials(cluster).values()).isdisjoint(before.values())
     assert cluster.failures() == []
 
@@ -88,6 +100,9 @@ def test_a_root_is_trusted_before_anybody_has_its_certificates(cluster: Tool) ->
     assert cluster.state.issuer == 1
     name = cluster.issue("client", "w2")
     assert cluster.state.certificates[name].newest.issuer == 1
+    assert rotate(cluster, "root", code=3)["rotation"]["phase"] == "spread"
+    assert serials(cluster).items() > before.items()
+    cluster.later += DAY
     rotate(cluster, "root", code=3)
     assert {entry.newest.issuer for entry in cluster.state.certificates.values()} == {2}
     cluster.later += DAY
@@ -100,9 +115,10 @@ def test_a_dry_run_says_all_and_does_nothing(cluster: Tool, kind: str) -> None:
     before = {path: (cluster.path / path).read_bytes() for path in files_of(cluster)}
     would = rotate(cluster, kind, "--dry-run", code=0)["would"]
     assert {path: (cluster.path / path).read_bytes() for path in files_of(cluster)} == before
-    done = rotate(cluster, kind, code=3)["done"]
-    cluster.later += DAY
-    done += rotate(cluster, kind, code=0)["done"]
+    done = []
+    for code in (3, 3, 0) if kind == "root" else (3, 0):
+        done += rotate(cluster, kind, code=code)["done"]
+        cluster.later += DAY
     assert [step for step in would if not step.startswith("wait until")] == done
 
 
@@ -114,7 +130,7 @@ def test_the_status(cluster: Tool) -> None:
     assert status["rotation"]["kind"] == "intermediate"
     assert status["rotation"]["phase"] == "overlap"
     assert status["ahead"][0].startswith("wait until ")
-    assert status["ahead"][1:] == ["end the overlap", "drop intermediate 1"]
+    assert status["ahead"][1:] == ["end the phase overlap", "drop intermediate 1"]
     said = cluster.run("rotate", "status").stdout
     assert "prepare → issue → verify-issued → overlap → drop" in said
 
@@ -149,12 +165,20 @@ def test_the_roots_key_is_away(cluster: Tool, kind: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("kind", KINDS)
 def test_back_from_the_overlap(cluster: Tool, kind: str) -> None:
     before, trusted = serials(cluster), cluster.trust.read_bytes()
-    rotate(cluster, kind, code=3)
+    to_overlap(cluster, kind)
     would = cluster.json("rotate", "rollback", "--dry-run")["would"]
     assert f"put the old certificates of {NODE}, {CLIENT} in use again" in would
+    done = []
+    if kind == "root":
+        back = cluster.json("rotate", "rollback", "--without-peers", code=3)
+        assert back["waiting"].endswith("clients may still have certificates of the new root")
+        assert serials(cluster) == before
+        assert cluster.trust.read_bytes() != trusted
+        done = back["done"]
+        cluster.later += DAY
     back = cluster.json("rotate", "rollback", "--without-peers")
     assert back["rotation"] is None
-    assert back["done"] == would
+    assert done + back["done"] == [step for step in would if not step.startswith("wait until")]
     assert serials(cluster) == before
     assert cluster.trust.read_bytes() == trusted
     assert cluster.failures() == []
@@ -173,13 +197,15 @@ def test_back_before_anybody_has_a_new_certificate(cluster: Tool) -> None:
 
 def test_back_with_holders_that_came_or_were_revoked_meanwhile(cluster: Tool) -> None:
     old = serials(cluster)[CLIENT]
-    rotate(cluster, "root", code=3)
+    to_overlap(cluster, "root")
     new = cluster.issue("client", "w2")
     cluster.json("revoke", "--serial", old)
     waiting = cluster.json("rotate", "rollback", code=3)
     assert waiting["rotation"]["phase"] == "verify-restored"
     assert "finish that with perdure tls rotate resume" in cluster.refused("rotate", "root")
-    cluster.json("rotate", "rollback", "--without-peers")
+    cluster.json("rotate", "rollback", "--without-peers", code=3)
+    cluster.later += DAY
+    cluster.json("rotate", "resume")
     issued = {name: entry.newest for name, entry in cluster.state.certificates.items()}
     assert {entry.issuer for entry in issued.values()} == {1}
     assert issued[CLIENT].serial != old
@@ -232,7 +258,7 @@ def test_peers_hold_a_root_rotation_until_each_is_ready(
 ) -> None:
     (one, first), (other, second) = hosts
     peers = [f"{address}=localhost" for address in (first, second)]
-    again = ("rotate", "root")
+    again = ("rotate", "root", "--overlap", "1s")
     waiting = cluster.json(*again, "--peer", peers[0], "--peer", peers[1], code=3)["waiting"]
     assert f"{first}: refuses the client" in waiting
     assert f"{second}: refuses the client" in waiting
@@ -244,6 +270,8 @@ def test_peers_hold_a_root_rotation_until_each_is_ready(
     assert f"{second}: refuses the client" in waiting["waiting"]
 
     other.bring(certificate=False)
+    assert cluster.json(*again, code=3)["rotation"]["phase"] == "spread"
+    cluster.later += SECONDS  # listeners have the real time: their clients must not be of tomorrow
     waiting = cluster.json(*again, code=3)
     assert waiting["rotation"]["phase"] == "verify-issued"
     assert f"{first}: presents " in waiting["waiting"]
@@ -252,8 +280,9 @@ def test_peers_hold_a_root_rotation_until_each_is_ready(
     one.bring()
     other.bring()
     assert cluster.json(*again, code=3)["rotation"]["phase"] == "overlap"
-    cluster.later += DAY
+    cluster.later += SECONDS
     assert cluster.json(*again)["rotation"] is None
+    assert cluster.failures("--connect", peers[0]) == []
 
 
 def test_peers_hold_the_way_back(cluster: Tool, hosts: list[tuple[Host, str]]) -> None:
