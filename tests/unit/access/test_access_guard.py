@@ -1,9 +1,11 @@
 """The guard: who gets past it, what those see who do not, and what it tells."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
+import structlog
 from google.protobuf.message import Message
 from structlog.testing import capture_logs
 from temporalio.api.enums.v1 import command_type_pb2 as types
@@ -27,7 +29,7 @@ from perdure.rpc.peer_certificate import PeerCertificate
 from perdure.runtime.deterministic import ManualClock
 from perdure.runtime.tasks import TaskSet
 from perdure.telemetry.logging import get_logger
-from perdure.telemetry.tracing import NO_TRACING
+from perdure.telemetry.tracing import NO_TRACING, NoTracer, Tracer
 from unit.access.issuing import Issuer
 
 REGISTER = path_of(WORKFLOW_SERVICE, "RegisterNamespace")
@@ -75,7 +77,13 @@ class Told(SilentObserver):
 class World:
     """A guard in front of handlers that note who got past it."""
 
-    def __init__(self, tasks: TaskSet, *, across_namespaces: bool = True) -> None:
+    def __init__(
+        self,
+        tasks: TaskSet,
+        *,
+        across_namespaces: bool = True,
+        tracer: Tracer = NO_TRACING,
+    ) -> None:
         self.issuer = Issuer()
         self.told = Told()
         self.answered: list[Message] = []
@@ -97,7 +105,7 @@ class World:
             clock=clock,
             observer=self.told,
             audit=Audit(get_logger("audit")),
-            tracer=NO_TRACING,
+            tracer=tracer,
         )
         self.handlers = guard.guard({path: self._handler(path) for path in RULES})
 
@@ -316,6 +324,33 @@ async def test_the_audit_log_leaves_nothing_out(world: World) -> None:
     audited = [line for line in lines if line["component"] == "audit"]
     explained = [line for line in lines if line["component"] == "authorization"]
     assert (len(audited), len(explained)) == (100, 5)
+
+
+class Notes(NoTracer):
+    """A tracer that notes what spans are told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def annotate(self, name: str, value: str) -> None:
+        self.told.append((name, value))
+
+
+async def test_spans_and_lines_of_a_call_say_whose_it_is() -> None:
+    tasks, notes = TaskSet(on_error=fail), Notes()
+    world = World(tasks, tracer=notes)
+    call = Call(world.issuer.header(["orders:write"]))
+
+    async def calls() -> object:
+        await world.call(START, start(), call)
+        return structlog.contextvars.get_contextvars().get("principal")
+
+    # As a server's calls, each has a context of its own.
+    assert await asyncio.create_task(calls()) == "ada"
+    assert notes.told == [("enduser.id", "ada")]
+    assert not await world.is_let_in(START, start("billing"), call)
+    assert len(notes.told) == 1
+    await tasks.close()
 
 
 async def test_the_log_says_why_without_the_token(world: World) -> None:
