@@ -113,21 +113,26 @@ class ClusterNode:
         self._directory = MemberDirectory(self.member)
         self._router = Router(directory=self._directory, ids=ids, settings=self._settings)
         self._security = security
-        self._peers = Peers(
-            settings=self._settings,
-            observer=calling,
-            security=security.peers,
-            network=network,
-            tracer=tracer,
-        )
-        if security.peers is not None:
-            security.peers.follow(self._renew_connections)
+        self._peers = self._connections(calling)
         self._routed_history: HistoryClient | None = None
         self._routed_matching: RoutedMatching | None = None
         self._ownership: Ownership | None = None
         self._server: RpcServer | None = None
         self._told: dict[RpcServer, bool] = {}
         self._settled = False
+
+    def _connections(self, observer: RpcObserver) -> Peers:
+        secured = self._security.peers
+        peers = Peers(
+            settings=self._settings,
+            observer=observer,
+            security=secured,
+            network=self._network,
+            tracer=self._tracer,
+        )
+        if secured is not None:
+            secured.follow(lambda: self._tasks.spawn("renew-connections", peers.renew()))
+        return peers
 
     @property
     def hints(self) -> Hints:
@@ -247,9 +252,6 @@ class ClusterNode:
     def _viewed(self, view: ClusterView) -> None:
         addresses = {node.address for node in view.nodes}
         self._tasks.spawn("close-connections", self._peers.retain(addresses))
-
-    def _renew_connections(self) -> None:
-        self._tasks.spawn("renew-connections", self._peers.renew())
 
     def missing(self) -> str:
         """Returns what keeps this node from serving, as a clause; empty when nothing does."""

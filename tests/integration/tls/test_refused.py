@@ -1,16 +1,19 @@
 """Who is not let in, and what nobody is let in with."""
 
 import asyncio
+import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import grpc
 import pytest
 
 from authority import CLIENT, DAY, SERVER, Authority
 from integration.tls.ports import World, answer_to, ask, serving
+from perdure.config.ciphers import CIPHER_SUITES
 
 OK, UNAVAILABLE = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
 
@@ -115,6 +118,32 @@ async def test_older_versions_are_refused(world: World, version: str) -> None:
 async def test_other_ciphers_are_refused(world: World, ciphers: str) -> None:
     said = await openssl(world, "-tls1_2", "-cipher", f"{ciphers}:@SECLEVEL=0")
     assert "Cipher is (NONE)" in said or "no cipher match" in said, said
+
+
+async def test_a_scanner_finds_what_is_meant_and_nothing_else(world: World) -> None:
+    scanner = shutil.which("sslscan")
+    if scanner is None:
+        pytest.skip("sslscan is missing: apt-get install sslscan")
+    client = world.authority.issue().write(world.folder / "client")
+    command = [
+        *(scanner, "--no-colour", "--xml=-", "--no-check-certificate"),
+        *(f"--certs={client.certificate}", f"--pk={client.key}", f"127.0.0.1:{world.port}"),
+    ]
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=60, check=True
+    )
+    found = fromstring(done.stdout)  # noqa: S314 what our own scanner says
+    spoken = {
+        f"{each.get('type')} {each.get('version')}"
+        for each in found.iter("protocol")
+        if each.get("enabled") == "1"
+    }
+    assert spoken == {"tls 1.2", "tls 1.3"}, done.stdout
+    accepted = {each.get("cipher") for each in found.iter("cipher")}
+    assert accepted <= set(CIPHER_SUITES.split(":"))
+    assert {"TLS_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256"} <= accepted
+    (heartbleed,) = {each.get("vulnerable") for each in found.iter("heartbleed")}
+    assert heartbleed == "0"
 
 
 async def test_a_resumed_session_does_not_outlive_its_authority(world: World) -> None:
