@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from contract.rows import (
@@ -225,6 +225,16 @@ async def picture(store: Store, script: Script) -> Picture:
 )
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@example(
+    # A message that is there already comes again, and what follows in its batch deletes it.
+    actions=[
+        Action("start", "a", 0, ""),
+        Action("messages", "a", 1, ""),
+        Action("messages", "a", 1, "repeated"),
+        Action("messages", "a", 2, ""),
+    ],
+    sizes=[2],
 )
 async def test_batching_changes_nothing(
     store: Store, shard: Shard, actions: list[Action], sizes: list[int]

@@ -1,5 +1,6 @@
 """Checks all that an authority's folder holds against its state."""
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -64,13 +65,7 @@ def _holder(
 ) -> list[Finding]:
     place = folder.holder(name) / "current"
     identity = certificate.identity
-    measured = Policy(
-        trust=policy.trust,
-        now=policy.now,
-        usages=identity.usages,
-        lists=policy.lists,
-        denied=policy.denied,
-    )
+    measured = dataclasses.replace(policy, usages=identity.usages)
     key = place / "key.pem" if certificate.own_key else None
     findings = verification.check_files(name, place / "certificate.pem", key, measured)
     if certificate.imported:

@@ -103,14 +103,17 @@ class Folder:
         if not self.state_path.exists():
             raise TlsError(f"{self.path} holds no authority: make one with perdure tls init.")
         try:
-            state = State.model_validate_json(files.read(self.state_path))
+            plain = json.loads(files.read(self.state_path))
+            # First of all, since another version may have any form.
+            if isinstance(plain, dict) and plain.get("version", VERSION) != VERSION:
+                raise TlsError(f"{self.state_path} is of another release: use that one.")
+            return State.model_validate(plain)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise TlsError(f"{self.state_path} is damaged: {where}: {first['msg']}.") from error
-        if state.version != VERSION:
-            raise TlsError(f"{self.state_path} is of version {state.version}: use that release.")
-        return state
+        except ValueError as error:
+            raise TlsError(f"{self.state_path} is damaged: {error}.") from error
 
     def commit(self, state: State) -> State:
         """Makes a state count, and everything else follow it."""

@@ -10,7 +10,7 @@ sent to a worker whose connection breaks: it is undone there, or times out.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -19,7 +19,8 @@ class LongPolls:
     """The long polls of a frontend."""
 
     def __init__(self) -> None:
-        self._bounds: set[asyncio.Timeout] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._interrupted: set[asyncio.Task[Any]] = set()
         self._ended = False
 
     async def ask(self, ask: Callable[[], Awaitable[T]]) -> T | None:
@@ -30,22 +31,29 @@ class LongPolls:
         """
         if self._ended:
             return None
-        bound = asyncio.timeout(None)
+        task = asyncio.current_task()
+        assert task is not None, "a call is answered in a task"
+        self._under_way.add(task)
         try:
-            async with bound:
-                self._bounds.add(bound)
-                return await ask()
-        except TimeoutError:
-            if bound.expired():
+            return await ask()
+        except asyncio.CancelledError:
+            # A caller that has gone away, too, is no longer there to be answered.
+            if task in self._interrupted and not task.cancelling() > 1:
                 return None
             raise
         finally:
-            self._bounds.discard(bound)
+            self._under_way.discard(task)
+            if task in self._interrupted:
+                self._interrupted.discard(task)
+                task.uncancel()
 
     def end(self) -> None:
         """Ends those under way, and every later one at once."""
         self._ended = True
-        now = asyncio.get_running_loop().time()
-        for bound in self._bounds:
-            bound.reschedule(now)
-        self._bounds.clear()
+        # What has been answered at this very moment is on its way out first.
+        asyncio.get_running_loop().call_soon(self._interrupt)
+
+    def _interrupt(self) -> None:
+        for task in self._under_way:
+            self._interrupted.add(task)
+            task.cancel()

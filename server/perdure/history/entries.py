@@ -30,6 +30,7 @@ class WorkflowEntry:
         "current",
         "deletions",
         "dropped",
+        "end_waiters",
         "in_flight",
         "key",
         "last_commit",
@@ -49,6 +50,7 @@ class WorkflowEntry:
         self.last_commit: asyncio.Future[Outcome] | None = None
         self.in_flight = 0
         self.waiters: set[asyncio.Future[None]] = set()
+        self.end_waiters: dict[asyncio.Future[None], Run] = {}
         self.dropped = False
         self.deletions = 0
         self.change = 0
@@ -77,44 +79,73 @@ class WorkflowEntry:
         """
         if self.change != change or self.dropped:
             return
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiters.add(waiter)
-        handle = loop.call_later(timeout_seconds, _wake, waiter)
         try:
-            await waiter
+            await _woken(waiter, timeout_seconds)
         finally:
-            handle.cancel()
             self.waiters.discard(waiter)
+
+    async def ended(self, run_id: str, timeout_seconds: float) -> None:
+        """Waits until a run of this entry has ended, which need not be durable yet.
+
+        Whoever wants a run's end only is not disturbed by its other changes.
+
+        Args:
+            run_id: The run. The wait is over, too, when it is not in memory any more.
+            timeout_seconds: The longest wait.
+        """
+        run = self.runs.get(run_id)
+        if run is None or not run.is_running or self.dropped:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.end_waiters[waiter] = run
+        try:
+            await _woken(waiter, timeout_seconds)
+        finally:
+            del self.end_waiters[waiter]
 
     def wake(self) -> None:
         """Notes that more is durable, and ends all waits for that."""
         self.change += 1
         for waiter in self.waiters:
             _wake(waiter)
+        for waiter, run in self.end_waiters.items():
+            if self.dropped or not run.is_running:
+                _wake(waiter)
 
     def measure(self) -> int:
         """Returns about how many bytes the entry holds."""
-        return _ENTRY_OVERHEAD + sum(
-            run.tail_bytes
-            + (run.schedule.size_bytes if run.schedule is not None else 0)
-            + run.state.history_size_bytes // 64
-            + 512 * (len(run.activities) + len(run.timers))
-            + 256 * len(run.buffered)
-            + 64 * len(run.signal_requests)
-            + 512 * len(run.children)
-            + 512 * (len(run.external_signals) + len(run.external_cancels))
-            + sum(512 + update.size_bytes for update in run.updates.values())
-            + 128 * len(run.completed_updates)
-            for run in self.runs.values()
-        )
+        size = _ENTRY_OVERHEAD
+        for run in self.runs.values():
+            pending = len(run.activities) + len(run.timers) + len(run.children)
+            pending += len(run.external_signals) + len(run.external_cancels)
+            size += run.tail_bytes + run.state.history_size_bytes // 64 + 512 * pending
+            size += 256 * len(run.buffered) + 64 * len(run.signal_requests)
+            size += 128 * len(run.completed_updates)
+            if run.schedule is not None:
+                size += run.schedule.size_bytes
+            for update in run.updates.values():
+                size += 512 + update.size_bytes
+        return size
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be disturbed if the entry were dropped."""
         return not (
-            self.in_flight or self.waiters or any(run.speculative for run in self.runs.values())
+            self.in_flight
+            or self.waiters
+            or self.end_waiters
+            or any(run.speculative for run in self.runs.values())
         )
+
+
+async def _woken(waiter: asyncio.Future[None], timeout_seconds: float) -> None:
+    handle = asyncio.get_running_loop().call_later(timeout_seconds, _wake, waiter)
+    try:
+        await waiter
+    finally:
+        handle.cancel()
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -312,11 +312,15 @@ class Executor:
         entry.in_flight += 1
         self.cache.resize(entry)
         self._forget_deleted(entry, step, future)
+        # Who waits may be cancelled; the commit goes on.
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def landed(ended: asyncio.Future[Outcome]) -> None:
             # Runs whether or not the caller still waits: what is durable must take effect.
             entry.in_flight -= 1
             self._loader.landed(entry.key, ended)
+            if not over.done():
+                over.set_result(None)
             if _is_lost(ended):
                 self._dispatcher.release(starts)
                 self.cache.drop(entry)
@@ -324,7 +328,8 @@ class Executor:
             self._took_effect(entry, commit, starts)
 
         future.add_done_callback(landed)
-        outcome = await asyncio.shield(future)
+        await over
+        outcome = future.result()
         if outcome.result is Result.FENCED:
             self._shards.fenced(commit.slot, commit.epoch)
         if outcome.result is Result.REJECTED and not commit.receipts_added:

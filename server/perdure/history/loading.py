@@ -97,13 +97,13 @@ class Loader:
         """
         self.cache.requests += 1
         cache_key = (key.namespace_id, key.workflow_id)
-        slot = slot_of(*cache_key)
         while True:
+            entry = self.cache.get(cache_key)
+            slot = slot_of(*cache_key) if entry is None else entry.slot
             epoch = self._shards.epoch(slot)
             if not epoch:
                 await self._shards.ready(slot)
                 continue
-            entry = self.cache.get(cache_key)
             if entry is None:
                 entry = await self._load(cache_key, slot)
                 # Under another epoch others may have begun it since it was looked for.

@@ -98,11 +98,23 @@ class HistoryReader:
             view = await self._executor.observe(view.key, _look)
         return view
 
+    async def _await_end(self, view: _View, timeout_seconds: float) -> _View:
+        """Waits until the run is closed, or time is up."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_seconds
+        while view.is_running:
+            remaining = deadline - loop.time()
+            if remaining <= 0:
+                break
+            await view.entry.ended(view.key.run_id, remaining)
+            view = await self._executor.observe(view.key, _look)
+        return view
+
     async def _close_event(
         self, view: _View, token: stored.HistoryPageToken, timeout_seconds: float
     ) -> Encoded:
         # The real server waits here also where that is not asked.
-        view = await self._await_event(view, _NEVER, timeout_seconds)
+        view = await self._await_end(view, timeout_seconds)
         if view.is_running:
             if not token.wait_new_event:
                 return _encode([], None)
@@ -182,9 +194,6 @@ class HistoryReader:
             return await self._store.read_history_reverse(key, end_event_id, limit)
         except StoreError as error:
             raise UnavailableError("The store is not available; try again.") from error
-
-
-_NEVER = 2**62
 
 
 def _read_token(blob: bytes) -> stored.HistoryPageToken:

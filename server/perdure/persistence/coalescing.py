@@ -6,9 +6,10 @@ what the database must confirm (versions, current runs) is left in the net rows 
 store that finds one broken rolls back and goes through the batch carefully.
 
 Rules that hold here: the last state of a run wins; a new run that is written again is still one
-insert; an outbox row that is added and deleted is never written. What does not fit starts another
+insert; a task or timer that is added and deleted is never written. What does not fit starts another
 plan of the same transaction: a deletion of a run that the plan already touches, and a message or
-receipt that it already holds, which the database refuses then.
+receipt that it already holds, which the database refuses then. So does the deletion of a message
+that it holds: whether the database takes the message must be seen before it is gone.
 """
 
 from collections.abc import Sequence
@@ -81,6 +82,8 @@ class Plan:
         """Returns whether the transition may be folded in with the earlier ones."""
         if self.runs_deleted and self._follows_deletion(commit):
             return False
+        if self.messages and not self.messages.keys().isdisjoint(commit.messages_deleted):
+            return False
         for write in commit.runs:
             if write.deleted and self._touches(commit, write.run_id):
                 return False
@@ -115,10 +118,10 @@ class Plan:
 
     def _repeats(self, commit: Commit) -> bool:
         """Returns whether a message or receipt of the plan is added a second time."""
-        return any(
-            row.key in self.messages and row.key not in commit.messages_deleted
-            for row in commit.messages_added
-        ) or any(row.key in self.receipts for row in commit.receipts_added)
+        for message in commit.messages_added:
+            if message.key in self.messages:
+                return True
+        return any(receipt.key in self.receipts for receipt in commit.receipts_added)
 
     def _touches(self, commit: Commit, run_id: str) -> bool:
         name = (commit.namespace_id, commit.workflow_id)
@@ -186,9 +189,7 @@ class Plan:
             self.timers[timer] = None
 
     def _add_messages(self, commit: Commit) -> None:
-        for key in commit.messages_deleted:
-            if self.messages.pop(key, None) is None:
-                self.messages_deleted.add(key)
+        self.messages_deleted.update(commit.messages_deleted)
         for message in commit.messages_added:
             self.messages[message.key] = message
         for receipt in commit.receipts_added:

@@ -120,3 +120,13 @@ async def test_what_was_answered_already_is_answered() -> None:
     answer.set_result("a task")
     polls.end()
     assert await asked == "a task"
+
+
+async def test_a_caller_that_goes_away_at_the_end_is_not_answered() -> None:
+    polls = LongPolls()
+    asked = asyncio.ensure_future(polls.ask(asyncio.Event().wait))
+    await asyncio.sleep(0)
+    asked.cancel()
+    polls.end()
+    with pytest.raises(asyncio.CancelledError):
+        await asked

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 
 import pytest
+from temporalio.api.enums.v1 import workflow_pb2 as enums
 
 from perdure.core.commit import RunKey
 from perdure.core.slots import slot_of
@@ -170,6 +171,51 @@ def test_a_wait_ends_when_more_is_durable_or_time_is_up() -> None:
         await entry.changed_since(entry.change, 3.0)
         assert world.loop.time() == 3.0
         assert entry.is_idle
+
+    run(scenario)
+
+
+def test_who_waits_for_an_end_is_not_woken_by_other_changes() -> None:
+    async def scenario(world: World) -> None:
+        entry = entry_of("a")
+        watched = next(iter(entry.runs.values()))
+        waiting = asyncio.create_task(entry.ended(watched.key.run_id, 60.0))
+        await settle()
+        assert not entry.is_idle
+        entry.wake()
+        await settle()
+        assert not waiting.done()
+        watched.state.status = enums.WORKFLOW_EXECUTION_STATUS_COMPLETED
+        entry.wake()
+        await waiting
+        assert world.loop.time() == 0.0
+        assert entry.is_idle
+
+    run(scenario)
+
+
+def test_the_wait_for_an_end_is_over_when_the_run_is_not_in_memory() -> None:
+    async def scenario(world: World) -> None:
+        cache = Cache(5)
+        cache.add("a")
+        entry = cache.entries["a"]
+        (run_id,) = entry.runs
+        waiting = asyncio.create_task(entry.ended(run_id, 60.0))
+        await settle()
+        cache.cache.drop(entry)
+        await waiting
+        await entry.ended(run_id, 60.0)
+        await entry_of("b").ended("another run", 60.0)
+        assert world.loop.time() == 0.0
+
+    run(scenario)
+
+
+def test_the_wait_for_an_end_is_bounded() -> None:
+    async def scenario(world: World) -> None:
+        entry = entry_of("a")
+        await entry.ended(next(iter(entry.runs)), 3.0)
+        assert world.loop.time() == 3.0
 
     run(scenario)
 

@@ -1,5 +1,6 @@
 """The folder's rules: whole files, secret keys, one writer at a time, and others' files stay."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -84,6 +85,26 @@ def test_modes_of_keys(tmp_path: Path, mode: int, fine: bool) -> None:
         return
     with pytest.raises(TlsError, match=f"has mode {mode:04o}, so that others can use it"):
         files.read_secret(path)
+
+
+def test_a_full_disk(made: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = 3
+
+    def fill(disk: Disk, path: Path, data: bytes, mode: int) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        filled(disk, path, data, mode)
+
+    filled = Disk._fill
+    with monkeypatch.context() as patched:
+        patched.setattr(Disk, "_fill", fill)
+        said = made.refused("issue", "--role", "client", "--host", "w1")
+    assert said == "Error: No space left on device."
+    assert made.failures() == []
+    made.issue("client", "w1")
+    assert made.failures() == []
 
 
 def test_leftovers_go_and_others_files_stay(made: Tool) -> None:

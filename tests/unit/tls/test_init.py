@@ -138,7 +138,8 @@ def test_a_damaged_state(made: Tool) -> None:
     for damage, said in (
         (text[:100], "is damaged"),
         (text.replace('"trustDomain"', '"trustDoman"'), "is damaged: trustDomain: Field required"),
-        (text.replace('"version": 1', '"version": 2'), "is of version 2"),
+        (text.replace('"version": 1', '"version": 2, "more": {}'), "is of another release"),
+        (text.replace('"issuer": 1', '"issuer": "one"'), "is damaged: issuer: "),
     ):
         made.path.joinpath("state.json").unlink()
         made.path.joinpath("state.json").write_text(damage)

@@ -78,7 +78,7 @@ def command(
 
 def _all_hosts(hosts: tuple[str, ...], path: Path | None) -> tuple[str, ...]:
     if path is not None:
-        lines = (line.strip() for line in files.read(path).decode().splitlines())
+        lines = (line.strip() for line in files.read(path).decode(errors="replace").splitlines())
         hosts = (*hosts, *(line for line in lines if line and not line.startswith("#")))
     if not hosts:
         raise TlsError("Say for which host: --host HOST, or --hosts FILE.")

@@ -66,9 +66,9 @@ class StepIds(Protocol):
         ...
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True, eq=False)
 class StepContext:
-    """What a step is told from outside.
+    """What a step is told from outside. Nobody changes it; to freeze it would cost every step.
 
     Attributes:
         now: The time, in nanoseconds since the Unix epoch.

@@ -82,7 +82,11 @@ def _payload_bytes(commits: Sequence[Commit]) -> int:
     size = 0
     for commit in commits:
         for run in commit.runs:
-            size += len(run.state) + sum(len(batch.blob) for batch in run.history)
-        size += sum(len(message.data) for message in commit.messages_added)
-        size += sum(len(receipt.data) for receipt in commit.receipts_added)
+            size += len(run.state)
+            for batch in run.history:
+                size += len(batch.blob)
+        for message in commit.messages_added:
+            size += len(message.data)
+        for receipt in commit.receipts_added:
+            size += len(receipt.data)
     return size
