@@ -130,8 +130,12 @@ class ClusterNode:
             network=self._network,
             tracer=self._tracer,
         )
+
+        def renew() -> None:
+            self._tasks.spawn("renew-connections", peers.renew())
+
         if secured is not None:
-            secured.follow(lambda: self._tasks.spawn("renew-connections", peers.renew()))
+            secured.follow(renew)
         return peers
 
     @property
