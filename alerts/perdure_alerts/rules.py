@@ -7,7 +7,7 @@ of two severities is two rules of one name.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perdure.telemetry import catalogue, tls_catalogue
+from perdure.telemetry import catalogue, server_catalogue, tls_catalogue
 from perdure_alerts import thresholds
 from perdure_alerts.promql import Asker, Regex, Unlike
 from perdure_alerts.thresholds import Threshold
@@ -64,6 +64,7 @@ def groups() -> list[Group]:
         Group("perdure-store", [*_store()]),
         Group("perdure-service", [*_frontend(), *_queues(), *_schedules()]),
         Group("perdure-certificates", [*_certificates()]),
+        Group("perdure-authorization", [*_authorization()]),
     ]
 
 
@@ -328,6 +329,33 @@ def _certificates() -> list[Alert]:
             "warning",
             "Only some processes trust {{ $labels.subject }} for {{ $labels.scope }}.",
             OVERVIEW,
+        ),
+    ]
+
+
+def _authorization() -> list[Alert]:
+    undecided = _FIVE.rate(server_catalogue.SERVICE_ERRORS_AUTHORIZE_FAILED, *_NODE)
+    failed, read = (
+        _HALF_HOUR.only(outcome=outcome).increase(server_catalogue.AUTHORIZATION_KEY_READS, *_NODE)
+        for outcome in ("failed", "read")
+    )
+    name = "AuthorizationSystemFailure"
+    return [
+        Alert(
+            name,
+            f"{undecided} > 0",
+            "2m",
+            "critical",
+            "{{ $labels.instance }} lets in nobody with a token: it has never read a key.",
+            FRONTEND,
+        ),
+        Alert(
+            name,
+            f"{failed} > 0 unless {read} > 0",
+            "15m",
+            "warning",
+            "{{ $labels.instance }} cannot read the keys of tokens, and goes on with those it has.",
+            FRONTEND,
         ),
     ]
 

@@ -7,6 +7,7 @@ still answers, closes its ports, and is removed from the cluster last.
 import asyncio
 from dataclasses import replace
 
+from perdure.app.authorization import for_nodes_only
 from perdure.app.exemplars import remembered
 from perdure.app.readiness import missing
 from perdure.app.traced import continued
@@ -200,7 +201,10 @@ class ClusterNode:
         guarded = None if matching is None else OwnedMatching(matching, self._directory)
         listener = self._config.listeners.internode
         roles = ((history, HISTORY_SERVICE), (matching, MATCHING_SERVICE))
-        handlers = remembered(internode_handlers(history, guarded), self._tracer)
+        handlers = for_nodes_only(
+            internode_handlers(history, guarded), self._config.global_.authorization
+        )
+        handlers = remembered(handlers, self._tracer)
         self._server = RpcServer(
             handlers=continued(handlers, self._tracer),
             services=[service for role, service in roles if role is not None],

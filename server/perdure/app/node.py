@@ -15,6 +15,7 @@ from pathlib import Path
 
 from perdure.app import settings
 from perdure.app.actions import counted
+from perdure.app.authorization import authorized
 from perdure.app.cluster import ClusterNode
 from perdure.app.connection_metrics import ConnectionMetrics
 from perdure.app.directory import Directory, SearchAttributes
@@ -341,7 +342,16 @@ class _Builder:
         transport = settings.TRANSPORT.build(self._values)
         quotas = self._make_quotas()
         metrics = self._metrics.scoped(service_name="frontend")
-        guarded = quotas.guard(counted(frontend.handlers(), metrics))
+        guarded = await authorized(
+            quotas.guard(counted(frontend.handlers(), metrics)),
+            self._config.global_.authorization,
+            metrics=metrics,
+            namespaces=self._namespaces,
+            across_namespaces=settings.WORKFLOW.build(self._values).cross_namespace_commands,
+            clock=self._clock,
+            tasks=self._tasks,
+            tracer=self._tracer,
+        )
         server = RpcServer(
             handlers=traced(remembered(guarded, self._tracer), self._tracer),
             clock=self._clock,

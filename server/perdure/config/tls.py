@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic.alias_generators import to_camel
 
 from perdure.config import convert
+from perdure.config.authorization import Authorization
 
 VARIABLES = "TEMPORAL_TLS_"
 """What the names of environment variables of this section begin with."""
@@ -211,6 +212,19 @@ class Global(_Model):
 
     tls: Tls = Tls()
     """Certificates."""
+    authorization: Authorization = Authorization()
+    """Who may call what."""
+
+    @model_validator(mode="after")
+    def _certificates_are_shown(self) -> Self:
+        authorization = self.authorization
+        by_certificate = authorization.authorizer and not authorization.jwt_key_provider.sources
+        if by_certificate and not self.tls.frontend.server.require_client_auth:
+            raise ValueError(
+                "global.authorization lets nobody in: without jwtKeyProvider.keySourceURIs clients"
+                " need certificates, which global.tls.frontend.server.requireClientAuth asks for"
+            )
+        return self
 
 
 _NAMES: Mapping[str, tuple[str, ...]] = {

@@ -32,11 +32,6 @@ EQUIVALENTS = (
         "every namespace is active: none is replicated to other clusters",
     ),
     Equivalent(
-        ("service_errors_unauthorized", "service_authorization_latency"),
-        (catalogue.SERVICE_ERROR_WITH_TYPE,),
-        "no authorizer is asked",
-    ),
-    Equivalent(
         ("service_grpc_conn_accepted", "service_grpc_conn_closed"),
         (server_catalogue.SERVICE_GRPC_CONN_ACTIVE,),
         "the gRPC library says which connections there are, not when they come and go",
