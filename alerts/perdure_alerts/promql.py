@@ -104,6 +104,11 @@ class Asker:
         source = Source(metric, self.where)
         return f"{_over(source, how, by)} ({source})"
 
+    def earlier(self, metric: Metric, *by: str, how: str = "sum") -> str:
+        """Returns what `gauge` returned a window ago."""
+        source = Source(metric, self.where)
+        return f"{_over(source, how, by)} ({source} offset {self.window})"
+
     def last(self, metric: Metric, *by: str, how: str = "sum") -> str:
         """Returns a gauge's last value in the window, also of series that are gone since."""
         source = Source(metric, self.where)

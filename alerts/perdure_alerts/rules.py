@@ -7,7 +7,7 @@ of two severities is two rules of one name.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perdure.telemetry import catalogue
+from perdure.telemetry import catalogue, server_catalogue, tls_catalogue
 from perdure_alerts import thresholds
 from perdure_alerts.promql import Asker, Regex, Unlike
 from perdure_alerts.thresholds import Threshold
@@ -22,6 +22,7 @@ _TWO = Asker("2m", {})
 _FIVE = Asker("5m", {})
 _HALF_HOUR = Asker("30m", {})
 _HOUR = Asker("1h", {})
+_DAY = Asker("1d", {})
 _ROLES = {"frontend|history|matching": "critical", "worker": "warning"}
 _QUEUE = ("cluster", "namespace", "taskqueue", "task_type")
 _NODE = ("cluster", "instance")
@@ -62,6 +63,8 @@ def groups() -> list[Group]:
         Group("perdure-cluster", [*_roles(), *_shards(), *_leases(), *_processes()]),
         Group("perdure-store", [*_store()]),
         Group("perdure-service", [*_frontend(), *_queues(), *_schedules()]),
+        Group("perdure-certificates", [*_certificates()]),
+        Group("perdure-authorization", [*_authorization()]),
     ]
 
 
@@ -279,6 +282,81 @@ def _schedules() -> list[Alert]:
             'Schedules of {{ $labels.namespace }} have lost {{ $value | printf "%.0f" }} actions.',
             WORKER,
         )
+    ]
+
+
+def _certificates() -> list[Alert]:
+    expiry = tls_catalogue.TLS_CERTIFICATE_EXPIRY
+    by = ("cluster", "scope", "subject", "serial")
+    left = f"{_TWO.gauge(expiry, *by, how='min')} - time()"
+    # One that lives for a day is replaced before it has been there for one.
+    lasting = _DAY.earlier(expiry, *by, how="min")
+    limit = thresholds.CERTIFICATE_SECONDS
+    soon = f"{left} < {thresholds.SHORT_CERTIFICATE_SECONDS:g}"
+    expressions = {
+        "warning": f"{left} < {limit.warning:g} and {lasting}",
+        "critical": f"{left} < {limit.critical:g} and {lasting} or {soon}",
+    }
+    failures = _FIVE.only(result="failed").increase(tls_catalogue.TLS_RELOAD_TOTAL, *_NODE)
+    trust = _TWO.only(role="trust")
+    who = f"count by ({', '.join(by)}) ({trust.gauge(expiry, 'instance', *by, how='min')})"
+    ports = trust.gauge(expiry, "instance", "cluster", "scope", how="min")
+    return [
+        *(
+            Alert(
+                "CertificateExpiring",
+                expression,
+                "5m",
+                severity,
+                "{{ $labels.subject }} of {{ $labels.scope }} expires in"
+                " {{ $value | humanizeDuration }}.",
+                OVERVIEW,
+            )
+            for severity, expression in expressions.items()
+        ),
+        Alert(
+            "CertificateReloadFailing",
+            f"{failures} > 0",
+            "5m",
+            "warning",
+            "{{ $labels.instance }} goes on with old certificates: it cannot use the new files.",
+            OVERVIEW,
+        ),
+        Alert(
+            "TrustDiffers",
+            f"{who} < on(cluster, scope) group_left() count by (cluster, scope) ({ports})",
+            "1h",
+            "warning",
+            "Only some processes trust {{ $labels.subject }} for {{ $labels.scope }}.",
+            OVERVIEW,
+        ),
+    ]
+
+
+def _authorization() -> list[Alert]:
+    undecided = _FIVE.rate(server_catalogue.SERVICE_ERRORS_AUTHORIZE_FAILED, *_NODE)
+    failed, read = (
+        _HALF_HOUR.only(outcome=outcome).increase(server_catalogue.AUTHORIZATION_KEY_READS, *_NODE)
+        for outcome in ("failed", "read")
+    )
+    name = "AuthorizationSystemFailure"
+    return [
+        Alert(
+            name,
+            f"{undecided} > 0",
+            "2m",
+            "critical",
+            "{{ $labels.instance }} lets in nobody with a token: it has never read a key.",
+            FRONTEND,
+        ),
+        Alert(
+            name,
+            f"{failed} > 0 unless {read} > 0",
+            "15m",
+            "warning",
+            "{{ $labels.instance }} cannot read the keys of tokens, and goes on with those it has.",
+            FRONTEND,
+        ),
     ]
 
 

@@ -28,3 +28,7 @@ LEASE_FAILURES = 5.0
 """Of one node in five minutes: it renews about once a second, so that single ones mean nothing."""
 RESTARTS = 2.0
 """Of one process in half an hour."""
+CERTIFICATE_SECONDS = Threshold(21 * 86_400.0, 7 * 86_400.0)
+"""What is left of a certificate that has been in use for a day or longer."""
+SHORT_CERTIFICATE_SECONDS = 2 * 3_600.0
+"""What is left of any certificate: one that lives for a day is renewed when a third is left."""

@@ -25,6 +25,9 @@ SECONDS = 90.0
 WITHOUT_DATA = {
     "Acquisition of shards": "shards that have just moved",
     "Actions that wait for their turn": "more actions of schedules than their limit",
+    "Callers refused": "an authorizer, and somebody whom it refuses",
+    "Duration of decisions": "an authorizer",
+    "Keys of tokens": "an authorizer that takes tokens",
     "Missed actions": "an outage that is longer than a catch-up window",
     "Missed or dropped": "such an outage, and a schedule whose buffer is full",
     "Refused": "a workflow under an id of a schedule's",

@@ -61,6 +61,7 @@ _PRESENT: dict[str, Callable[[], bool]] = {
     "prometheus": _command("prometheus"),
     "prometheus-alertmanager": _command("prometheus-alertmanager"),
     "faketime": _command("faketime"),
+    "sslscan": _command("sslscan"),
     "iproute2": _command("ip"),
     "nftables": _administration("nft"),
     "nodejs": _command("node"),

@@ -1,6 +1,7 @@
 """Frontend: what clients and workers ask, and what the frontend asks of other roles."""
 
 from perdure.telemetry import catalogue as c
+from perdure.telemetry import server_catalogue as s
 from perdure_alerts import thresholds
 from perdure_alerts.promql import Regex
 from perdure_alerts.rules import SYSTEM_FAULTS
@@ -20,7 +21,10 @@ def board() -> Board:
         "perdure-frontend",
         "Frontend",
         "Requests of clients and workers: how many, how long, what fails.",
-        [_requests(), _tenants(), _limits(), _under_way(), _calls("history"), _calls("matching")],
+        [
+            *(_requests(), _tenants(), _limits(), _authorization(), _under_way()),
+            *(_calls("history"), _calls("matching")),
+        ],
         namespaces=True,
     )
 
@@ -111,6 +115,57 @@ def _limits() -> Row:
                     )
                 ],
                 "reqps",
+            ),
+        ],
+    )
+
+
+def _authorization() -> Row:
+    return Row(
+        "Authorization",
+        [
+            Panel(
+                "Callers refused",
+                "Calls that their callers may not make, or whose token is bad: the log says which."
+                " Without keys: see the runbook AuthorizationSystemFailure.",
+                [
+                    Query(
+                        _IN_NAMESPACE.rate(s.SERVICE_ERRORS_UNAUTHORIZED, "namespace"),
+                        "{{namespace}}",
+                    ),
+                    Query(
+                        _IN_NAMESPACE.rate(s.SERVICE_ERRORS_AUTHORIZE_FAILED, "namespace"),
+                        "{{namespace}} without keys",
+                    ),
+                ],
+                "reqps",
+            ),
+            Panel(
+                "Duration of decisions",
+                "Microseconds where tokens are known. Seconds: tokens name keys that are not, and"
+                " their source is slow.",
+                [
+                    Query(
+                        _IN_NAMESPACE.quantile(PERCENTILE, s.SERVICE_AUTHORIZATION_LATENCY),
+                        "all namespaces",
+                    )
+                ],
+                "s",
+            ),
+            Panel(
+                "Keys of tokens",
+                "How many each process knows, and reads of their sources that failed: see the"
+                " runbook AuthorizationSystemFailure.",
+                [
+                    Query(_FRONTEND.gauge(s.AUTHORIZATION_KEYS, "instance"), "{{instance}}"),
+                    Query(
+                        _FRONTEND.only(outcome="failed").increase(
+                            s.AUTHORIZATION_KEY_READS, "instance"
+                        ),
+                        "{{instance}} failed reads",
+                    ),
+                ],
+                "short",
             ),
         ],
     )

@@ -5,6 +5,7 @@ import os
 import click
 
 from perdure.app.lazy import LazyGroup, plugin_references
+from perdure.config.ciphers import choose_cipher_suites
 from perdure.config.version import VERSION
 
 
@@ -18,6 +19,7 @@ def main() -> None:
     """Perdure: durable execution that speaks Temporal's public API."""
     # What gRPC's core cannot do is an exception that is said in a sentence, not a line on stderr.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    choose_cipher_suites(os.environ)
 
 
 @main.group(

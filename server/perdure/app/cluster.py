@@ -7,6 +7,7 @@ still answers, closes its ports, and is removed from the cluster last.
 import asyncio
 from dataclasses import replace
 
+from perdure.app.authorization import for_nodes_only
 from perdure.app.exemplars import remembered
 from perdure.app.readiness import missing
 from perdure.app.traced import continued
@@ -36,6 +37,7 @@ from perdure.rpc.internode.settings import INTERNODE_TRANSPORT, InternodeSetting
 from perdure.rpc.internode.wire import HISTORY_SERVICE, MATCHING_SERVICE
 from perdure.rpc.network import Network
 from perdure.rpc.server import RpcServer
+from perdure.rpc.tls.security import PLAIN, NodeSecurity
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import ErrorCallback, TaskSet
 from perdure.telemetry.logging import get_logger
@@ -66,6 +68,7 @@ class ClusterNode:
         calling: RpcObserver,
         settings: InternodeSettings | None = None,
         network: Network | None = None,
+        security: NodeSecurity = PLAIN,
     ) -> None:
         """Makes a node that nobody knows of yet.
 
@@ -82,6 +85,7 @@ class ClusterNode:
             calling: Told of calls to other nodes.
             settings: Bounds of what nodes ask of each other.
             network: What connects the nodes, if it is not the machine's network.
+            security: TLS between them.
         """
         self._config = config
         self._store = store
@@ -108,15 +112,31 @@ class ClusterNode:
         )
         self._directory = MemberDirectory(self.member)
         self._router = Router(directory=self._directory, ids=ids, settings=self._settings)
-        self._peers = Peers(
-            settings=self._settings, observer=calling, network=network, tracer=tracer
-        )
+        self._security = security
+        self._peers = self._connections(calling)
         self._routed_history: HistoryClient | None = None
         self._routed_matching: RoutedMatching | None = None
         self._ownership: Ownership | None = None
         self._server: RpcServer | None = None
         self._told: dict[RpcServer, bool] = {}
         self._settled = False
+
+    def _connections(self, observer: RpcObserver) -> Peers:
+        secured = self._security.peers
+        peers = Peers(
+            settings=self._settings,
+            observer=observer,
+            security=secured,
+            network=self._network,
+            tracer=self._tracer,
+        )
+
+        def renew() -> None:
+            self._tasks.spawn("renew-connections", peers.renew())
+
+        if secured is not None:
+            secured.follow(renew)
+        return peers
 
     @property
     def hints(self) -> Hints:
@@ -181,7 +201,10 @@ class ClusterNode:
         guarded = None if matching is None else OwnedMatching(matching, self._directory)
         listener = self._config.listeners.internode
         roles = ((history, HISTORY_SERVICE), (matching, MATCHING_SERVICE))
-        handlers = remembered(internode_handlers(history, guarded), self._tracer)
+        handlers = for_nodes_only(
+            internode_handlers(history, guarded), self._config.global_.authorization
+        )
+        handlers = remembered(handlers, self._tracer)
         self._server = RpcServer(
             handlers=continued(handlers, self._tracer),
             services=[service for role, service in roles if role is not None],
@@ -189,6 +212,7 @@ class ClusterNode:
             clock=self._clock,
             observer=self._serving,
             transport=INTERNODE_TRANSPORT,
+            security=self._security.internode,
             network=self._network,
         )
         port = await self._server.start(listener.host, listener.port, serving=False)
@@ -210,7 +234,12 @@ class ClusterNode:
         self._tasks.spawn("keep-health", self._keep_health())
         if history is not None:
             await self._store.create_shards(self._config.cluster.shards)
-        await check_reachable(self.member.node.address, network=self._network)
+        peers = self._security.peers
+        await check_reachable(
+            self.member.node.address,
+            security=None if peers is None else peers.current(),
+            network=self._network,
+        )
         await self.member.start()
         if history is not None:
             self._ownership = Ownership(

@@ -11,11 +11,13 @@ from perdure.app.announce import announce
 from perdure.app.node import start_node
 from perdure.app.parent import Parent
 from perdure.app.planning import plan
+from perdure.app.tls import check_files
 from perdure.config import dynamic
 from perdure.config.errors import ConfigError
 from perdure.config.file import ConfigFile
 from perdure.config.settings import Problem, resolve
 from perdure.config.static import ServerConfig
+from perdure.runtime.clock import SystemClock
 from perdure.telemetry import logging
 
 
@@ -32,6 +34,7 @@ def check(read: ConfigFile) -> ServerConfig:
         raise ConfigError("\n".join(lines))
     if path := read.config.dynamic_settings.path:
         dynamic.read(Path(path), beneath=values)
+    check_files(read.config, clock=SystemClock())
     return read.config
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from perdure.app import settings
 from perdure.app.actions import counted
+from perdure.app.authorization import authorized
 from perdure.app.cluster import ClusterNode
 from perdure.app.connection_metrics import ConnectionMetrics
 from perdure.app.directory import Directory, SearchAttributes
@@ -34,10 +35,11 @@ from perdure.app.settings_file import SettingsFile
 from perdure.app.shard_metrics import ShardMetrics
 from perdure.app.span_metrics import SpanMetrics
 from perdure.app.system_worker import start_system_worker
+from perdure.app.tls import open_tls
 from perdure.app.traced import traced
 from perdure.app.traced_store import StoreSpans
 from perdure.app.update_metrics import UpdateMetrics
-from perdure.config import addresses, dynamic
+from perdure.config import dynamic
 from perdure.config.settings import Values
 from perdure.config.static import ServerConfig
 from perdure.config.version import VERSION
@@ -159,12 +161,13 @@ class _Builder:
         parts.callback(self._monitor.close)
         self._tasks = TaskSet(on_error=self._task_failed)
         self._failed: asyncio.Future[None] = loop.create_future()
+        self._tls = open_tls(config, clock=self._clock, tasks=self._tasks, metrics=process)
+        self._samplers: list[Callable[[], None]] = [self._tls.sample]
         self._history: HistoryClient
         self._matching: MatchingNode
         self._matching_settings = settings.MATCHING.build(values)
         self._cluster: ClusterNode | None = None
         self._matching_engine: MatchingEngine | None = None
-        self._samplers: list[Callable[[], None]] = []
         self._settings_changed: list[Callable[[Values], None]] = []
 
     async def start_store(self) -> None:
@@ -207,6 +210,7 @@ class _Builder:
             serving=InternodeMetrics(self._metrics, self._clock, roles),
             calling=ClientMetrics(self._metrics, self._clock, roles),
             settings=settings.INTERNODE.build(self._values),
+            security=self._tls.node,
         )
         self._parts.push_async_callback(cluster.leave)
         matching = self._make_matching(incarnation) if "matching" in roles else None
@@ -321,9 +325,10 @@ class _Builder:
                 host=host,
                 port=self._config.metrics.port,
                 before_scrape=on_loop(asyncio.get_running_loop(), self._sample),
+                tls=self._tls.scraped,
             )
             self._parts.callback(endpoint.close)
-            self._places["Metrics"] = f"http://{addresses.join(host, endpoint.port)}/metrics"
+            self._places["Metrics"] = endpoint.url
         self._samplers.append(series.sample)
         if "frontend" in self._config.roles:
             self._places = {"gRPC": await self._open_public_port(), **self._places}
@@ -337,12 +342,22 @@ class _Builder:
         transport = settings.TRANSPORT.build(self._values)
         quotas = self._make_quotas()
         metrics = self._metrics.scoped(service_name="frontend")
-        guarded = quotas.guard(counted(frontend.handlers(), metrics))
+        guarded = await authorized(
+            quotas.guard(counted(frontend.handlers(), metrics)),
+            self._config.global_.authorization,
+            metrics=metrics,
+            namespaces=self._namespaces,
+            across_namespaces=settings.WORKFLOW.build(self._values).cross_namespace_commands,
+            clock=self._clock,
+            tasks=self._tasks,
+            tracer=self._tracer,
+        )
         server = RpcServer(
             handlers=traced(remembered(guarded, self._tracer), self._tracer),
             clock=self._clock,
             observer=RpcMetrics(metrics, self._clock),
             transport=replace(transport, share_port=listener.shared),
+            security=self._tls.node.frontend,
         )
         cluster = self._cluster
         port = await server.start(listener.host, listener.port, serving=cluster is None)

@@ -1,15 +1,18 @@
 """Reads a configuration file, and says file and line of whatever is wrong in it."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from perdure.config import tls
 from perdure.config.errors import ConfigError
-from perdure.config.keys import section_of
+from perdure.config.keys import fields_of, section_of
 from perdure.config.names import suggestion
 from perdure.config.static import ServerConfig
 
@@ -29,8 +32,13 @@ class ConfigFile:
         return _where(self.path, self.root, location)
 
 
-def read(path: Path) -> ConfigFile:
+def read(path: Path, environment: Mapping[str, str] | None = None) -> ConfigFile:
     """Reads and checks a YAML file.
+
+    Args:
+        path: The file.
+        environment: Where the variables are that say what the file may leave out; that of this
+            process, if it is None.
 
     Raises:
         ConfigError: It cannot be read, is not YAML, or holds what the models refuse.
@@ -45,11 +53,24 @@ def read(path: Path) -> ConfigFile:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if data is not None and not isinstance(data, dict):
         raise ConfigError(f"{path} must hold keys and values, such as roles: [frontend]")
+    given = _with_variables(data or {}, os.environ if environment is None else environment)
     try:
-        return ConfigFile(ServerConfig.model_validate(data or {}), path, root)
+        return ConfigFile(ServerConfig.model_validate(given), path, root)
     except ValidationError as error:
         sentences = [_sentence(path, root, detail) for detail in error.errors()]
         raise ConfigError("\n".join(sentences)) from error
+
+
+def _with_variables(data: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what the file and, where that has no section `global.tls`, the variables say."""
+    section = data.get("global") or {}
+    if not isinstance(section, dict) or "tls" in section:
+        return data
+    try:
+        meant = tls.from_environment(environment)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return {**data, "global": {**section, "tls": meant}} if meant else data
 
 
 def _sentence(path: Path, root: yaml.Node | None, detail: ErrorDetails) -> str:
@@ -75,15 +96,16 @@ def _words(expected: str) -> list[str]:
 
 
 def _fields_at(model: type[BaseModel], location: Location) -> list[str]:
-    for part in filter(_is_name, location):
-        section = section_of(model.model_fields[str(part)].annotation)
+    named = False
+    for part in location:
+        if isinstance(part, int) or named:
+            named = False
+            continue
+        annotation = fields_of(model)[part].annotation
+        section = section_of(annotation)
         assert section is not None, f"{part} is no section"
-        model = section
-    return list(model.model_fields)
-
-
-def _is_name(part: str | int) -> bool:
-    return isinstance(part, str)
+        model, named = section, get_origin(annotation) is dict
+    return list(fields_of(model))
 
 
 def _where(path: Path, node: yaml.Node | None, location: Location) -> str:

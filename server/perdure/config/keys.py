@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, JsonValue
+from pydantic.fields import FieldInfo
 
 from perdure.config.static import ServerConfig
 
@@ -11,8 +12,8 @@ from perdure.config.static import ServerConfig
 class FileKey(NamedTuple):
     """A key: its dotted name, the values that it takes, its default as JSON has it, a sentence.
 
-    A part of the name that ends in "[]" is a list of sections. The default is None where a value
-    must be given.
+    A part of the name that ends in "[]" is a list of sections, and "<name>" stands for whatever
+    name a section has. The default is None where a value must be given.
     """
 
     name: str
@@ -23,15 +24,20 @@ class FileKey(NamedTuple):
 
 def file_keys(model: type[BaseModel] = ServerConfig, prefix: str = "") -> Iterator[FileKey]:
     """Yields every key that holds a value, in the order of the models."""
-    for name, field in model.model_fields.items():
+    for name, field in fields_of(model).items():
         section = section_of(field.annotation)
         if section is not None:
-            many = "[]" if get_origin(field.annotation) is list else ""
+            many = _MANY.get(get_origin(field.annotation), "")
             yield from file_keys(section, f"{prefix}{name}{many}.")
         else:
             values = _values(field.annotation)
             default = None if field.is_required() else field.default
             yield FileKey(f"{prefix}{name}", values, default, field.description or "")
+
+
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Returns the fields of a section by the names that files have for them."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def section_of(annotation: object) -> type[BaseModel] | None:
@@ -42,6 +48,7 @@ def section_of(annotation: object) -> type[BaseModel] | None:
     return None
 
 
+_MANY: dict[Any, str] = {list: "[]", dict: ".<name>"}
 _WORDS: dict[Any, str] = {
     str: "text",
     int: "a whole number",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, m
 
 from perdure.config import addresses
 from perdure.config.otel import Otel
+from perdure.config.tls import Global, ServerTls
 from perdure.core.slots import SLOT_COUNT
 
 Role = Literal["frontend", "history", "matching", "worker"]
@@ -165,6 +166,8 @@ class Metrics(_Model):
     """The address to listen on."""
     port: int = Field(default=0, ge=0, le=65535)
     """The TCP port of /metrics; 0 takes a free one."""
+    tls: ServerTls = ServerTls()
+    """The port's certificate, and what it wants of those who scrape."""
 
 
 class Logging(_Model):
@@ -215,6 +218,8 @@ class ServerConfig(_Model):
     """Where spans go, in short; without one, here, in `otel` or in the environment, none are."""
     otel: Otel = Otel()
     """Where traces are sent, in the form of Temporal's configuration."""
+    global_: Global = Field(default=Global(), alias="global")
+    """What Temporal's configuration has under this name."""
     namespaces: list[str] = []
     """Namespaces to make when they do not exist."""
     search_attributes: dict[str, SearchAttributeType] = {}

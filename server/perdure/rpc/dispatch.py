@@ -20,6 +20,7 @@ from perdure.persistence.ports import StoreError
 from perdure.rpc.faults import FaultLog
 from perdure.rpc.handler import Handler, OperationObserver, RpcObserver
 from perdure.rpc.methods import Method
+from perdure.rpc.peer_certificate import PeerCertificate, peer_certificate
 from perdure.rpc.status import (
     MaskedError,
     MessageTooLargeError,
@@ -27,6 +28,7 @@ from perdure.rpc.status import (
     UnknownMethodError,
     abort,
 )
+from perdure.rpc.tls.gate import Gate
 
 Call = grpc.aio.ServicerContext[bytes, bytes]
 Behaviour = Callable[[bytes, Call], Awaitable[bytes]]
@@ -47,6 +49,11 @@ class GrpcContext:
     def peer(self) -> str:
         """The caller's address."""
         return self._call.peer()
+
+    @property
+    def certificate(self) -> PeerCertificate | None:
+        """The client certificate of the caller's connection; None where there is none."""
+        return peer_certificate(self._call)
 
     def time_remaining(self) -> float | None:
         """Returns the seconds until the caller gives up; None when it never does."""
@@ -99,6 +106,7 @@ class Dispatcher(grpc.GenericRpcHandler):
         faults: FaultLog,
         max_request_bytes: int,
         always_detailed: bool,
+        gate: Gate | None = None,
     ) -> None:
         """Makes a dispatcher.
 
@@ -108,6 +116,7 @@ class Dispatcher(grpc.GenericRpcHandler):
             faults: Where unexpected errors go.
             max_request_bytes: A larger request is refused.
             always_detailed: Whether a status has details though its error has none.
+            gate: Refuses calls by their certificate; without, none are.
         """
         self.calls = OpenCalls()
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
@@ -120,6 +129,7 @@ class Dispatcher(grpc.GenericRpcHandler):
                     faults=faults,
                     max_request_bytes=max_request_bytes,
                     always_detailed=always_detailed,
+                    gate=gate,
                 )
             )
             for method, handler in methods.items()
@@ -161,6 +171,7 @@ def _serve(
     faults: FaultLog,
     max_request_bytes: int,
     always_detailed: bool,
+    gate: Gate | None,
 ) -> Behaviour:
     parse, begin, end = method.parse, observer.begin, observer.end
     names_namespace, may_wait = method.names_namespace, method.may_wait
@@ -179,7 +190,11 @@ def _serve(
                 namespace = request.namespace  # type: ignore[attr-defined]
             if may_wait:
                 waits = request.wait_new_event  # type: ignore[attr-defined]
-            response = await handler(request, GrpcContext(call))
+            if gate is None:
+                response = await handler(request, GrpcContext(call))
+            else:
+                with gate.passed(call):
+                    response = await handler(request, GrpcContext(call))
             answer = (
                 bytes(response)  # grpc.aio takes nothing but bytes itself, no subclass
                 if isinstance(response, bytes)

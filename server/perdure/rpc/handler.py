@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from google.protobuf.message import Message
 
 from perdure.rpc.clients import Encoded
+from perdure.rpc.peer_certificate import PeerCertificate
 
 
 class RequestContext(Protocol):
@@ -23,6 +24,11 @@ class RequestContext(Protocol):
     @property
     def peer(self) -> str:
         """The caller's address."""
+        ...
+
+    @property
+    def certificate(self) -> PeerCertificate | None:
+        """The client certificate of the caller's connection; None where there is none."""
         ...
 
     def time_remaining(self) -> float | None:

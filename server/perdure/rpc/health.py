@@ -7,7 +7,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import SERVICE_NAME, aio
 
-__all__ = ["SERVICE_NAME", "Health"]
+__all__ = ["SERVICE_NAME", "Health", "health_handler"]
 
 
 class Health(aio.HealthServicer):
@@ -33,3 +33,16 @@ class Health(aio.HealthServicer):
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         return await super().Check(request, context)
+
+
+def health_handler(servicer: Health) -> grpc.GenericRpcHandler:
+    """Returns what answers the service's calls."""
+    request = health_pb2.HealthCheckRequest.FromString
+    response = health_pb2.HealthCheckResponse.SerializeToString
+    return grpc.method_handlers_generic_handler(
+        SERVICE_NAME,
+        {
+            "Check": grpc.unary_unary_rpc_method_handler(servicer.Check, request, response),
+            "Watch": grpc.unary_stream_rpc_method_handler(servicer.Watch, request, response),
+        },
+    )

@@ -5,11 +5,10 @@ NOT_SERVING first, takes no new calls, and lets those under way finish within a 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health_pb2_grpc
 
 from perdure.persistence.ports import StartupError
 from perdure.rpc import health, reflection
@@ -19,6 +18,8 @@ from perdure.rpc.faults import FaultLog
 from perdure.rpc.handler import Handler, RpcObserver, SilentObserver
 from perdure.rpc.methods import PUBLIC_SERVICES, methods_of
 from perdure.rpc.network import GrpcNetwork, Network
+from perdure.rpc.tls.guarded import Guarded
+from perdure.rpc.tls.security import ServerSecurity
 from perdure.rpc.transport import TransportSettings
 from perdure.runtime.ports import Clock
 
@@ -41,7 +42,7 @@ class RpcServer:
         clock: Clock,
         observer: RpcObserver | None = None,
         transport: TransportSettings | None = None,
-        credentials: grpc.ServerCredentials | None = None,
+        security: ServerSecurity | None = None,
         network: Network | None = None,
     ) -> None:
         """Makes a server that does not listen yet.
@@ -54,7 +55,7 @@ class RpcServer:
             clock: For the log of unexpected errors.
             observer: Where calls are reported to.
             transport: How connections behave.
-            credentials: For TLS; without, connections are plain.
+            security: For TLS; without, connections are plain.
             network: Where it listens.
         """
         self._handlers = handlers
@@ -64,7 +65,8 @@ class RpcServer:
         self._faults = FaultLog(clock=clock)
         self._observer = observer or SilentObserver()
         self._transport = transport or TransportSettings()
-        self._credentials = credentials
+        self._security = security
+        self._gate = None if security is None else security.gate
         self._network = network or GrpcNetwork()
         self._health = health.Health(self._names)
         self._dispatcher = self._dispatch()
@@ -84,12 +86,7 @@ class RpcServer:
         """
         assert self._server is None, "a server is started once"
         server = self._network.server(self._transport.channel_arguments())
-        server.add_generic_rpc_handlers((self._dispatcher,))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (*self._names, health.SERVICE_NAME)
-        server.add_generic_rpc_handlers(tuple(reflection.reflection_handlers(names)))
-        known = frozenset((*names, *reflection.SERVICE_NAMES))
-        server.add_generic_rpc_handlers((Refuser(known_services=known, observer=self._observer),))
+        server.add_generic_rpc_handlers((self._dispatcher, *map(self._guarded, self._others())))
         bound = self._listen(server, _address(host, port))
         await self._health.set_serving(serving=serving)
         await server.start()
@@ -128,13 +125,25 @@ class RpcServer:
             faults=self._faults,
             max_request_bytes=self._transport.max_request_bytes,
             always_detailed=self._always_detailed,
+            gate=self._gate,
         )
+
+    def _others(self) -> Iterator[grpc.GenericRpcHandler]:
+        """Yields what answers all other calls, the refusal of what nobody knows last."""
+        names = (*self._names, health.SERVICE_NAME)
+        yield health.health_handler(self._health)
+        yield from reflection.reflection_handlers(names)
+        known = frozenset((*names, *reflection.SERVICE_NAMES))
+        yield Refuser(known_services=known, observer=self._observer)
+
+    def _guarded(self, handler: grpc.GenericRpcHandler) -> grpc.GenericRpcHandler:
+        return handler if self._gate is None else Guarded(handler, self._gate)
 
     def _listen(self, server: grpc.aio.Server, address: str) -> int:
         try:
-            if self._credentials is None:
+            if self._security is None:
                 return server.add_insecure_port(address)
-            return server.add_secure_port(address, self._credentials)
+            return server.add_secure_port(address, self._security.credentials)
         except RuntimeError as error:
             raise StartupError(
                 f"cannot listen on {address}: the port is in use or the address is not this"

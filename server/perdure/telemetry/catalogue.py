@@ -5,7 +5,7 @@ dashboards and alerts made for it work here; what only Perdure has stands at the
 dashboards, alerts and docs use these objects, never names.
 """
 
-from perdure.telemetry import labels, server_catalogue, workflow_catalogue
+from perdure.telemetry import labels, server_catalogue, tls_catalogue, workflow_catalogue
 from perdure.telemetry.metric import Kind, Metric, Unit, counter, gauge, histogram
 
 __all__ = ["CATALOGUE", "Kind", "Metric", "Unit"]
@@ -335,8 +335,9 @@ CATALOGUE: tuple[Metric, ...] = (
     *(value for value in tuple(globals().values()) if isinstance(value, Metric)),
     *workflow_catalogue.METRICS,
     *server_catalogue.METRICS,
+    *tls_catalogue.METRICS,
 )
-"""Every metric, in order: those above and those of the two other modules."""
+"""Every metric, in order: those above and those of the three other modules."""
 
 PROCESS = (
     counter("process_cpu_seconds_total", (), "Processor time used."),

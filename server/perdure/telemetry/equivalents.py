@@ -32,11 +32,6 @@ EQUIVALENTS = (
         "every namespace is active: none is replicated to other clusters",
     ),
     Equivalent(
-        ("service_errors_unauthorized", "service_authorization_latency"),
-        (catalogue.SERVICE_ERROR_WITH_TYPE,),
-        "no authorizer is asked",
-    ),
-    Equivalent(
         ("service_grpc_conn_accepted", "service_grpc_conn_closed"),
         (server_catalogue.SERVICE_GRPC_CONN_ACTIVE,),
         "the gRPC library says which connections there are, not when they come and go",
@@ -101,11 +96,6 @@ EQUIVALENTS = (
         (catalogue.SERVICE_REQUESTS,),
         "the batcher is no worker with metrics of its own: what it asks of workflows is counted as"
         " theirs",
-    ),
-    Equivalent(
-        ("certificates_expired", "certificates_expiring"),
-        (),
-        "the server does not read certificates",
     ),
     Equivalent(
         ("dd_shard_lock_latency", "dd_shard_io_semaphore_latency"),

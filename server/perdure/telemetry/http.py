@@ -6,6 +6,7 @@ longer than the interpreter's switch interval.
 
 import errno
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -18,14 +19,16 @@ from perdure.config.errors import ConfigError
 from perdure.telemetry import exposition
 from perdure.telemetry.collectors import Metrics
 
+_HANDSHAKE_SECONDS = 10.0
 _StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 
 class MetricsEndpoint:
     """An open metrics port."""
 
-    def __init__(self, server: ThreadingWSGIServer) -> None:
+    def __init__(self, server: "_Server", host: str) -> None:
         self._server = server
+        self._host = host
         self._thread = threading.Thread(
             target=server.serve_forever, name="metrics", kwargs={"poll_interval": 0.1}, daemon=True
         )
@@ -35,6 +38,12 @@ class MetricsEndpoint:
     def port(self) -> int:
         """The port that is open, whichever was asked for."""
         return int(self._server.server_port)
+
+    @property
+    def url(self) -> str:
+        """Where it is scraped."""
+        scheme = "http" if self._server.tls is None else "https"
+        return f"{scheme}://{addresses.join(self._host, self.port)}/metrics"
 
     def close(self) -> None:
         """Closes the port; waits up to a tenth of a second for its thread."""
@@ -49,6 +58,7 @@ def serve_metrics(
     host: str,
     port: int,
     before_scrape: Callable[[], None] = lambda: None,
+    tls: Callable[[], ssl.SSLContext] | None = None,
 ) -> MetricsEndpoint:
     """Opens the metrics port.
 
@@ -57,6 +67,7 @@ def serve_metrics(
         host: The address to bind.
         port: 0 takes a free one.
         before_scrape: Called in the endpoint's thread before metrics are rendered, to set gauges.
+        tls: Returns what a new connection's TLS is; without, they are plain.
 
     Raises:
         ConfigError: The address cannot be bound.
@@ -79,12 +90,13 @@ def serve_metrics(
             host,
             port,
             application,
-            server_class=_Ipv6Server if ":" in host else ThreadingWSGIServer,
+            server_class=_Ipv6Server if ":" in host else _Server,
             handler_class=_QuietHandler,
         )
     except OSError as error:
         raise ConfigError(_bind_sentence(host, port, error)) from error
-    return MetricsEndpoint(server)
+    server.tls = tls
+    return MetricsEndpoint(server, host)
 
 
 def _bind_sentence(host: str, port: int, error: OSError) -> str:
@@ -94,7 +106,25 @@ def _bind_sentence(host: str, port: int, error: OSError) -> str:
     return f"metrics cannot be served at {place}: {error.strerror or error}"
 
 
-class _Ipv6Server(ThreadingWSGIServer):
+class _Server(ThreadingWSGIServer):
+    tls: Callable[[], ssl.SSLContext] | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Answers one connection, in a thread of its own."""
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(_HANDSHAKE_SECONDS)
+        try:
+            secured = self.tls().wrap_socket(request, server_side=True)
+        except OSError:
+            # Whoever shows no certificate, or speaks no TLS, is told so by TLS itself.
+            return
+        with secured:
+            super().finish_request(secured, client_address)
+
+
+class _Ipv6Server(_Server):
     address_family = socket.AF_INET6
 
 

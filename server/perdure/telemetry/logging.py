@@ -130,6 +130,12 @@ def get_logger(component: str) -> Logger:
     return cast("Logger", structlog.get_logger(component=component))
 
 
+def get_audit_logger() -> Logger:
+    """Returns the logger `audit`: its lines are written whatever level is configured."""
+    everything = structlog.make_filtering_bound_logger(logging.INFO)
+    return cast("Logger", structlog.wrap_logger(None, wrapper_class=everything, component="audit"))
+
+
 def _library_handler(
     output: TextIO, shared: list[Processor], rendering: list[Processor]
 ) -> logging.Handler:

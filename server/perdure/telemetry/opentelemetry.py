@@ -116,6 +116,10 @@ class OpenTelemetryTracer:
         if _is_whole(cause):
             trace.get_current_span().add_link(_span_context(cause))
 
+    def annotate(self, name: str, value: str) -> None:
+        """Adds an attribute to the span around the caller, if there is one."""
+        trace.get_current_span().set_attribute(name, value)
+
     def cause(self) -> Cause:
         """Returns the name of the span around the caller; empty if it is not sampled."""
         context = trace.get_current_span().get_span_context()

@@ -31,6 +31,25 @@ SERVICE_ERRORS_SHARD_OWNERSHIP_LOST = counter(
     RPC,
     "RPCs of other nodes about shards or task queues that this node does not own.",
 )
+SERVICE_ERRORS_UNAUTHORIZED = counter(
+    "service_errors_unauthorized",
+    RPC,
+    "RPCs refused because their caller may not make them, or shows no good token.",
+)
+SERVICE_ERRORS_AUTHORIZE_FAILED = counter(
+    "service_errors_authorize_failed",
+    RPC,
+    "RPCs refused because no source of keys has answered yet, so that no token can be verified.",
+)
+SERVICE_AUTHORIZATION_LATENCY = histogram(
+    "service_authorization_latency", RPC, "Time to decide whether an RPC is allowed."
+)
+AUTHORIZATION_KEYS = gauge("authorization_keys", SERVICE, "Keys that tokens are verified with.")
+AUTHORIZATION_KEY_READS = counter(
+    "authorization_key_reads",
+    ("outcome", *SERVICE),
+    "Reads of sources of keys for tokens: read, or failed, after which the keys before stay.",
+)
 SERVICE_PANICS = counter(
     "service_panics", SERVICE, "RPCs that ended with an error that nobody has thought of."
 )

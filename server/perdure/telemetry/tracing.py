@@ -90,6 +90,10 @@ class Tracer(Protocol):
         """Links the span around the caller to another one, if there are both."""
         ...
 
+    def annotate(self, name: str, value: str) -> None:
+        """Adds an attribute to the span around the caller, if there is one."""
+        ...
+
     def cause(self) -> Cause:
         """Returns the name of the span around the caller, to be stored; empty if not sampled."""
         ...
@@ -164,6 +168,9 @@ class NoTracer:
 
     def link(self, cause: Cause) -> None:
         """Links nothing."""
+
+    def annotate(self, name: str, value: str) -> None:
+        """Adds nothing."""
 
     def cause(self) -> Cause:
         """Returns the empty one."""

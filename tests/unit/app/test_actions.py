@@ -24,6 +24,7 @@ class Silence:
 
     metadata: Mapping[str, str | bytes] = {}
     peer = ""
+    certificate = None
 
     def time_remaining(self) -> float | None:
         return None

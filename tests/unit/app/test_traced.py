@@ -22,6 +22,7 @@ PATH = "/temporal.api.workflowservice.v1.WorkflowService/GetSystemInfo"
 class Call:
     metadata: Mapping[str, str | bytes] = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
     peer = ""
+    certificate = None
 
     def time_remaining(self) -> float | None:
         return None

@@ -37,6 +37,7 @@ class ManualClock:
 class Context:
     metadata: dict[str, str | bytes] = {}  # noqa: RUF012 nobody writes to it
     peer = "peer"
+    certificate = None
 
     def time_remaining(self) -> float | None:
         return None

@@ -169,6 +169,7 @@ class Waiting:
 
     metadata: Mapping[str, str | bytes] = {}
     peer = ""
+    certificate = None
 
     def __init__(self, remaining: float | None) -> None:
         self._remaining = remaining

@@ -55,6 +55,25 @@ def test_pretty_has_no_colours_off_a_terminal(output: io.StringIO) -> None:
     assert "\x1b" not in output.getvalue()
 
 
+@pytest.mark.parametrize("level", ["debug", "error", "never"])
+def test_the_audit_log_has_no_level(output: io.StringIO, level: LogLevel) -> None:
+    # Made before the log is set up, as what a server is put together from.
+    audit = logging.get_audit_logger()
+    configure(output, level)
+    for _ in range(20):
+        audit.bind(principal="ada").info("administrative call", namespace="orders")
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    assert len(lines) == 20
+    del lines[0]["ts"]
+    assert lines[0] == {
+        "level": "info",
+        "msg": "administrative call",
+        "component": "audit",
+        "principal": "ada",
+        "wf-namespace": "orders",
+    }
+
+
 @pytest.mark.parametrize(("level", "lines"), [("debug", 3), ("warn", 2), ("never", 0)])
 def test_levels(output: io.StringIO, level: LogLevel, lines: int) -> None:
     configure(output, level)

@@ -35,11 +35,13 @@ class Address:
     Attributes:
         conninfo: A completed connection string.
         timeout_seconds: The longest that one call of the store waits for the database.
+        tls_age_seconds: How old a connection with TLS becomes: certificates are read by new ones.
         connections: What those who connect there say of it.
     """
 
     conninfo: str = field(repr=False)
     timeout_seconds: float
+    tls_age_seconds: float = 300.0
     connections: ConnectionStatistics = field(
         default_factory=ConnectionStatistics, repr=False, compare=False
     )

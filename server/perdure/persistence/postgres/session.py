@@ -1,5 +1,9 @@
 """One connection that outlives its server: it is made again when it broke.
 
+One with TLS is replaced when it has become old, so that a certificate that expires and an authority
+that is not trusted any more have an end. The next one is made beside it, because a server that is
+slow to let somebody in must not hold up whoever has a connection.
+
 Rules that hold here: a session has one user at a time, who holds `lock` or is alone by
 construction. A transaction that somebody left open ends with the connection.
 """
@@ -7,6 +11,7 @@ construction. A transaction that somebody left open ends with the connection.
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any, TypeVar
 
 import psycopg
@@ -40,6 +45,8 @@ class Session:
         self._connection: Connection | None = None
         self._bound: Bound | None = None
         self._busy = False
+        self._old_at = inf
+        self._next: asyncio.Task[Connection] | None = None
         self._counts = address.connections
         self._counts.limit += 1
 
@@ -84,33 +91,86 @@ class Session:
 
     async def close(self) -> None:
         """Closes the connection."""
+        await self._drop_next()
         if self._connection is not None:
             await self._drop(self._connection)
-
-    async def _drop(self, connection: Connection) -> None:
-        self._connection = None
-        self._counts.open -= 1
-        await connection.close()
 
     async def _connected(self) -> Connection:
         connection = self._connection
         if connection is not None:
-            status = connection.info.transaction_status
-            if not connection.closed and status is TransactionStatus.IDLE:
-                return connection
+            if _usable(connection):
+                young = asyncio.get_running_loop().time() < self._old_at
+                return connection if young else await self._younger(connection)
+            await self._drop_next()
             await self._drop(connection)
+        return self._use(await self._new())
+
+    async def _younger(self, connection: Connection) -> Connection:
+        """Returns the connection that takes an old one's place; that one until there is one."""
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._new())
+            self._next.add_done_callback(_look_at)
+        if not self._next.done():
+            return connection
+        made, self._next = self._next, None
+        if made.cancelled() or made.exception() is not None:
+            self._old_at = asyncio.get_running_loop().time() + self._address.tls_age_seconds
+            return connection
+        if not _usable(made.result()):
+            await self._end(made.result())
+            return connection
+        await self._drop(connection)
+        return self._use(made.result())
+
+    def _use(self, connection: Connection) -> Connection:
+        seconds = self._address.tls_age_seconds if connection.pgconn.ssl_in_use else inf
+        self._old_at = asyncio.get_running_loop().time() + seconds
+        self._connection = connection
+        return connection
+
+    async def _new(self) -> Connection:
+        """Makes a connection, and prepares it for its job. Raises StoreUnavailable."""
         self._counts.attempts += 1
         try:
-            self._connection = connection = await connect(self._address)
+            connection = await connect(self._address)
             self._counts.open += 1
-            if self._setup:
-                with bounded(connection, self._address.timeout_seconds):
-                    await connection.execute(STATEMENTS[self._setup])
+            try:
+                await self._prepare(connection)
+            except BaseException:
+                await self._end(connection)
+                raise
         except psycopg.Error as error:
             self._counts.failures += 1
             reason = self._address.without_password(" ".join(str(error).split()))
             raise StoreUnavailable(f"the database cannot be reached: {reason}") from error
         return connection
+
+    async def _prepare(self, connection: Connection) -> None:
+        if self._setup:
+            with bounded(connection, self._address.timeout_seconds):
+                await connection.execute(STATEMENTS[self._setup])
+
+    async def _drop_next(self) -> None:
+        """Gives up the connection that was to come next."""
+        made, self._next = self._next, None
+        if made is None:
+            return
+        made.cancel()
+        await asyncio.wait([made])
+        if not made.cancelled() and made.exception() is None:
+            await self._end(made.result())
+
+    async def _drop(self, connection: Connection) -> None:
+        self._connection = None
+        await self._end(connection)
+
+    async def _end(self, connection: Connection) -> None:
+        self._counts.open -= 1
+        await connection.close()
+
+
+def _usable(connection: Connection) -> bool:
+    return not connection.closed and (connection.info.transaction_status is TransactionStatus.IDLE)
 
 
 def _look_at(ended: asyncio.Future[Any]) -> None:

@@ -7,6 +7,7 @@ but the transport's word that there is none.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import grpc
@@ -38,6 +39,9 @@ _NO_ANSWER: Final = frozenset(
     }
 )
 """What the transport says when a connection or the other node died."""
+_LATEST_BEGIN_SECONDS: Final = 1.0
+_LONGEST_CALL_SECONDS: Final = 120.0
+"""More than a long poll takes."""
 
 
 class Link:
@@ -63,6 +67,22 @@ class Link:
         self._channel = channel
         self._address = address
         self._settings = settings
+        self._under_way = 0
+        self._drained: asyncio.Event | None = None
+
+    async def drain(self) -> None:
+        """Closes the connection when calls under way have ended, whose time is bounded.
+
+        Whoever has just been given this link may still begin one.
+        """
+        try:
+            await asyncio.sleep(_LATEST_BEGIN_SECONDS)
+            self._drained = asyncio.Event()
+            if self._under_way:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._drained.wait(), _LONGEST_CALL_SECONDS)
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Ends the connection; calls under way fail as if the other node had gone."""
@@ -113,6 +133,7 @@ class Link:
     async def _send(self, send: Callable[..., Any], data: bytes, limit: float) -> bytes:
         metadata = self._tracer.headers() if self._tracer.enabled else None
         sent = False
+        self._under_way += 1
         try:
             if self._channel.get_state() is not _READY:
                 await self._connect()
@@ -129,6 +150,10 @@ class Link:
                 raise
             # Not the caller has gone: the link was closed under the call.
             raise PeerUnreachableError(self._address, maybe_sent=sent) from None
+        finally:
+            self._under_way -= 1
+            if self._drained is not None and not self._under_way:
+                self._drained.set()
         return answer
 
     async def _connect(self) -> None:

@@ -2,9 +2,11 @@
 
 Rules that hold here: one channel per address; a dead node is noticed within seconds by pings, and a
 node that comes back is tried again at once when it is asked; a channel of a node that left is
-closed by whoever follows the membership.
+closed by whoever follows the membership; credentials that change are used by new channels, and no
+call under way is cut for them.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, cast
@@ -17,6 +19,7 @@ from perdure.rpc.internode.link import Link, RemoteCall
 from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.internode.wire import HISTORY_METHODS, MATCHING_METHODS, WireMethod
 from perdure.rpc.network import GrpcNetwork, Network
+from perdure.rpc.tls.security import PeerSecurity
 from perdure.telemetry.tracing import NO_TRACING, Tracer
 
 _MILLISECONDS: Final = 1_000
@@ -44,7 +47,7 @@ class Peers:
         *,
         settings: InternodeSettings | None = None,
         observer: RpcObserver | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
+        security: PeerSecurity | None = None,
         network: Network | None = None,
         tracer: Tracer = NO_TRACING,
     ) -> None:
@@ -53,12 +56,12 @@ class Peers:
         Args:
             settings: Bounds.
             observer: Where calls to other nodes are reported to.
-            credentials: For TLS; without, connections are plain.
+            security: For TLS; without, connections are plain.
             network: How they are reached.
             tracer: Where spans around calls to them go.
         """
         self._settings = settings or InternodeSettings()
-        self._credentials = credentials
+        self._security = security
         self._network = network or GrpcNetwork()
         self._tracer = tracer
         observer = observer or SilentObserver()
@@ -85,6 +88,15 @@ class Peers:
         for address in [known for known in self._peers if known not in addresses]:
             await self._peers.pop(address).link.close()
 
+    async def renew(self) -> None:
+        """Has calls from now on made over new connections, with the credentials of now.
+
+        Returns when the old connections are closed: each when its calls under way have ended.
+        """
+        old = [peer.link for peer in self._peers.values()]
+        self._peers.clear()
+        await asyncio.gather(*(link.drain() for link in old))
+
     async def close(self) -> None:
         """Closes all connections."""
         await self.retain(())
@@ -96,8 +108,7 @@ class Peers:
         return peer
 
     def _new(self, address: str) -> _Peer:
-        options = _channel_arguments(self._settings)
-        channel = self._network.channel(address, options, self._credentials)
+        channel = self._channel(address)
         link = Link(channel, address=address, settings=self._settings, tracer=self._tracer)
 
         def make(method: WireMethod) -> RemoteCall:
@@ -105,6 +116,13 @@ class Peers:
 
         history = cast(HistoryClient, implement(HISTORY_METHODS, make))
         return _Peer(link, history, implement(MATCHING_METHODS, make))
+
+    def _channel(self, address: str) -> grpc.aio.Channel:
+        options = _channel_arguments(self._settings)
+        if self._security is None:
+            return self._network.channel(address, options, None)
+        chosen = self._security.current()
+        return self._network.channel(address, [*options, *chosen.options], chosen.credentials)
 
 
 def _channel_arguments(settings: InternodeSettings) -> list[tuple[str, int]]:

@@ -7,16 +7,21 @@ import grpc
 
 from perdure.persistence.ports import StartupError
 from perdure.rpc.network import GrpcNetwork, Network
+from perdure.rpc.tls.credentials import ChannelSecurity
 
 PATIENCE_SECONDS = 5.0
 _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+_OR_CERTIFICATE = (
+    "; and see that this node's certificate has the name or address that is called, or give the"
+    " name that it has as global.tls.internode.client.serverName"
+)
 
 
 async def check_reachable(
     address: str,
     *,
     seconds: float = PATIENCE_SECONDS,
-    credentials: grpc.ChannelCredentials | None = None,
+    security: ChannelSecurity | None = None,
     network: Network | None = None,
 ) -> None:
     """Calls a node's own address, as the others will.
@@ -24,13 +29,15 @@ async def check_reachable(
     Args:
         address: What the others are told, `host:port`.
         seconds: How long to try.
-        credentials: For TLS; without, the connection is plain.
+        security: For TLS; without, the connection is plain.
         network: How it is reached.
 
     Raises:
         StartupError: No gRPC server answers there.
     """
-    options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+    plain = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+    options = plain if security is None else [*plain, *security.options]
+    credentials = None if security is None else security.credentials
     async with (network or GrpcNetwork()).channel(address, options, credentials) as channel:
         check: Callable[..., Any] = channel.unary_unary(_HEALTH_CHECK)
         try:
@@ -39,5 +46,5 @@ async def check_reachable(
             raise StartupError(
                 f"this node cannot be reached at {address}, the address that other nodes are told:"
                 " set listeners.internode.advertised to one that leads here, and let the port"
-                " through firewalls"
+                f" through firewalls{_OR_CERTIFICATE if security else ''}"
             ) from error
