@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from bench import backlog, machine, profiler, schedules, visibility
-from bench.comparisons import METRICS, SERVERS, STORES, Comparison
+from bench.comparisons import METRICS, SERVERS, STORES, TLS, Comparison
 from bench.errors import BenchError
 from bench.gates import judge
 from bench.progress import observing
@@ -50,6 +50,7 @@ def _targets(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 @click.option(
     "--metrics", "is_metrics", is_flag=True, help="Compare Perdure with itself without metrics."
 )
+@click.option("--tls", "is_tls", is_flag=True, help="Compare Perdure with itself under mutual TLS.")
 @click.option("--backlog", "is_backlog", is_flag=True, help="Measure a big backlog instead.")
 @click.option(
     "--visibility",
@@ -87,7 +88,7 @@ def _targets(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     "--rounds",
     type=click.IntRange(min=1),
     help=f"Rounds of every scenario.  [default: {SERVERS.rounds}, {METRICS.rounds} with --metrics, "
-    f"or {QUICK_ROUNDS} with --quick]",
+    f"{TLS.rounds} with --tls, or {QUICK_ROUNDS} with --quick]",
 )
 @click.option(
     "--in-flight",
@@ -114,6 +115,7 @@ def main(
     *,
     store: str | None,
     is_metrics: bool,
+    is_tls: bool,
     is_backlog: bool,
     is_visibility: bool,
     is_schedules: bool,
@@ -145,7 +147,8 @@ def main(
         if is_asked:
             _measure_rows(measure, section, output=output, page=page, gate=gate)
             return
-    comparison = METRICS if is_metrics else SERVERS if store is None else STORES
+    asked = ((store, STORES), (is_metrics, METRICS), (is_tls, TLS))
+    comparison = next((each for is_asked, each in asked if is_asked), SERVERS)
     targets = targets or comparison.targets
     if gate and set(targets) != set(comparison.targets):
         msg = "--gate compares all servers of a run: leave --targets out"

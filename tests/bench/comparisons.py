@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.gates import ALL, GATES, METRICS_GATES, SHORT, STORE_GATES, Gate
+from bench.gates import ALL, GATES, METRICS_GATES, SHORT, STORE_GATES, TLS_GATES, Gate
 from bench.tables import METRICS as METRICS_COLUMNS
 from bench.tables import SERVERS as SERVER_COLUMNS
 from bench.tables import STORES as STORE_COLUMNS
+from bench.tables import TLS as TLS_COLUMNS
 from bench.tables import Layout
 from bench.targets import Target
 
@@ -59,4 +60,13 @@ METRICS = Comparison(
     section="bench metrics",
     # What is looked for is smaller than what one round is off.
     rounds=8,
+)
+TLS = Comparison(
+    targets=(Target.PERDURE, Target.MTLS),
+    gates=TLS_GATES,
+    scenarios=SHORT,
+    in_flight=50,
+    layout=TLS_COLUMNS,
+    section="bench tls",
+    rounds=4,
 )

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.errors import BenchError
-from bench.targets import PERDURE, environment
+from bench.processes import environment
+from bench.targets import PERDURE
 from contract.cluster import MissingPostgres, PostgresCluster, find_binaries
 
 DURABLE = ("fsync=on", "full_page_writes=on", "synchronous_commit=on")

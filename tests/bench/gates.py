@@ -100,7 +100,7 @@ STORE_GATES: tuple[Gate, ...] = (
         "CPU on PostgreSQL to SQLite",
         1.3,
         ALL,
-        lambda _, ratios: ratios.cpu_to_sqlite,
+        lambda _, ratios: ratios.cpu_to_perdure,
         Target.POSTGRES,
     ),
     Gate(
@@ -114,6 +114,16 @@ STORE_GATES: tuple[Gate, ...] = (
 
 METRICS_GATES: tuple[Gate, ...] = (
     Gate("CPU with metrics to without", 1.05, ALL, lambda _, ratios: ratios.cpu_to_unmetered),
+)
+
+TLS_GATES: tuple[Gate, ...] = (
+    Gate(
+        "CPU with mutual TLS to plain text",
+        1.15,
+        ALL,
+        lambda _, ratios: ratios.cpu_to_perdure,
+        Target.MTLS,
+    ),
 )
 
 

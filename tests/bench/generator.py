@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import click
 import grpc
@@ -20,6 +21,7 @@ import psycopg
 import uvloop
 from temporalio.api.workflowservice.v1.request_response_pb2 import DescribeNamespaceRequest
 
+from bench.certificates import Certificates
 from bench.client import Client
 from bench.commits import CommitCounter
 from bench.errors import BenchError
@@ -67,7 +69,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run of the generator: which server with which database, if any, and which load."""
+    """One run of the generator: which server with which database, if any, and which load.
+
+    With certificates it connects by mutual TLS.
+    """
 
     address: str
     server_pid: int
@@ -75,6 +80,13 @@ class Plan:
     in_flight: int
     database_pid: int | None = None
     dsn: str = ""
+    certificates: Certificates | None = None
+
+    def connect(self) -> grpc.aio.Channel:
+        """Return a channel to the server."""
+        if self.certificates is None:
+            return grpc.aio.insecure_channel(self.address)
+        return grpc.aio.secure_channel(self.address, self.certificates.client_credentials())
 
 
 def emit(line: dict[str, object]) -> None:
@@ -216,7 +228,7 @@ async def generate(plan: Plan) -> Measurement:
     """Connect, start the worker, measure, stop the worker."""
     progress = Progress()
     progress.begin(START, 0)
-    async with grpc.aio.insecure_channel(plan.address) as channel:
+    async with plan.connect() as channel:
         rpcs = Rpcs(channel)
         needs_health = plan.database_pid is not None
         await wait_until_ready(rpcs, plan.server_pid, needs_health=needs_health)
@@ -260,6 +272,11 @@ def explain(error: BaseException) -> str:
 @click.option("--in-flight", required=True, type=int, help="Workflows in flight at most.")
 @click.option("--database-pid", type=int, help="First process of the server's database.")
 @click.option("--dsn", default="", help="Connection string of that database.")
+@click.option(
+    "--certificates",
+    type=click.Path(path_type=Path),
+    help="Folder of `perdure tls` with the client's certificate, for mutual TLS.",
+)
 def main(
     *,
     address: str,
@@ -270,6 +287,7 @@ def main(
     in_flight: int,
     database_pid: int | None,
     dsn: str,
+    certificates: Path | None,
 ) -> None:
     """Load one server with one scenario and print the measurement."""
     sized = replace(BY_NAME[scenario], alone=alone, loaded=loaded)
@@ -280,6 +298,7 @@ def main(
         in_flight=in_flight,
         database_pid=database_pid,
         dsn=dsn,
+        certificates=None if certificates is None else Certificates(certificates),
     )
     gc.set_threshold(*GC_THRESHOLDS)
     try:

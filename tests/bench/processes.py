@@ -9,13 +9,19 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench.targets import environment
-
+TESTS = Path(__file__).resolve().parents[1]
+PACKAGES = (TESTS, TESTS.parent / "server", TESTS.parent / "tls")
 STOP_TIMEOUT_S = 10.0
 TAIL_BYTES = 2000
+
+
+def environment() -> Mapping[str, str]:
+    """The environment of every child: this repository's packages come first."""
+    path = [*map(str, PACKAGES), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in path if part)}
 
 
 def free_port() -> int:

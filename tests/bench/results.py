@@ -90,7 +90,7 @@ class Ratios:
     cpu_to_devserver: float | None
     alone_to_devserver: float | None
     throughput_to_devserver: float | None
-    cpu_to_sqlite: float | None
+    cpu_to_perdure: float | None
     cpu_to_one_process: float | None
     cpu_to_unmetered: float | None
 
@@ -119,7 +119,7 @@ class Table:
             cpu_to_devserver=to(Target.DEVSERVER, lambda each: each.cpu_ms),
             alone_to_devserver=to(Target.DEVSERVER, lambda each: each.alone_p50_ms),
             throughput_to_devserver=to(Target.DEVSERVER, lambda each: each.workflows_per_s),
-            cpu_to_sqlite=to(Target.PERDURE, lambda each: each.cpu_ms),
+            cpu_to_perdure=to(Target.PERDURE, lambda each: each.cpu_ms),
             cpu_to_one_process=to(Target.POSTGRES, lambda each: each.cpu_ms),
             cpu_to_unmetered=to(Target.UNMETERED, lambda each: each.cpu_ms),
         )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.certificates import make_certificates
 from bench.database import Database, running_database
 from bench.errors import BenchError
 from bench.measurement import START, Measurement
@@ -101,6 +102,9 @@ def _measure(plan: Plan, step: Step, observer: Observer) -> Measurement:
             directory=directory,
             scenario=step.scenario,
             dsn="" if database is None else database.dsn,
+            certificates=(
+                make_certificates(directory / "tls") if step.target.needs_certificates else None
+            ),
         )
         log = directory / "server.log"
         server = up.enter_context(running(command(step.target, place), log=log))
@@ -144,6 +148,8 @@ def _generator(
         "--loaded": place.scenario.loaded,
         "--in-flight": in_flight,
     }
+    if place.certificates is not None:
+        options["--certificates"] = place.certificates.folder
     if database is not None:
         options |= {"--database-pid": database.pid, "--dsn": database.dsn}
     words = [str(word) for pair in options.items() for word in pair]

@@ -20,6 +20,7 @@ TITLES = {
     Target.POSTGRES: "Perdure, PostgreSQL",
     Target.SPLIT: "Perdure, PostgreSQL, 4 processes",
     Target.UNMETERED: "Perdure without metrics",
+    Target.MTLS: "Perdure, mutual TLS",
 }
 
 Cell = Callable[[Row, Ratios], str]
@@ -124,7 +125,7 @@ SERVERS = Layout(
 STORES = Layout(
     columns=(
         *_FIRST,
-        ("× SQLite", lambda _, ratios: _number(ratios.cpu_to_sqlite)),
+        ("× SQLite", lambda _, ratios: _number(ratios.cpu_to_perdure)),
         ("× one process", lambda _, ratios: _number(ratios.cpu_to_one_process)),
         ("database CPU ms", lambda row, _: _number(row.database_cpu_ms)),
         ("commits alone", lambda row, _: _number(row.alone_commits)),
@@ -149,5 +150,17 @@ METRICS = Layout(
     legend=(
         "CPU ms: processor time of the server for each workflow, and as a multiple of that of the "
         "same server whose roles report to observers that do nothing. " + _LATENCY
+    ),
+)
+
+TLS = Layout(
+    columns=(
+        *_FIRST,
+        ("× plain text", lambda _, ratios: _number(ratios.cpu_to_perdure)),
+        *_LAST,
+    ),
+    legend=(
+        "CPU ms: processor time of the server for each workflow, and as a multiple of that of the "
+        "server without TLS. " + _LATENCY
     ),
 )

@@ -2,25 +2,22 @@
 
 import enum
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.certificates import Certificates
 from bench.errors import BenchError
 from bench.scenarios import Scenario
-
-TESTS = Path(__file__).resolve().parents[1]
-SERVER = TESTS.parent / "server"
 
 
 class Target(enum.StrEnum):
     """A server under test.
 
     Perdure keeps its data in SQLite; on PostgreSQL in one process; on PostgreSQL in four; in SQLite
-    without metrics.
+    without metrics; in SQLite with mutual TLS.
     """
 
     PERDURE = "perdure"
@@ -29,6 +26,7 @@ class Target(enum.StrEnum):
     POSTGRES = "postgres"
     SPLIT = "split"
     UNMETERED = "unmetered"
+    MTLS = "mtls"
 
     @property
     def needs_database(self) -> bool:
@@ -36,9 +34,14 @@ class Target(enum.StrEnum):
         return self in {Target.POSTGRES, Target.SPLIT}
 
     @property
+    def needs_certificates(self) -> bool:
+        """Whether its clients show certificates, and are shown one."""
+        return self is Target.MTLS
+
+    @property
     def is_perdure(self) -> bool:
         """Whether it is Perdure, and can be profiled."""
-        return self in {Target.PERDURE, Target.POSTGRES, Target.SPLIT, Target.UNMETERED}
+        return self not in {Target.DEVSERVER, Target.FLOOR}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,14 @@ class Place:
         directory: Where its files go.
         scenario: What it will be loaded with.
         dsn: The database of those that need one.
+        certificates: The files of those that need them.
     """
 
     port: int
     directory: Path
     scenario: Scenario
     dsn: str = ""
+    certificates: Certificates | None = None
 
 
 def command(target: Target, place: Place) -> list[str]:
@@ -65,12 +70,6 @@ def command(target: Target, place: Place) -> list[str]:
         BenchError: The program is not installed.
     """
     return _COMMANDS[target](place)
-
-
-def environment() -> Mapping[str, str]:
-    """The environment of every child: this repository's packages come first."""
-    path = [str(TESTS), str(SERVER), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in path if part)}
 
 
 def _floor(place: Place) -> list[str]:
@@ -105,15 +104,33 @@ def _split(place: Place) -> list[str]:
     return _start(place, ALL_ROLES)
 
 
+def _mtls(place: Place) -> list[str]:
+    assert place.certificates is not None, "it needs certificates"
+    return _configured(
+        place,
+        {
+            "store": {"kind": "sqlite", "path": str(place.directory / "perdure.db")},
+            "listeners": {"grpc": {"port": place.port}},
+            "global": {"tls": place.certificates.server_settings()},
+        },
+    )
+
+
 def _start(place: Place, roles: Sequence[str]) -> list[str]:
     """A node of one process, or of a process for each role."""
-    config = {
-        "store": {"kind": "postgres", "dsn": place.dsn},
-        "listeners": {"grpc": {"port": place.port}, "internode": {"port": 0}},
-        "namespaces": [NAMESPACE],
-        "logging": {"level": "error", "format": "text"},
-        "processes": [{"name": role, "roles": [role]} for role in roles],
-    }
+    return _configured(
+        place,
+        {
+            "store": {"kind": "postgres", "dsn": place.dsn},
+            "listeners": {"grpc": {"port": place.port}, "internode": {"port": 0}},
+            "processes": [{"name": role, "roles": [role]} for role in roles],
+        },
+    )
+
+
+def _configured(place: Place, own: Mapping[str, object]) -> list[str]:
+    logging = {"level": "error", "format": "text"}
+    config = {"namespaces": [NAMESPACE], "logging": logging, **own}
     path = place.directory / "perdure.yaml"
     # JSON is YAML too.
     path.write_text(json.dumps(config), encoding="utf-8")
@@ -140,6 +157,7 @@ _COMMANDS: dict[Target, Callable[[Place], list[str]]] = {
     Target.POSTGRES: _postgres,
     Target.SPLIT: _split,
     Target.UNMETERED: _unmetered,
+    Target.MTLS: _mtls,
 }
 
 

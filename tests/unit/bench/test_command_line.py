@@ -40,7 +40,7 @@ def test_bad_options_are_refused(arguments: list[str], sentence: str) -> None:
     assert sentence in said.stderr
 
 
-@pytest.mark.parametrize("target", ["floor", "unmetered"])
+@pytest.mark.parametrize("target", ["floor", "unmetered", "mtls"])
 def test_a_quick_run_prints_json(target: str) -> None:
     said = bench("--quick", "--targets", target, "--scenario", "timer", "--output", "json")
     assert said.returncode == 0, said.stderr

@@ -87,7 +87,7 @@ def test_what_a_database_took_stands_beside_the_server() -> None:
     assert postgres.database_cpu_ms == pytest.approx(3.0)
     assert postgres.alone_commits == pytest.approx(4.5)
     assert postgres.loaded_commits == pytest.approx(0.6)
-    assert table.ratios(postgres).cpu_to_sqlite == pytest.approx(2.0)
+    assert table.ratios(postgres).cpu_to_perdure == pytest.approx(2.0)
     assert table.ratios(split).cpu_to_one_process == pytest.approx(2.5)
     assert "| 2.00 | 2.00 | 1.00 | 3.00 | 4.50 | 0.10 | 0.60 |" in markdown_table(table, STORES)
 
