@@ -96,6 +96,7 @@ _CLOSED_TASK = "a closed run has no pending workflow task, where the real server
 _CLOSED_CHILDREN = "a closed run has no pending children: a reset has handed them over"
 _RESET_EXPIRATION = "timeouts of activities count from the reset, in the description too"
 _UNSET_TIMER = "a timer without a duration fires at once, where on the real server it never does"
+_NO_CALLS = "callbacks are kept and shown, and nobody is called yet: that comes with Nexus"
 
 _DESCRIBED = "workflow_execution_info/search_attributes/indexed_fields"
 _NAMED: tuple[tuple[str, str, str], ...] = (
@@ -121,6 +122,7 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("activity_reset_waiting", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("activity_retries", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("activity_retry_default_policy", "*/0/current_retry_interval", _EXACT_INTERVAL),
+    ("callbacks_when_closed", "callbacks/*/*", _NO_CALLS),
     ("cli_operator", "describe/namespaceInfo/capabilities/*", _CAPABILITIES),
     ("cli_operator", "describe/namespaceInfo/limits/*", _CAPABILITIES),
     ("namespaces", "**/namespace_info/capabilities/*", _CAPABILITIES),

@@ -13,6 +13,7 @@ from perdure.config.convert import (
 )
 from perdure.config.groups import Key, Shared, declare_group
 from perdure.core.visibility.limits import QueryLimits
+from perdure.frontend.callback_addresses import callback_addresses
 from perdure.frontend.quotas.limits import QuotaSettings
 from perdure.frontend.settings import FrontendSettings
 from perdure.history.ports import HistorySettings
@@ -136,6 +137,23 @@ FRONTEND = declare_group(
         ),
         "max_links": Key("frontend.maxlinksPerRequest", _COUNT, "links", "Most on one request."),
         "max_link_bytes": Key("frontend.linkMaxSize", _COUNT, "bytes", "Largest link."),
+        "max_callbacks": Shared(WORKFLOW["max_callbacks"]),
+        "max_callback_url_bytes": Key(
+            "frontend.callbackURLMaxLength", _COUNT, "bytes", "Longest URL of a callback."
+        ),
+        "max_callback_header_bytes": Key(
+            "frontend.callbackHeaderMaxLength",
+            _COUNT,
+            "bytes",
+            "Largest header of a callback, names and values together.",
+        ),
+        "callback_addresses": Key(
+            "callback.allowedAddresses",
+            callback_addresses,
+            "",
+            'Where callbacks may go: a list of {"Pattern": "HOST:PORT", "AllowInsecure": false},'
+            " with * for any characters.",
+        ),
         "search_attributes": SEARCH_ATTRIBUTES,
         "queries": QUERIES,
         "default_workflow_task_seconds": Shared(

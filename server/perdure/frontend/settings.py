@@ -5,6 +5,7 @@ from typing import Final
 
 from perdure.core.visibility.attributes import SearchAttributeLimits
 from perdure.core.visibility.limits import QueryLimits
+from perdure.frontend.callback_addresses import CallbackAddress
 
 _MEBIBYTE: Final = 1 << 20
 
@@ -22,6 +23,10 @@ class FrontendSettings:
         max_memo_bytes: Of a workflow's memo.
         max_links: On one request.
         max_link_bytes: Of one link.
+        max_callbacks: On one request.
+        max_callback_url_bytes: Of a callback's URL.
+        max_callback_header_bytes: Of a callback's header, names and values together.
+        callback_addresses: Where callbacks may go.
         search_attributes: How many, and how large.
         queries: How large a visibility query may be.
         default_workflow_task_seconds: A workflow task's timeout where none is asked for.
@@ -48,6 +53,10 @@ class FrontendSettings:
     max_memo_bytes: int = 2 * _MEBIBYTE
     max_links: int = 10
     max_link_bytes: int = 4_000
+    max_callbacks: int = 2_000
+    max_callback_url_bytes: int = 1_000
+    max_callback_header_bytes: int = 8_192
+    callback_addresses: tuple[CallbackAddress, ...] = ()
     search_attributes: SearchAttributeLimits = field(default_factory=SearchAttributeLimits)
     queries: QueryLimits = field(default_factory=QueryLimits)
     default_workflow_task_seconds: float = 10.0

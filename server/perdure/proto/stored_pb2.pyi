@@ -395,18 +395,27 @@ class AttachedRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
+    COMPLETION_CALLBACKS_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     event_id: _builtins.int
     """The event that says so; 0 while that event is buffered."""
+    time: _builtins.int
+    @_builtins.property
+    def completion_callbacks(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Callback]:
+        """What was attached with it, and when."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         event_id: _builtins.int = ...,
+        completion_callbacks: _abc.Iterable[_message_pb2.Callback] | None = ...,
+        time: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion_callbacks", b"completion_callbacks", "event_id", b"event_id", "request_id", b"request_id", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
