@@ -277,7 +277,11 @@ class _Builder:
                 workflow=settings.WORKFLOW.build(self._values),
             ),
             observer=self._store_spans.of_transitions(
-                HistoryMetrics(self._metrics, namespace_name=self._directory.name)
+                HistoryMetrics(
+                    self._metrics,
+                    namespace_name=self._directory.name,
+                    large=settings.SIZE_WARNINGS.build(self._values),
+                )
             ),
             authority=authority,
             incarnation=incarnation,

@@ -4,6 +4,7 @@ Keys are those of Temporal's dynamic configuration, whose texts say the same of 
 constant there has a key of our own here; `system.maxWorkflowTaskTimeout` was one there once.
 """
 
+from perdure.app.size_warnings import SizeWarningSettings
 from perdure.app.workflow_settings import SEARCH_ATTRIBUTES, WORKFLOW
 from perdure.config.convert import (
     at_least,
@@ -30,6 +31,7 @@ __all__ = [
     "QUERIES",
     "QUOTAS",
     "SEARCH_ATTRIBUTES",
+    "SIZE_WARNINGS",
     "SYSTEM_WORKER",
     "TRANSPORT",
     "WORKFLOW",
@@ -210,6 +212,23 @@ HISTORY = declare_group(
         ),
     },
 )
+SIZE_WARNINGS = declare_group(
+    SizeWarningSettings(),
+    {
+        "history_events": Key(
+            "limit.historyCount.warn",
+            _COUNT,
+            "events",
+            "History length over which the log names a run.",
+        ),
+        "history_bytes": Key(
+            "limit.historySize.warn",
+            _COUNT,
+            "bytes",
+            "History size over which the log names a run.",
+        ),
+    },
+)
 SYSTEM_WORKER = declare_group(
     SystemWorkerSettings(),
     {
@@ -237,6 +256,12 @@ SYSTEM_WORKER = declare_group(
 TRANSPORT = declare_group(
     TransportSettings(),
     {
+        "max_error_bytes": Key(
+            "system.maxServiceErrorMessageLength",
+            at_least(100),
+            "bytes",
+            "What the text of an error is cut to.",
+        ),
         "min_ping_seconds": Key(
             "frontend.keepAliveMinTime", seconds, "s", "Least time between two pings of a client."
         ),

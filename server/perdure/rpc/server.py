@@ -128,6 +128,7 @@ class RpcServer:
             faults=self._faults,
             max_request_bytes=self._transport.max_request_bytes,
             always_detailed=self._always_detailed,
+            max_error_bytes=self._transport.max_error_bytes,
         )
 
     def _listen(self, server: grpc.aio.Server, address: str) -> int:

@@ -161,7 +161,7 @@ def _check_schedule_activity(seen: _Seen, command: commands.Command) -> CommandP
     if seen.pending_activities > settings.max_pending_activities:
         return CommandProblem(
             Cause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_ACTIVITIES_LIMIT_EXCEEDED,
-            f"the number of pending activities, {len(seen.step.run.activities)}, has reached "
+            f"the number of pending activities, {seen.pending_activities - 1}, has reached "
             f"the per-workflow limit of {settings.max_pending_activities}",
         )
     activity_id = attributes.activity_id
