@@ -45,3 +45,6 @@ SMALL = (
     "system.maxServiceErrorMessageLength=300",
 )
 """Callbacks to some addresses are allowed, and limits are so low that they are soon passed."""
+
+NO_SCHEDULES = ("frontend.enableSchedules=false",)
+"""There are no schedules."""

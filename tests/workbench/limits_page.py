@@ -17,9 +17,7 @@ Temporal's server 1.32 where it has the limit; `perdure config settings` shows a
 limits so low that they are passed.
 """
 _INVALID: Final = "refused: INVALID_ARGUMENT"
-_ENDED: Final = (
-    "the workflow task fails and the run is terminated, since a replay would do it again"
-)
+_ENDED: Final = "the workflow task fails and the run is terminated: a replay would do it again"
 _FAILED: Final = "the workflow task fails"
 
 _LIMITS: Final[Mapping[str, Mapping[str, str]]] = {

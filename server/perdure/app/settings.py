@@ -8,6 +8,7 @@ from perdure.app.size_warnings import SizeWarningSettings
 from perdure.app.workflow_settings import SEARCH_ATTRIBUTES, WORKFLOW
 from perdure.config.convert import (
     at_least,
+    boolean,
     number_at_least,
     seconds,
     whole_seconds,
@@ -175,6 +176,9 @@ FRONTEND = declare_group(
         ),
         "list_page_size": Key(
             "frontend.visibilityMaxPageSize", _COUNT, "runs", "Most in one page of a listing."
+        ),
+        "schedules": Key(
+            "frontend.enableSchedules", boolean, "", "Whether there are schedules at all."
         ),
         "history_poll_seconds": Key(
             "history.longPollExpirationInterval",

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from perdure.frontend.activities_by_id import ActivitiesById
 from perdure.frontend.activity_operations import ActivityOperations
 from perdure.frontend.activity_tasks import ActivityTasks
-from perdure.frontend.gates import NamespaceGate, TokenGate
+from perdure.frontend.gates import NamespaceGate, ScheduleGate, TokenGate
 from perdure.frontend.listings import Listings
 from perdure.frontend.long_polls import LongPolls
 from perdure.frontend.namespaces import Namespaces
@@ -174,16 +174,17 @@ def _schedules(  # noqa: PLR0917 - the frontend's own parts
     ids: Ids,
     settings: FrontendSettings,
 ) -> tuple[_Family, ...]:
+    schedules = ScheduleGate(namespaces=gate, enabled=settings.schedules)
     return (
         Schedules(
-            namespaces=gate,
+            namespaces=schedules,
             search_attributes=search_attributes,
             history=history,
             ids=ids,
             settings=settings,
         ),
         ScheduleListings(
-            namespaces=gate,
+            namespaces=schedules,
             search_attributes=search_attributes,
             visibility=visibility,
             settings=settings,

@@ -34,6 +34,7 @@ class FrontendSettings:
         min_retention_seconds: The least that a namespace keeps closed workflows for.
         history_page_events: The most, and the default, of one page of history.
         list_page_size: The most, and the default, of one page of a listing.
+        schedules: Whether there are schedules at all.
         task_poll_seconds: How long a poll for tasks waits.
         history_poll_seconds: How long a read of history waits for a new event, and a client for
             an update.
@@ -64,6 +65,7 @@ class FrontendSettings:
     min_retention_seconds: int = 3_600
     history_page_events: int = 256
     list_page_size: int = 1_000
+    schedules: bool = True
     task_poll_seconds: float = 60.0
     history_poll_seconds: float = 20.0
     min_poll_seconds: float = 2.0
