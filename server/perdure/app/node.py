@@ -51,6 +51,7 @@ from perdure.history.shards import ShardAuthority, SoleOwner
 from perdure.matching.engine import MatchingEngine
 from perdure.persistence.opening import open_store
 from perdure.persistence.ports import Store
+from perdure.rpc.batch_jobs import BatchJobs
 from perdure.rpc.clients import MatchingClient, MatchingNode
 from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.namespaces import NamespaceRegistry
@@ -229,9 +230,10 @@ class _Builder:
 
     def _start_system_worker(self, looks_after: LooksAfter) -> None:
         start_system_worker(
-            visibility=self._store,
+            store=self._store,
             history=self._history,
             namespaces=self._namespaces,
+            search_attributes=self._search_attributes,
             clock=self._clock,
             ids=self._ids,
             tasks=self._tasks,
@@ -454,6 +456,7 @@ class _Builder:
             namespaces=self._namespaces,
             search_attributes=self._search_attributes,
             task_queue_configs=self._task_queue_configs,
+            batch_jobs=BatchJobs(metadata=self._store, clock=self._clock),
             ids=self._ids,
             clock=self._clock,
             settings=settings.FRONTEND.build(self._values),

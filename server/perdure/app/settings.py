@@ -157,6 +157,18 @@ FRONTEND = declare_group(
             'Where callbacks may go: a list of {"Pattern": "HOST:PORT", "AllowInsecure": false},'
             " with * for any characters.",
         ),
+        "max_concurrent_batches": Key(
+            "frontend.MaxConcurrentBatchOperationPerNamespace",
+            _COUNT,
+            "jobs",
+            "Most jobs of a namespace, each on many workflows, that run at a time.",
+        ),
+        "max_batch_executions": Key(
+            "frontend.MaxExecutionCountBatchOperationPerNamespace",
+            _COUNT,
+            "executions",
+            "Most workflows that a job may name one by one.",
+        ),
         "search_attributes": SEARCH_ATTRIBUTES,
         "queries": QUERIES,
         "default_workflow_task_seconds": Shared(
@@ -249,6 +261,12 @@ SYSTEM_WORKER = declare_group(
             "Most runs that retention deletes per second, on one node.",
         ),
         "batch": Key("worker.deletionBatchSize", _COUNT, "runs", "Most runs deleted at a time."),
+        "batch_rate": Key(
+            "worker.batcherRPS", _COUNT, "operations/s", "Most operations of a job per second."
+        ),
+        "batch_concurrency": Key(
+            "worker.batcherConcurrency", _COUNT, "operations", "Most operations of a job at a time."
+        ),
         "namespace_rate": Key(
             "frontend.deleteNamespaceDeleteActivityRPS",
             _COUNT,

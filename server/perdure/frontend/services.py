@@ -8,6 +8,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from perdure.frontend.activities_by_id import ActivitiesById
 from perdure.frontend.activity_operations import ActivityOperations
 from perdure.frontend.activity_tasks import ActivityTasks
+from perdure.frontend.batches import Batches
 from perdure.frontend.gates import NamespaceGate, ScheduleGate, TokenGate
 from perdure.frontend.listings import Listings
 from perdure.frontend.long_polls import LongPolls
@@ -26,6 +27,7 @@ from perdure.frontend.workers import Workers
 from perdure.frontend.workflow_tasks import WorkflowTasks
 from perdure.frontend.workflows import Workflows
 from perdure.persistence.ports import VisibilityStore
+from perdure.rpc.batch_jobs import BatchJobs
 from perdure.rpc.clients import MatchingClient
 from perdure.rpc.handler import Handler
 from perdure.rpc.history_client import HistoryClient
@@ -52,6 +54,7 @@ class Frontend:
         namespaces: NamespaceRegistry,
         search_attributes: SearchAttributeRegistry,
         task_queue_configs: TaskQueueConfigs,
+        batch_jobs: BatchJobs,
         ids: Ids,
         clock: Clock,
         settings: FrontendSettings,
@@ -95,6 +98,14 @@ class Frontend:
                 settings=settings,
             ),
             *_of_operators(gate, matching, task_queue_configs, settings, cluster),
+            Batches(
+                namespaces=gate,
+                search_attributes=search_attributes,
+                jobs=batch_jobs,
+                ids=ids,
+                clock=clock,
+                settings=settings,
+            ),
             managed,
             System(cluster=cluster),
             Retired(namespaces=gate),

@@ -27,6 +27,8 @@ class FrontendSettings:
         max_callback_url_bytes: Of a callback's URL.
         max_callback_header_bytes: Of a callback's header, names and values together.
         callback_addresses: Where callbacks may go.
+        max_concurrent_batches: Jobs of one namespace that run at a time.
+        max_batch_executions: Workflows that a job may name one by one.
         search_attributes: How many, and how large.
         queries: How large a visibility query may be.
         default_workflow_task_seconds: A workflow task's timeout where none is asked for.
@@ -58,6 +60,8 @@ class FrontendSettings:
     max_callback_url_bytes: int = 1_000
     max_callback_header_bytes: int = 8_192
     callback_addresses: tuple[CallbackAddress, ...] = ()
+    max_concurrent_batches: int = 1
+    max_batch_executions: int = 10_000
     search_attributes: SearchAttributeLimits = field(default_factory=SearchAttributeLimits)
     queries: QueryLimits = field(default_factory=QueryLimits)
     default_workflow_task_seconds: float = 10.0
