@@ -74,6 +74,12 @@ _LIMITS: Final[Mapping[str, Mapping[str, str]]] = {
         "frontend.callbackURLMaxLength": _INVALID,
         "frontend.callbackHeaderMaxLength": _INVALID,
     },
+    "Batch operations": {
+        "frontend.MaxConcurrentBatchOperationPerNamespace": "refused: RESOURCE_EXHAUSTED",
+        "frontend.MaxExecutionCountBatchOperationPerNamespace": _INVALID,
+        "worker.batcherRPS": "the job waits",
+        "worker.batcherConcurrency": "the job waits",
+    },
     "Pages and waits": {
         "frontend.historyMaxPageSize": "a larger page is cut",
         "frontend.visibilityMaxPageSize": "a larger page is cut",
@@ -95,6 +101,7 @@ _TAIL: Final = """\
 - Requests per second and requests that wait: see
   [the configuration](configuration.md#limits-of-requests).
 - A schedule holds 1,000 times that are due, and drops what comes on top.
+- Of a namespace the last 100 batch operations are kept.
 
 ## What Temporal limits and Perdure does not
 

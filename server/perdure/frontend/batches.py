@@ -71,7 +71,6 @@ class Batches:
     ) -> wf.StartBatchOperationResponse:
         """Starts a job, which goes on after this has been answered."""
         namespace = await self._namespaces.enter(request.namespace)
-        _check_job_id(request.job_id, self._settings.max_id_bytes)
         _settle_executions(request)
         self._check_operation(request)
         if request.visibility_query:
@@ -94,6 +93,8 @@ class Batches:
         named = bool(request.visibility_query) + bool(request.target_executions)
         if operation is None or not request.reason or not named:
             raise InvalidArgumentError(_MISSING)
+        _check_job_id(request.job_id, self._settings.max_id_bytes)
+        _check_executions(request)
         if named > 1:
             raise InvalidArgumentError(
                 "visibility query, executions, and target executions are mutually exclusive"
@@ -174,7 +175,7 @@ def _check_job_id(job_id: str, max_bytes: int) -> None:
 
 
 def _settle_executions(request: wf.StartBatchOperationRequest) -> None:
-    """Writes the executions of older clients where newer ones have them, and checks them all."""
+    """Writes the executions of older clients where newer ones have them."""
     if request.executions and request.target_executions:
         raise InvalidArgumentError(
             "visibility query, executions, and target executions are mutually exclusive"
@@ -186,6 +187,9 @@ def _settle_executions(request: wf.StartBatchOperationRequest) -> None:
             )
         )
     del request.executions[:]
+
+
+def _check_executions(request: wf.StartBatchOperationRequest) -> None:
     for execution in request.target_executions:
         if execution.type not in {
             kinds.EXECUTION_TYPE_UNSPECIFIED,
