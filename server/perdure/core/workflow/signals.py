@@ -126,7 +126,6 @@ def record_cancel_request(
         event.links.extend(links)
 
     change.external_event(events.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED, fill)
-    change.state.first_workflow_task_due = 0
     after_external_event(change)
 
 
