@@ -98,14 +98,7 @@ class Frontend:
                 settings=settings,
             ),
             *_of_operators(gate, matching, task_queue_configs, settings, cluster),
-            Batches(
-                namespaces=gate,
-                search_attributes=search_attributes,
-                jobs=batch_jobs,
-                ids=ids,
-                clock=clock,
-                settings=settings,
-            ),
+            _batches(gate, search_attributes, batch_jobs, ids, clock, settings),
             managed,
             System(cluster=cluster),
             Retired(namespaces=gate),
@@ -200,6 +193,24 @@ def _schedules(  # noqa: PLR0917 - the frontend's own parts
             visibility=visibility,
             settings=settings,
         ),
+    )
+
+
+def _batches(  # noqa: PLR0917 - the frontend's own parts
+    gate: NamespaceGate,
+    search_attributes: SearchAttributeRegistry,
+    jobs: BatchJobs,
+    ids: Ids,
+    clock: Clock,
+    settings: FrontendSettings,
+) -> _Family:
+    return Batches(
+        namespaces=gate,
+        search_attributes=search_attributes,
+        jobs=jobs,
+        ids=ids,
+        clock=clock,
+        settings=settings,
     )
 
 

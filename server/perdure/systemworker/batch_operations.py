@@ -1,6 +1,5 @@
 """What a job does to one workflow. After a crash it may be done twice, and counts as once."""
 
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -40,9 +39,12 @@ class BatchOperation:
             return
 
     def _request_id(self, execution: WorkflowExecution) -> str:
-        """Returns the same id for the same workflow whenever the job comes to it."""
-        name = f"{execution.run_id}/{execution.workflow_id}"
-        return str(uuid.uuid5(uuid.UUID(self._job.run_id), name))
+        """Returns the same id for the same run whenever the job comes to it.
+
+        Requests are told apart by workflow id, of which a job may reach several runs.
+        """
+        own = self._job.run_id
+        return f"{own}/{execution.run_id}" if execution.run_id else own
 
     async def terminate(self, execution: WorkflowExecution) -> None:
         """Terminates a workflow."""
