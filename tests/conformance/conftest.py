@@ -7,31 +7,28 @@ answered when the recordings were made.
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from conformance.recording import RecordedAnswers
 from conformance.scenario import Scenario
-from conformance.targets import dev_server, oracle_command, perdure_command, run_sync
+from conformance.targets import Servers, oracle_command, perdure_command, run_sync
 
 Oracle = Callable[[Scenario], dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def perdure_address() -> Iterator[str]:
-    given = os.environ.get("PERDURE_ADDRESS")
-    if given:
-        yield given
-        return
-    with dev_server(perdure_command()) as server:
-        yield server.address
+def perdure_servers() -> Iterator[Servers]:
+    with ExitStack() as parts:
+        yield Servers(perdure_command(), os.environ.get("PERDURE_ADDRESS"), parts)
 
 
 @pytest.fixture(scope="session")
-def oracle_address() -> Iterator[str]:
-    with dev_server(oracle_command()) as server:
-        yield server.address
+def oracle_servers() -> Iterator[Servers]:
+    with ExitStack() as parts:
+        yield Servers(oracle_command(), None, parts)
 
 
 @pytest.fixture(scope="session")
@@ -39,5 +36,5 @@ def oracle(request: pytest.FixtureRequest) -> Oracle:
     """What the real server answers in a scenario."""
     if not os.environ.get("CONFORMANCE_LIVE_ORACLE"):
         return lambda scenario: RecordedAnswers.load(scenario.name).steps
-    address: str = request.getfixturevalue("oracle_address")
-    return lambda scenario: run_sync(scenario, address).steps
+    servers: Servers = request.getfixturevalue("oracle_servers")
+    return lambda scenario: run_sync(scenario, servers.address(scenario)).steps

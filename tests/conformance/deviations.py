@@ -27,9 +27,6 @@ _UNAVAILABLE_RPCS = {
     "pauses of workflows": """
         PauseWorkflowExecution PollWorkflowExecutionTimeSkipping UnpauseWorkflowExecution
     """,
-    "batch operations": """
-        DescribeBatchOperation ListBatchOperations StartBatchOperation StopBatchOperation
-    """,
     "activities without a workflow": """
         CountActivityExecutions DeleteActivityExecution DescribeActivityExecution
         ListActivityExecutions PollActivityExecution RequestCancelActivityExecution
@@ -96,6 +93,9 @@ _CLOSED_TASK = "a closed run has no pending workflow task, where the real server
 _CLOSED_CHILDREN = "a closed run has no pending children: a reset has handed them over"
 _RESET_EXPIRATION = "timeouts of activities count from the reset, in the description too"
 _UNSET_TIMER = "a timer without a duration fires at once, where on the real server it never does"
+_OWN_EVENT = "the event is the one that says so; the real server gives the signal's number"
+_QUERY_OF_A_JOB = "the query is judged as in listings, and an unknown attribute is refused at once"
+_NO_CALLS = "callbacks are kept and shown, and nobody is called yet: that comes with Nexus"
 
 _DESCRIBED = "workflow_execution_info/search_attributes/indexed_fields"
 _NAMED: tuple[tuple[str, str, str], ...] = (
@@ -121,6 +121,9 @@ _NAMED: tuple[tuple[str, str, str], ...] = (
     ("activity_reset_waiting", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("activity_retries", "*/0/current_retry_interval", _EXACT_INTERVAL),
     ("activity_retry_default_policy", "*/0/current_retry_interval", _EXACT_INTERVAL),
+    ("request_of_a_signal_with_start", "*/request_id_infos/both/event_id", _OWN_EVENT),
+    ("batch_refused", "broken query/message", _QUERY_OF_A_JOB),
+    ("callbacks_when_closed", "callbacks/*/*", _NO_CALLS),
     ("cli_operator", "describe/namespaceInfo/capabilities/*", _CAPABILITIES),
     ("cli_operator", "describe/namespaceInfo/limits/*", _CAPABILITIES),
     ("namespaces", "**/namespace_info/capabilities/*", _CAPABILITIES),

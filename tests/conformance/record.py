@@ -10,15 +10,14 @@ python -m conformance.record --address H:P …    uses a server that runs alread
 import argparse
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from importlib.metadata import version
 
 from conformance.compare import differences
 from conformance.recording import RecordedAnswers, pretty
 from conformance.scenario import Scenario
 from conformance.scenarios import load
-from conformance.targets import dev_server, oracle_command, oracle_version, run_sync
+from conformance.targets import Servers, oracle_command, oracle_version, run_sync
 
 
 def main(arguments: list[str]) -> int:
@@ -27,8 +26,9 @@ def main(arguments: list[str]) -> int:
     known = load()
     chosen = [known[name] for name in options.names] or list(known.values())
     versions = (oracle_version(), version("temporalio"))
-    with _address(options.address) as address:
-        return sum(not _record(item, address, versions, options) for item in chosen)
+    with ExitStack() as parts:
+        servers = Servers(oracle_command(), options.address, parts)
+        return sum(not _record(item, servers.address(item), versions, options) for item in chosen)
 
 
 def answers(chosen: Scenario, address: str, versions: tuple[str, str]) -> RecordedAnswers:
@@ -55,15 +55,6 @@ def _record(
         found.save(chosen.name)
         print(f"recorded {chosen.name}")
     return True
-
-
-@contextmanager
-def _address(given: str | None) -> Iterator[str]:
-    if given:
-        yield given
-        return
-    with dev_server(oracle_command()) as server:
-        yield server.address
 
 
 def _parser() -> argparse.ArgumentParser:

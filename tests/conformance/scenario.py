@@ -52,12 +52,21 @@ ScenarioFunction = Callable[[ScenarioEnv], Awaitable[Recording]]
 
 @dataclass(slots=True, frozen=True)
 class Scenario:
-    """A registered scenario; `area` is the module that holds it."""
+    """A registered scenario.
+
+    Attributes:
+        name: Its function's name.
+        area: The module that holds it.
+        title: A sentence.
+        run: Drives a server.
+        settings: What the server must be started with, as `KEY=JSON` of dynamic configuration.
+    """
 
     name: str
     area: str
     title: str
     run: ScenarioFunction
+    settings: tuple[str, ...] = ()
 
 
 _registered: dict[str, Scenario] = {}
@@ -65,11 +74,23 @@ _registered: dict[str, Scenario] = {}
 
 def scenario(function: ScenarioFunction) -> ScenarioFunction:
     """Registers a scenario under its function's name; its docstring's first line is the title."""
+    return _register(function, ())
+
+
+def scenario_with(*settings: str) -> Callable[[ScenarioFunction], ScenarioFunction]:
+    """Registers a scenario that needs a server with settings (`KEY=JSON`).
+
+    Servers are shared by the scenarios with the same ones, so that few of them are best.
+    """
+    return lambda function: _register(function, settings)
+
+
+def _register(function: ScenarioFunction, settings: tuple[str, ...]) -> ScenarioFunction:
     name = function.__name__
     assert name not in _registered, f"two scenarios are named {name}"
     title = (function.__doc__ or "").strip().splitlines()[0].rstrip(".")
     area = function.__module__.rpartition(".")[2]
-    _registered[name] = Scenario(name, area, title, function)
+    _registered[name] = Scenario(name, area, title, function, settings)
     return function
 
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,6 +106,30 @@ def dev_server(
             yield server
         finally:
             server.stop()
+
+
+class Servers:
+    """The dev servers of one kind that scenarios need, each started when it is first asked for."""
+
+    def __init__(self, command: Sequence[str], default: str | None, parts: ExitStack) -> None:
+        """Starts nothing.
+
+        Args:
+            command: How the server's executable is called.
+            default: A server (host:port) that runs already, for scenarios without settings.
+            parts: Ends what is started here.
+        """
+        self._command = command
+        self._parts = parts
+        self._addresses: dict[tuple[str, ...], str] = {} if default is None else {(): default}
+
+    def address(self, chosen: Scenario) -> str:
+        """Returns where the server is that a scenario needs."""
+        if chosen.settings not in self._addresses:
+            flags = [f"--dynamic-config-value={setting}" for setting in chosen.settings]
+            server = self._parts.enter_context(dev_server(self._command, flags=flags))
+            self._addresses[chosen.settings] = server.address
+        return self._addresses[chosen.settings]
 
 
 def oracle_version() -> str:

@@ -102,13 +102,8 @@ _NOT_SERVED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "terminal_workflow_batches",
-        "batch operations, which --query starts",
-        ("temporal workflow *--query=*",),
-    ),
-    (
-        "terminal_workflow_batches",
-        "batch operations",
-        (*(f"temporal batch {n} *" for n in ("describe", "list", "terminate")),),
+        "options of workflows by a batch operation",
+        ("temporal workflow update-options *--query=*",),
     ),
     (
         "terminal_workflow_options",

@@ -10,7 +10,7 @@ from conformance.compare import differences
 from conformance.deviations import DEVIATIONS
 from conformance.recording import RECORDED, RecordedAnswers
 from conformance.scenarios import load
-from conformance.targets import oracle_version, run_sync
+from conformance.targets import Servers, oracle_version, run_sync
 
 SCENARIOS = load()
 TENTH = 10
@@ -44,11 +44,12 @@ def todays_tenth() -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", todays_tenth())
-def test_recording_is_fresh(name: str, oracle_address: str) -> None:
+def test_recording_is_fresh(name: str, oracle_servers: Servers) -> None:
     expected = RecordedAnswers.load(name).steps
+    address = oracle_servers.address(SCENARIOS[name])
     found = ""
     for _ in range(ATTEMPTS):
-        found = differences(expected, run_sync(SCENARIOS[name], oracle_address).steps)
+        found = differences(expected, run_sync(SCENARIOS[name], address).steps)
         if not found:
             return
     pytest.fail(f"the recording of {name} is stale:\n{found}", pytrace=False)

@@ -9,17 +9,18 @@ from conformance.compare import judge, report
 from conformance.deviations import DEVIATIONS
 from conformance.scenario import Scenario
 from conformance.scenarios import load
-from conformance.targets import run_sync
+from conformance.targets import Servers, run_sync
 
 SCENARIOS = load()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_same_as_the_real_server(
-    name: str, perdure_address: str, oracle: Callable[[Scenario], dict[str, Any]]
+    name: str, perdure_servers: Servers, oracle: Callable[[Scenario], dict[str, Any]]
 ) -> None:
-    expected = oracle(SCENARIOS[name])
-    actual = run_sync(SCENARIOS[name], perdure_address).steps
+    chosen = SCENARIOS[name]
+    expected = oracle(chosen)
+    actual = run_sync(chosen, perdure_servers.address(chosen)).steps
     verdict = judge(name, expected, actual, DEVIATIONS)
     if verdict.unexplained:
         pytest.fail(report(verdict.unexplained, expected, actual), pytrace=False)

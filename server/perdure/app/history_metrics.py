@@ -1,4 +1,7 @@
-"""What history tells metrics: transitions, and how runs and activities end."""
+"""What history tells metrics: transitions, and how runs and activities end.
+
+The log is told of runs that have grown large.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -6,6 +9,7 @@ from typing import NamedTuple
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 
 from perdure.app.schedule_metrics import ScheduleMetrics
+from perdure.app.size_warnings import SizeWarnings, SizeWarningSettings
 from perdure.app.workflow_task_metrics import WorkflowTaskMetrics
 from perdure.core.commit import ActivityEnding, ActivityOutcome, Commit, VisibilityRow
 from perdure.telemetry import catalogue
@@ -48,8 +52,17 @@ _SECONDS = 1e-9
 class HistoryMetrics:
     """A `CommitObserver`; series are bound when a namespace or a type is first seen."""
 
-    def __init__(self, metrics: Metrics, *, namespace_name: NamespaceName) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        namespace_name: NamespaceName,
+        large: SizeWarningSettings | None = None,
+    ) -> None:
         self._metrics = metrics.scoped(service_name="history", namespace_state="active")
+        self._size_warnings = SizeWarnings(
+            large or SizeWarningSettings(), namespace_name=namespace_name
+        )
         self._namespace_name = namespace_name
         self._lost = self._metrics.counter(catalogue.GROUP_COMMIT_LOST).bind()
         self._schedules = ScheduleMetrics(
@@ -81,6 +94,7 @@ class HistoryMetrics:
             self._activity_ended(commit.namespace_id, outcome)
         if commit.schedule_outcomes:
             self._schedules.committed(commit)
+        self._size_warnings.committed(commit)
 
     def commits_lost(self, unknown: bool) -> None:
         """Counts a loss."""

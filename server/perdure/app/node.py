@@ -53,6 +53,7 @@ from perdure.history.shards import ShardAuthority, SoleOwner
 from perdure.matching.engine import MatchingEngine
 from perdure.persistence.opening import open_store
 from perdure.persistence.ports import Store
+from perdure.rpc.batch_jobs import BatchJobs
 from perdure.rpc.clients import MatchingClient, MatchingNode
 from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.namespaces import NamespaceRegistry
@@ -233,9 +234,10 @@ class _Builder:
 
     def _start_system_worker(self, looks_after: LooksAfter) -> None:
         start_system_worker(
-            visibility=self._store,
+            store=self._store,
             history=self._history,
             namespaces=self._namespaces,
+            search_attributes=self._search_attributes,
             clock=self._clock,
             ids=self._ids,
             tasks=self._tasks,
@@ -281,7 +283,11 @@ class _Builder:
                 workflow=settings.WORKFLOW.build(self._values),
             ),
             observer=self._store_spans.of_transitions(
-                HistoryMetrics(self._metrics, namespace_name=self._directory.name)
+                HistoryMetrics(
+                    self._metrics,
+                    namespace_name=self._directory.name,
+                    large=settings.SIZE_WARNINGS.build(self._values),
+                )
             ),
             authority=authority,
             incarnation=incarnation,
@@ -465,6 +471,7 @@ class _Builder:
             namespaces=self._namespaces,
             search_attributes=self._search_attributes,
             task_queue_configs=self._task_queue_configs,
+            batch_jobs=BatchJobs(metadata=self._store, clock=self._clock),
             ids=self._ids,
             clock=self._clock,
             settings=settings.FRONTEND.build(self._values),

@@ -4,15 +4,18 @@ Keys are those of Temporal's dynamic configuration, whose texts say the same of 
 constant there has a key of our own here; `system.maxWorkflowTaskTimeout` was one there once.
 """
 
+from perdure.app.size_warnings import SizeWarningSettings
 from perdure.app.workflow_settings import SEARCH_ATTRIBUTES, WORKFLOW
 from perdure.config.convert import (
     at_least,
+    boolean,
     number_at_least,
     seconds,
     whole_seconds,
 )
 from perdure.config.groups import Key, Shared, declare_group
 from perdure.core.visibility.limits import QueryLimits
+from perdure.frontend.callback_addresses import callback_addresses
 from perdure.frontend.quotas.limits import QuotaSettings
 from perdure.frontend.settings import FrontendSettings
 from perdure.history.ports import HistorySettings
@@ -29,6 +32,7 @@ __all__ = [
     "QUERIES",
     "QUOTAS",
     "SEARCH_ATTRIBUTES",
+    "SIZE_WARNINGS",
     "SYSTEM_WORKER",
     "TRANSPORT",
     "WORKFLOW",
@@ -136,6 +140,35 @@ FRONTEND = declare_group(
         ),
         "max_links": Key("frontend.maxlinksPerRequest", _COUNT, "links", "Most on one request."),
         "max_link_bytes": Key("frontend.linkMaxSize", _COUNT, "bytes", "Largest link."),
+        "max_callbacks": Shared(WORKFLOW["max_callbacks"]),
+        "max_callback_url_bytes": Key(
+            "frontend.callbackURLMaxLength", _COUNT, "bytes", "Longest URL of a callback."
+        ),
+        "max_callback_header_bytes": Key(
+            "frontend.callbackHeaderMaxLength",
+            _COUNT,
+            "bytes",
+            "Largest header of a callback, names and values together.",
+        ),
+        "callback_addresses": Key(
+            "callback.allowedAddresses",
+            callback_addresses,
+            "",
+            'Where callbacks may go: a list of {"Pattern": "HOST:PORT", "AllowInsecure": false},'
+            " with * for any characters.",
+        ),
+        "max_concurrent_batches": Key(
+            "frontend.MaxConcurrentBatchOperationPerNamespace",
+            _COUNT,
+            "jobs",
+            "Most jobs of a namespace, each on many workflows, that run at a time.",
+        ),
+        "max_batch_executions": Key(
+            "frontend.MaxExecutionCountBatchOperationPerNamespace",
+            _COUNT,
+            "executions",
+            "Most workflows that a job may name one by one.",
+        ),
         "search_attributes": SEARCH_ATTRIBUTES,
         "queries": QUERIES,
         "default_workflow_task_seconds": Shared(
@@ -155,6 +188,9 @@ FRONTEND = declare_group(
         ),
         "list_page_size": Key(
             "frontend.visibilityMaxPageSize", _COUNT, "runs", "Most in one page of a listing."
+        ),
+        "schedules": Key(
+            "frontend.enableSchedules", boolean, "", "Whether there are schedules at all."
         ),
         "history_poll_seconds": Key(
             "history.longPollExpirationInterval",
@@ -192,6 +228,23 @@ HISTORY = declare_group(
         ),
     },
 )
+SIZE_WARNINGS = declare_group(
+    SizeWarningSettings(),
+    {
+        "history_events": Key(
+            "limit.historyCount.warn",
+            _COUNT,
+            "events",
+            "History length over which the log names a run.",
+        ),
+        "history_bytes": Key(
+            "limit.historySize.warn",
+            _COUNT,
+            "bytes",
+            "History size over which the log names a run.",
+        ),
+    },
+)
 SYSTEM_WORKER = declare_group(
     SystemWorkerSettings(),
     {
@@ -208,6 +261,12 @@ SYSTEM_WORKER = declare_group(
             "Most runs that retention deletes per second, on one node.",
         ),
         "batch": Key("worker.deletionBatchSize", _COUNT, "runs", "Most runs deleted at a time."),
+        "batch_rate": Key(
+            "worker.batcherRPS", _COUNT, "operations/s", "Most operations of a job per second."
+        ),
+        "batch_concurrency": Key(
+            "worker.batcherConcurrency", _COUNT, "operations", "Most operations of a job at a time."
+        ),
         "namespace_rate": Key(
             "frontend.deleteNamespaceDeleteActivityRPS",
             _COUNT,
@@ -219,6 +278,12 @@ SYSTEM_WORKER = declare_group(
 TRANSPORT = declare_group(
     TransportSettings(),
     {
+        "max_error_bytes": Key(
+            "system.maxServiceErrorMessageLength",
+            at_least(100),
+            "bytes",
+            "What the text of an error is cut to.",
+        ),
         "min_ping_seconds": Key(
             "frontend.keepAliveMinTime", seconds, "s", "Least time between two pings of a client."
         ),

@@ -1,10 +1,13 @@
 """Puts the system worker together."""
 
-from perdure.persistence.ports import VisibilityStore
+from perdure.persistence.ports import Store
+from perdure.rpc.batch_jobs import BatchJobs
 from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.namespaces import NamespaceRegistry
+from perdure.rpc.search_attributes import SearchAttributeRegistry
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import TaskSet
+from perdure.systemworker.batches import BatchRunner
 from perdure.systemworker.deleting import RunDeleter
 from perdure.systemworker.namespace_deletion import NamespaceDeletion
 from perdure.systemworker.ports import LooksAfter
@@ -33,9 +36,10 @@ class DeletionMetrics:
 
 def start_system_worker(
     *,
-    visibility: VisibilityStore,
+    store: Store,
     history: HistoryClient,
     namespaces: NamespaceRegistry,
+    search_attributes: SearchAttributeRegistry,
     clock: Clock,
     ids: Ids,
     tasks: TaskSet,
@@ -43,11 +47,11 @@ def start_system_worker(
     metrics: Metrics,
     looks_after: LooksAfter,
 ) -> None:
-    """Starts retention and the deletion of namespaces; they end with their tasks."""
+    """Starts retention, the deletion of namespaces, and jobs; they end with their tasks."""
 
     def deleter(per_second: int) -> RunDeleter:
         return RunDeleter(
-            visibility=visibility,
+            visibility=store,
             history=history,
             observer=observer,
             batch=settings.batch,
@@ -69,5 +73,16 @@ def start_system_worker(
         clock=clock,
         period_seconds=settings.namespace_period,
         settling_seconds=settings.namespace_settling,
+        looks_after=looks_after,
+    ).start(tasks)
+    BatchRunner(
+        jobs=BatchJobs(metadata=store, clock=clock),
+        visibility=store,
+        history=history,
+        namespaces=namespaces,
+        search_attributes=search_attributes,
+        clock=clock,
+        ids=ids,
+        settings=settings,
         looks_after=looks_after,
     ).start(tasks)

@@ -74,6 +74,12 @@ WORKFLOW = declare_group(
             "signals",
             "Most signals that a run accepts.",
         ),
+        "max_callbacks": Key(
+            "callback.maxPerExecution",
+            _COUNT,
+            "callbacks",
+            "Most callbacks on the completion of a run.",
+        ),
         "max_buffered_events": Key(
             "history.maximumBufferedEventsBatch",
             _COUNT,

@@ -10,6 +10,7 @@ from temporalio.api.common.v1.message_pb2 import Payloads
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import InvalidArgumentError, NotFoundError
+from perdure.core.failures import too_large
 from perdure.core.uuids import is_uuid
 from perdure.frontend.activity_tasks import (
     CANCEL_DETAILS_TOO_LARGE,
@@ -19,7 +20,6 @@ from perdure.frontend.activity_tasks import (
 )
 from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.settings import FrontendSettings
-from perdure.frontend.validation.failures import too_large
 from perdure.frontend.validation.identifiers import check_length
 from perdure.rpc.clients import Namespace
 from perdure.rpc.handler import Handler, RequestContext

@@ -11,12 +11,12 @@ from temporalio.api.failure.v1.message_pb2 import Failure
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import InvalidArgumentError
+from perdure.core.failures import replaced_if_large, too_large
 from perdure.frontend.deadlines import task_poll_timeout
 from perdure.frontend.gates import NamespaceGate, TokenGate
 from perdure.frontend.long_polls import LongPolls
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.unavailable import check_deployment_options, refuse_build_id_versioning
-from perdure.frontend.validation.failures import replaced_if_large, too_large
 from perdure.frontend.validation.identifiers import check_build_id, check_length
 from perdure.frontend.validation.task_queues import check_task_queue
 from perdure.rpc.clients import Encoded, MatchingClient, Namespace

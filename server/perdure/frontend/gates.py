@@ -2,7 +2,7 @@
 
 from google.protobuf.message import DecodeError
 
-from perdure.core.errors import InvalidArgumentError
+from perdure.core.errors import InvalidArgumentError, PermissionDeniedError
 from perdure.frontend.validation.identifiers import is_too_long
 from perdure.proto.stored_pb2 import TaskToken
 from perdure.rpc.clients import Namespace
@@ -35,6 +35,27 @@ class NamespaceGate:
         if is_too_long(name, self._max_bytes):
             raise InvalidArgumentError("Namespace length exceeds limit.")
         return await self._registry.resolve(name)
+
+
+class ScheduleGate:
+    """The gate of requests about schedules, where there may be none."""
+
+    def __init__(self, *, namespaces: NamespaceGate, enabled: bool) -> None:
+        self._namespaces = namespaces
+        self._enabled = enabled
+
+    async def enter(self, name: str) -> Namespace:
+        """Returns the namespace of a name.
+
+        Raises:
+            InvalidArgumentError: There is no name, or it is too long.
+            NamespaceNotFoundError: The namespace does not exist.
+            PermissionDeniedError: There are no schedules.
+        """
+        namespace = await self._namespaces.enter(name)
+        if not self._enabled:
+            raise PermissionDeniedError("Schedules are disabled on this namespace.")
+        return namespace
 
 
 class TokenGate:

@@ -26,7 +26,7 @@ from perdure.core.visibility.query import (
     ValueType,
     VisibilityFilter,
 )
-from perdure.frontend.gates import NamespaceGate
+from perdure.frontend.gates import ScheduleGate
 from perdure.frontend.listings import cursor_of, token_of
 from perdure.frontend.settings import FrontendSettings
 from perdure.persistence.ports import VisibilityStore
@@ -45,7 +45,7 @@ class ScheduleListings:
     def __init__(
         self,
         *,
-        namespaces: NamespaceGate,
+        namespaces: ScheduleGate,
         search_attributes: SearchAttributeRegistry,
         visibility: VisibilityStore,
         settings: FrontendSettings,

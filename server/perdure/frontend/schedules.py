@@ -18,7 +18,7 @@ from perdure.core.schedule.cron import InvalidSpecError
 from perdure.core.schedule.spec import canonical
 from perdure.core.schedule.state import workflow_id
 from perdure.core.visibility import attributes
-from perdure.frontend.gates import NamespaceGate
+from perdure.frontend.gates import ScheduleGate
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.validation.durations import check_duration
 from perdure.frontend.validation.identifiers import check_length, check_workflow_id
@@ -47,7 +47,7 @@ class Schedules:
     def __init__(
         self,
         *,
-        namespaces: NamespaceGate,
+        namespaces: ScheduleGate,
         search_attributes: SearchAttributeRegistry,
         history: HistoryClient,
         ids: Ids,

@@ -8,7 +8,8 @@ from google.protobuf.descriptor import ServiceDescriptor
 from perdure.frontend.activities_by_id import ActivitiesById
 from perdure.frontend.activity_operations import ActivityOperations
 from perdure.frontend.activity_tasks import ActivityTasks
-from perdure.frontend.gates import NamespaceGate, TokenGate
+from perdure.frontend.batches import Batches
+from perdure.frontend.gates import NamespaceGate, ScheduleGate, TokenGate
 from perdure.frontend.listings import Listings
 from perdure.frontend.long_polls import LongPolls
 from perdure.frontend.namespaces import Namespaces
@@ -26,6 +27,7 @@ from perdure.frontend.workers import Workers
 from perdure.frontend.workflow_tasks import WorkflowTasks
 from perdure.frontend.workflows import Workflows
 from perdure.persistence.ports import VisibilityStore
+from perdure.rpc.batch_jobs import BatchJobs
 from perdure.rpc.clients import MatchingClient
 from perdure.rpc.handler import Handler
 from perdure.rpc.history_client import HistoryClient
@@ -52,6 +54,7 @@ class Frontend:
         namespaces: NamespaceRegistry,
         search_attributes: SearchAttributeRegistry,
         task_queue_configs: TaskQueueConfigs,
+        batch_jobs: BatchJobs,
         ids: Ids,
         clock: Clock,
         settings: FrontendSettings,
@@ -95,6 +98,7 @@ class Frontend:
                 settings=settings,
             ),
             *_of_operators(gate, matching, task_queue_configs, settings, cluster),
+            _batches(gate, search_attributes, batch_jobs, ids, clock, settings),
             managed,
             System(cluster=cluster),
             Retired(namespaces=gate),
@@ -174,20 +178,39 @@ def _schedules(  # noqa: PLR0917 - the frontend's own parts
     ids: Ids,
     settings: FrontendSettings,
 ) -> tuple[_Family, ...]:
+    schedules = ScheduleGate(namespaces=gate, enabled=settings.schedules)
     return (
         Schedules(
-            namespaces=gate,
+            namespaces=schedules,
             search_attributes=search_attributes,
             history=history,
             ids=ids,
             settings=settings,
         ),
         ScheduleListings(
-            namespaces=gate,
+            namespaces=schedules,
             search_attributes=search_attributes,
             visibility=visibility,
             settings=settings,
         ),
+    )
+
+
+def _batches(  # noqa: PLR0917 - the frontend's own parts
+    gate: NamespaceGate,
+    search_attributes: SearchAttributeRegistry,
+    jobs: BatchJobs,
+    ids: Ids,
+    clock: Clock,
+    settings: FrontendSettings,
+) -> _Family:
+    return Batches(
+        namespaces=gate,
+        search_attributes=search_attributes,
+        jobs=jobs,
+        ids=ids,
+        clock=clock,
+        settings=settings,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from perdure.core.visibility.attributes import SearchAttributeLimits
 from perdure.core.visibility.limits import QueryLimits
+from perdure.frontend.callback_addresses import CallbackAddress
 
 _MEBIBYTE: Final = 1 << 20
 
@@ -22,6 +23,12 @@ class FrontendSettings:
         max_memo_bytes: Of a workflow's memo.
         max_links: On one request.
         max_link_bytes: Of one link.
+        max_callbacks: On one request.
+        max_callback_url_bytes: Of a callback's URL.
+        max_callback_header_bytes: Of a callback's header, names and values together.
+        callback_addresses: Where callbacks may go.
+        max_concurrent_batches: Jobs of one namespace that run at a time.
+        max_batch_executions: Workflows that a job may name one by one.
         search_attributes: How many, and how large.
         queries: How large a visibility query may be.
         default_workflow_task_seconds: A workflow task's timeout where none is asked for.
@@ -29,6 +36,7 @@ class FrontendSettings:
         min_retention_seconds: The least that a namespace keeps closed workflows for.
         history_page_events: The most, and the default, of one page of history.
         list_page_size: The most, and the default, of one page of a listing.
+        schedules: Whether there are schedules at all.
         task_poll_seconds: How long a poll for tasks waits.
         history_poll_seconds: How long a read of history waits for a new event, and a client for
             an update.
@@ -48,6 +56,12 @@ class FrontendSettings:
     max_memo_bytes: int = 2 * _MEBIBYTE
     max_links: int = 10
     max_link_bytes: int = 4_000
+    max_callbacks: int = 2_000
+    max_callback_url_bytes: int = 1_000
+    max_callback_header_bytes: int = 8_192
+    callback_addresses: tuple[CallbackAddress, ...] = ()
+    max_concurrent_batches: int = 1
+    max_batch_executions: int = 10_000
     search_attributes: SearchAttributeLimits = field(default_factory=SearchAttributeLimits)
     queries: QueryLimits = field(default_factory=QueryLimits)
     default_workflow_task_seconds: float = 10.0
@@ -55,6 +69,7 @@ class FrontendSettings:
     min_retention_seconds: int = 3_600
     history_page_events: int = 256
     list_page_size: int = 1_000
+    schedules: bool = True
     task_poll_seconds: float = 60.0
     history_poll_seconds: float = 20.0
     min_poll_seconds: float = 2.0

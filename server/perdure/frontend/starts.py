@@ -11,7 +11,7 @@ from perdure.core.workflow import cron
 from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.unavailable import refuse_unavailable_start
-from perdure.frontend.validation.callbacks import check_callbacks, check_conflict_options
+from perdure.frontend.validation.callbacks import check_conflict_options, settle_callbacks
 from perdure.frontend.validation.durations import check_duration, settle_timeouts
 from perdure.frontend.validation.identifiers import (
     check_length,
@@ -86,7 +86,7 @@ class Starts:
         check_priority(request.priority, self._settings.max_fairness_key_bytes)
         check_links(request.links, self._settings)
         check_conflict_options(request.on_conflict_options)
-        check_callbacks(request.completion_callbacks)
+        settle_callbacks(request.completion_callbacks, self._settings)
         self._check_sizes(request)
         refuse_unavailable_start(request)
         self._settle(request)

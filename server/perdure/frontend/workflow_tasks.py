@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import NotFoundError
+from perdure.core.failures import replaced_if_large
 from perdure.frontend.deadlines import task_poll_timeout
 from perdure.frontend.gates import NamespaceGate, TokenGate
 from perdure.frontend.long_polls import LongPolls
@@ -14,7 +15,6 @@ from perdure.frontend.unavailable import (
     refuse_build_id_versioning,
     refuse_paginated_completion,
 )
-from perdure.frontend.validation.failures import replaced_if_large
 from perdure.frontend.validation.identifiers import check_build_id, check_length, refuse_nul
 from perdure.frontend.validation.task_queues import check_task_queue
 from perdure.proto.stored_pb2 import TaskToken

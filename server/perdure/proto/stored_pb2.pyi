@@ -15,6 +15,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from temporalio.api.activity.v1 import message_pb2 as _message_pb2_3
 from temporalio.api.common.v1 import message_pb2 as _message_pb2
+from temporalio.api.enums.v1 import batch_operation_pb2 as _batch_operation_pb2
 from temporalio.api.enums.v1 import schedule_pb2 as _schedule_pb2
 from temporalio.api.enums.v1 import workflow_pb2 as _workflow_pb2
 from temporalio.api.failure.v1 import message_pb2 as _message_pb2_2
@@ -395,18 +396,27 @@ class AttachedRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
+    COMPLETION_CALLBACKS_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     event_id: _builtins.int
     """The event that says so; 0 while that event is buffered."""
+    time: _builtins.int
+    @_builtins.property
+    def completion_callbacks(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Callback]:
+        """What was attached with it, and when."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         event_id: _builtins.int = ...,
+        completion_callbacks: _abc.Iterable[_message_pb2.Callback] | None = ...,
+        time: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion_callbacks", b"completion_callbacks", "event_id", b"event_id", "request_id", b"request_id", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1329,6 +1339,126 @@ class TaskQueueConfigs(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaskQueueConfigs: _TypeAlias = TaskQueueConfigs  # noqa: Y015
+
+@_typing.final
+class BatchJob(_message.Message):
+    """An operation on many workflows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    CLOSE_TIME_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    NAMED_DONE_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    START_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    state: _batch_operation_pb2.BatchOperationState.ValueType
+    start_time: _builtins.int
+    close_time: _builtins.int
+    total: _builtins.int
+    complete: _builtins.int
+    failed: _builtins.int
+    named_done: _builtins.int
+    run_id: _builtins.str
+    """What clients are told of a job whose id is used again."""
+    start_request_id: _builtins.str
+    @_builtins.property
+    def request(self) -> _request_response_pb2.StartBatchOperationRequest: ...
+    @_builtins.property
+    def after(self) -> Global___VisibilityPageToken:
+        """Where it goes on: after which run of its listing, or after so many of those that it names."""
+
+    def __init__(
+        self,
+        *,
+        request: _request_response_pb2.StartBatchOperationRequest | None = ...,
+        state: _batch_operation_pb2.BatchOperationState.ValueType = ...,
+        start_time: _builtins.int = ...,
+        close_time: _builtins.int = ...,
+        total: _builtins.int = ...,
+        complete: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        after: Global___VisibilityPageToken | None = ...,
+        named_done: _builtins.int = ...,
+        run_id: _builtins.str = ...,
+        start_request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "close_time", b"close_time", "complete", b"complete", "failed", b"failed", "named_done", b"named_done", "request", b"request", "run_id", b"run_id", "start_request_id", b"start_request_id", "start_time", b"start_time", "state", b"state", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchJob: _TypeAlias = BatchJob  # noqa: Y015
+
+@_typing.final
+class BatchJobs(_message.Message):
+    """The jobs of a namespace, oldest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOBS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchJob]: ...
+    def __init__(
+        self,
+        *,
+        jobs: _abc.Iterable[Global___BatchJob] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchJobs: _TypeAlias = BatchJobs  # noqa: Y015
+
+@_typing.final
+class ActiveBatchJobs(_message.Message):
+    """Which namespaces have a job that runs, by id; since when they are expected to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class NamespacesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAMESPACES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def namespaces(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        namespaces: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespaces", b"namespaces"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActiveBatchJobs: _TypeAlias = ActiveBatchJobs  # noqa: Y015
 
 @_typing.final
 class WorkerPageToken(_message.Message):

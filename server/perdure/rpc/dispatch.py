@@ -106,6 +106,7 @@ class Dispatcher(grpc.GenericRpcHandler):
         faults: FaultLog,
         max_request_bytes: int,
         always_detailed: bool,
+        max_error_bytes: int,
         gate: Gate | None = None,
     ) -> None:
         """Makes a dispatcher.
@@ -117,6 +118,7 @@ class Dispatcher(grpc.GenericRpcHandler):
             max_request_bytes: A larger request is refused.
             always_detailed: Whether a status has details though its error has none.
             gate: Refuses calls by their certificate; without, none are.
+            max_error_bytes: What the text of an error is cut to.
         """
         self.calls = OpenCalls()
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
@@ -130,6 +132,7 @@ class Dispatcher(grpc.GenericRpcHandler):
                     max_request_bytes=max_request_bytes,
                     always_detailed=always_detailed,
                     gate=gate,
+                    max_error_bytes=max_error_bytes,
                 )
             )
             for method, handler in methods.items()
@@ -172,6 +175,7 @@ def _serve(
     max_request_bytes: int,
     always_detailed: bool,
     gate: Gate | None,
+    max_error_bytes: int,
 ) -> Behaviour:
     parse, begin, end = method.parse, observer.begin, observer.end
     names_namespace, may_wait = method.names_namespace, method.may_wait
@@ -207,7 +211,9 @@ def _serve(
             failure = _foreseen(error)
             end(begun, namespace, failure or error, waits)
             told = failure or MaskedError(faults.record(method.name, error))
-            return await abort(call, told, always_detailed=always_detailed)
+            return await abort(
+                call, told, always_detailed=always_detailed, max_text_bytes=max_error_bytes
+            )
         finally:
             calls.end()
         end(begun, namespace, None, waits)

@@ -126,6 +126,7 @@ class RpcServer:
             max_request_bytes=self._transport.max_request_bytes,
             always_detailed=self._always_detailed,
             gate=self._gate,
+            max_error_bytes=self._transport.max_error_bytes,
         )
 
     def _others(self) -> Iterator[grpc.GenericRpcHandler]:

@@ -17,8 +17,10 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from perdure.core.errors import Code, ServiceError
 
 DETAILS_KEY = "grpc-status-details-bin"
+MAX_TEXT_BYTES: Final = 4_000
+"""What the text of an error is cut to, where nothing else is said."""
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
-_MAX_MESSAGE_BYTES: Final = 4_000
+_CUT: Final = "... <truncated>"
 # Clients written on gRPC's C core may refuse a status whose trailers are larger than 8 KiB.
 _MAX_TRAILER_BYTES: Final = 7_000
 _BASE64_GROWTH: Final = 4 / 3
@@ -70,12 +72,15 @@ class UnknownMethodError(ServiceError):
         super().__init__(text)
 
 
-def details_of(error: ServiceError, *, always: bool = False) -> bytes | None:
+def details_of(
+    error: ServiceError, *, always: bool = False, max_text_bytes: int = MAX_TEXT_BYTES
+) -> bytes | None:
     """Returns the serialised google.rpc.Status that goes with an error.
 
     Args:
         error: What the caller is told.
         always: Whether an error without a detail has a status too.
+        max_text_bytes: What its text is cut to.
     """
     packed = []
     if error.detail is not None:
@@ -83,7 +88,8 @@ def details_of(error: ServiceError, *, always: bool = False) -> bytes | None:
         packed[0].Pack(error.detail)
     elif not always:
         return None
-    status: Message = Status(code=error.code, message=_message_of(error), details=packed)
+    text = _message_of(error, max_text_bytes)
+    status: Message = Status(code=error.code, message=text, details=packed)
     return status.SerializeToString()
 
 
@@ -92,25 +98,28 @@ async def abort(
     error: ServiceError,
     *,
     always_detailed: bool = False,
+    max_text_bytes: int = MAX_TEXT_BYTES,
 ) -> NoReturn:
     """Ends a call with an error's status."""
-    details = details_of(error, always=always_detailed)
+    details = details_of(error, always=always_detailed, max_text_bytes=max_text_bytes)
     # A tuple: with a list, grpc.aio gives the client UNKNOWN instead.
     trailing = () if details is None else ((DETAILS_KEY, details),)
-    await call.abort(_STATUS_CODES[error.code], _message_of(error), trailing)
+    await call.abort(_STATUS_CODES[error.code], _message_of(error, max_text_bytes), trailing)
     raise asyncio.CancelledError  # abort never returns; the type checker is not told
 
 
-def _message_of(error: ServiceError) -> str:
-    """Returns the message, cut to what trailers can carry.
+def _message_of(error: ServiceError, most: int) -> str:
+    """Returns the message, cut to `most` bytes and to what trailers can carry.
 
     It travels percent-encoded, and once more in the details where there are any.
     """
     encoded = error.message.encode()
     growth = _PERCENT_GROWTH + (0 if error.detail is None else _BASE64_GROWTH)
-    if len(encoded) * growth <= _MAX_TRAILER_BYTES:
+    if len(encoded) <= most and len(encoded) * growth <= _MAX_TRAILER_BYTES:
         return error.message
     if error.message.isascii():
         growth -= _PERCENT_GROWTH - 1
-    most = min(_MAX_MESSAGE_BYTES, int(_MAX_TRAILER_BYTES / growth))
-    return encoded[:most].decode(errors="ignore")
+    most = min(most, int(_MAX_TRAILER_BYTES / growth))
+    if len(encoded) <= most:
+        return error.message
+    return encoded[: most - len(_CUT)].decode(errors="ignore") + _CUT

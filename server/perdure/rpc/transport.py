@@ -18,6 +18,7 @@ class TransportSettings:
 
     Attributes:
         max_request_bytes: A larger request is refused with the text that SDKs recognise.
+        max_error_bytes: What the text of an error is cut to.
         max_received_bytes: What the transport takes in at all, to be able to refuse it so.
         min_ping_seconds: Clients may ping as often as this, also without calls under way.
         keepalive_seconds: After how long without traffic the server pings.
@@ -30,6 +31,7 @@ class TransportSettings:
     """
 
     max_request_bytes: int = 4 * _MEBIBYTE
+    max_error_bytes: int = 4_000
     max_received_bytes: int = 32 * _MEBIBYTE
     min_ping_seconds: float = 10.0
     keepalive_seconds: float = 60.0

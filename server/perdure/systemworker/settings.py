@@ -8,7 +8,7 @@ NANOSECONDS: Final = 1_000_000_000
 
 @dataclass(slots=True, frozen=True)
 class SystemWorkerSettings:
-    """Paces of deletion. Times are seconds.
+    """Paces of deletion and of jobs. Times are seconds.
 
     Attributes:
         retention_period: How long a round of retention rests before the next one, give or take a
@@ -19,6 +19,9 @@ class SystemWorkerSettings:
         namespace_period: How often deleted namespaces are looked for.
         namespace_settling: How long after its deletion a namespace is kept at least, so that no
             node that has not heard of it yet starts something in it.
+        batch_period: How often jobs are looked for.
+        batch_rate: Operations of a job per second, at most, where its client asks for no less.
+        batch_concurrency: Operations of a job at a time.
     """
 
     retention_period: float = 300.0
@@ -27,3 +30,6 @@ class SystemWorkerSettings:
     namespace_rate: int = 400
     namespace_period: float = 2.0
     namespace_settling: float = 10.0
+    batch_period: float = 1.0
+    batch_rate: int = 50
+    batch_concurrency: int = 5

@@ -154,9 +154,9 @@ async def terminal_workflow_batches(env: ScenarioEnv) -> Recording:
         f"workflow signal --name=wake {query}",
         f"workflow cancel {query}",
         f"workflow reset --type=FirstWorkflowTask {query}",
-        f"workflow update-options --versioning-override-behavior=auto_upgrade {query}",
         f"workflow terminate {query}",
         f"workflow delete {query}",
+        f"workflow update-options --versioning-override-behavior=auto_upgrade {query}",
     ):
         started = await terminal.text(line)
         job = started.output.rpartition(" ")[2] if not started.code else env.name("job")

@@ -91,6 +91,19 @@ async def attached_request_after_close(env: ScenarioEnv) -> Recording:
 
 
 @scenario
+async def request_of_a_signal_with_start(env: ScenarioEnv) -> Recording:
+    """The request that has signalled and started a workflow is in its description."""
+    record, driver = env.recording(), Driver(env)
+    await driver.signal_with_start("go", request_id=env.name("both"))
+    record.note("described", (await driver.describe()).workflow_extended_info)
+    await driver.signal_with_start("go", request_id=env.name("second"))
+    await driver.signal("go", request_id=env.name("signal"))
+    await driver.step(complete_workflow())
+    record.note("described later", (await driver.describe()).workflow_extended_info)
+    return record
+
+
+@scenario
 async def links_are_kept(env: ScenarioEnv) -> Recording:
     """Links of signals, cancel requests and terminations are on their events."""
     record, driver = env.recording(), Driver(env)

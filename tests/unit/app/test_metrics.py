@@ -11,6 +11,7 @@ from perdure.core.commit import (
     ActivityEnding,
     ActivityOutcome,
     Commit,
+    RunWrite,
     ScheduleEvent,
     ScheduleOutcome,
     TaskQueueKey,
@@ -173,6 +174,7 @@ def test_transitions_and_endings_are_counted() -> None:
     metrics = Metrics()
     observer = HistoryMetrics(metrics, namespace_name=lambda _: "default")
     commit = Commit(namespace_id="id-1", workflow_id="w", slot=1, epoch=1)
+    commit.runs.append(RunWrite("r", 1, b""))
     commit.sizes.append(RunSizes(6, 11, 3000, 500, closed=True))
     commit.visibility.append(
         VisibilityRow("id-1", "r", "w", "Hello", "orders", COMPLETED, 1, 1, close_time=1 + SECOND)

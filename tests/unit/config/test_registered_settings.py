@@ -43,6 +43,8 @@ def another(setting: Setting[object]) -> object:
     """Returns a value as it may be given that is not the default."""
     if isinstance(setting.default, bool):
         return not setting.default
+    if setting.key == "callback.allowedAddresses":
+        return [{"Pattern": "*"}]
     return "7777s" if setting.unit in {"s", "ns"} else 7_777
 
 

@@ -228,6 +228,20 @@ def test_a_heartbeat_sends_only_what_is_new() -> None:
     Checker(driver).check()
 
 
+def test_an_answer_that_is_given_again_brings_only_what_the_first_one_did() -> None:
+    driver = idle()
+    ask(driver, "first")
+    taken = take_speculative(driver)
+    assert sent_with(driver) == ["first"]
+    ask(driver, "later")
+    assert sent_with(driver, repeated=True) == ["first"]
+    assert sent_with(driver, repeated=True) == ["first"]
+    first = [accept("first"), respond("first")]
+    answer(driver, taken, first, *commands_of(*first))
+    driver.take_workflow_task()
+    assert sent_with(driver) == ["later"], "what has come since is left for the next task"
+
+
 def test_events_are_shown_again_only_to_workers_that_can_take_it() -> None:
     driver = Driver(WorkflowSettings(discardable_events=1))
     driver.start()

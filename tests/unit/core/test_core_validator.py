@@ -135,7 +135,7 @@ BAD = {
     "too many activities": (
         [activity(name) for name in "bcd"],
         (
-            "PendingActivitiesLimitExceeded: the number of pending activities, 1, has reached "
+            "PendingActivitiesLimitExceeded: the number of pending activities, 3, has reached "
             "the per-workflow limit of 3"
         ),
     ),

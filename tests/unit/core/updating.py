@@ -35,11 +35,12 @@ def take_speculative(driver: Driver) -> Taken:
     return driver.take(dispatch_task(run, run.state.workflow_task))
 
 
-def sent_with(driver: Driver, *, resend: bool = True) -> list[str]:
+def sent_with(driver: Driver, *, resend: bool = True, repeated: bool = False) -> list[str]:
     """Returns the ids of the updates that come with the task that has started."""
     run = driver.run()
     started = run.state.workflow_task.started_event_id
-    return [each.protocol_instance_id for each in tasks.outgoing(run, started, resend=resend)]
+    messages = tasks.outgoing(run, started, resend=resend, repeated=repeated)
+    return [each.protocol_instance_id for each in messages]
 
 
 def answer(

@@ -23,6 +23,7 @@ from perdure.frontend.services import Frontend
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.system import ClusterInfo
 from perdure.persistence.memory.store import MemoryStore
+from perdure.rpc.batch_jobs import BatchJobs
 from perdure.rpc.clients import MatchingClient, Namespace
 from perdure.rpc.handler import Handler
 from perdure.rpc.history_client import HistoryClient
@@ -118,6 +119,7 @@ class World:
             namespaces=self.namespaces,
             search_attributes=self.search_attributes,
             task_queue_configs=TaskQueueConfigs(metadata=self.store, clock=self.clock),
+            batch_jobs=BatchJobs(metadata=self.store, clock=self.clock),
             ids=self.ids,
             clock=self.clock,
             settings=settings or FrontendSettings(),

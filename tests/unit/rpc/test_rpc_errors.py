@@ -127,7 +127,7 @@ async def test_a_text_without_end_is_cut(letter: str) -> None:
             answer = await refusal(client)
         assert answer.code is error.code
         assert 500 < len(answer.message) <= 4_000
-        assert set(answer.message) == {letter}
+        assert set(answer.message.removesuffix("... <truncated>")) == {letter}
         assert answer.status is None or answer.status.message == answer.message
 
 

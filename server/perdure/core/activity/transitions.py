@@ -25,6 +25,7 @@ from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.activity.tasks import dispatch_key, dispatch_task
 from perdure.core.activity.validator import derive_timeouts
 from perdure.core.commit import DispatchTask
+from perdure.core.failures import replaced_if_large
 from perdure.core.matching.partitions import partition_of
 from perdure.core.protobuf import set_duration, set_timestamp
 from perdure.core.transition import transition
@@ -159,7 +160,9 @@ def back_off(
     activity: stored.ActivityInfo, step: RunStep, failure: failures.Failure, delay: int
 ) -> None:
     """Ends an attempt; the next one is dispatched after `delay` nanoseconds."""
-    activity.last_failure.CopyFrom(truncated(failure, step.context.settings.activity_failure_limit))
+    most = step.context.settings.activity_failure_limit
+    cut = replaced_if_large(failure, max_bytes=most, truncated_bytes=most, retryable=True)
+    activity.last_failure.CopyFrom(cut or failure)
     if not failure.HasField("timeout_failure_info"):
         activity.last_attempt_complete_time = step.now
     if not activity.started_time:
@@ -188,15 +191,6 @@ def drop_heartbeat(activity: stored.ActivityInfo) -> None:
     """Forgets what the last heartbeat said, and when."""
     activity.ClearField("heartbeat_details")
     activity.ClearField("last_heartbeat_time")
-
-
-def truncated(failure: failures.Failure, limit: int) -> failures.Failure:
-    """Returns a failure, or a note in its place when it has more than `limit` bytes."""
-    if failure.ByteSize() <= limit:
-        return failure
-    note = failures.Failure(message="Failure exceeds size limit.")
-    note.server_failure_info.SetInParent()
-    return note
 
 
 @transition(status, sources={BACKING_OFF}, target={SCHEDULED})

@@ -73,22 +73,6 @@ def start_problem(step: RunStep, attributes: Attributes) -> CommandProblem | Non
     return None
 
 
-def limit_problem(pending: int, limit: int) -> CommandProblem | None:
-    """Returns a problem when a run has as many pending children as it may.
-
-    Args:
-        pending: How many there are already, those of the same task included.
-        limit: How many there may be.
-    """
-    if pending < limit:
-        return None
-    return CommandProblem(
-        Cause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_CHILD_WORKFLOWS_LIMIT_EXCEEDED,
-        f"the number of pending child workflow executions, {pending}, has reached the "
-        f"per-workflow limit of {limit}",
-    )
-
-
 def _where(attributes: Attributes, context: StepContext) -> str:
     namespace = attributes.namespace or context.namespace
     return (

@@ -66,38 +66,6 @@ def early_cancel_problem(
     )
 
 
-def signals_limit_problem(pending: int, limit: int) -> CommandProblem | None:
-    """Returns a problem when a run has as many signals under way as it may.
-
-    Args:
-        pending: How many there are already, those of the same task included.
-        limit: How many there may be.
-    """
-    if pending < limit:
-        return None
-    return CommandProblem(
-        Cause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_SIGNALS_LIMIT_EXCEEDED,
-        f"the number of pending signals to external workflows, {pending}, has reached the "
-        f"per-workflow limit of {limit}",
-    )
-
-
-def cancels_limit_problem(pending: int, limit: int) -> CommandProblem | None:
-    """Returns a problem when a run has as many cancel requests under way as it may.
-
-    Args:
-        pending: How many there are already, those of the same task included.
-        limit: How many there may be.
-    """
-    if pending < limit:
-        return None
-    return CommandProblem(
-        Cause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_REQUEST_CANCEL_LIMIT_EXCEEDED,
-        f"the number of pending requests to cancel external workflows, {pending}, has reached the "
-        f"per-workflow limit of {limit}",
-    )
-
-
 def _is_foreign(namespace: str, context: StepContext) -> bool:
     """Tells whether a namespace may not be named: it is another one than the workflow's own."""
     if not namespace or namespace == context.namespace:

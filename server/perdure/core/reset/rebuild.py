@@ -223,7 +223,10 @@ def _options_updated(rebuilt: Rebuilt, event: history.HistoryEvent) -> None:
         rebuilt.state.priority.CopyFrom(attributes.priority)
     if request_id := attributes.attached_request_id:
         rebuilt.attached[request_id] = stored.AttachedRequest(
-            request_id=request_id, event_id=event.event_id
+            request_id=request_id,
+            event_id=event.event_id,
+            completion_callbacks=attributes.attached_completion_callbacks,
+            time=timestamp_ns(event.event_time),
         )
 
 

@@ -8,6 +8,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.activity.state import ActivityStatus, status
 from perdure.core.protobuf import set_duration, set_limit, set_timestamp
+from perdure.core.workflow.callbacks import describe_callbacks
 from perdure.core.workflow.state import Run
 from perdure.core.workflow_task.state import is_started
 from perdure.proto import stored_pb2 as stored
@@ -22,6 +23,7 @@ def describe(run: Run) -> wf.DescribeWorkflowExecutionResponse:
     _fill_config(response, run)
     _fill_info(response.workflow_execution_info, run)
     _fill_extended(response.workflow_extended_info, run)
+    describe_callbacks(response, run)
     if run.is_running:
         for activity in run.activities.values():
             _fill_activity(response.pending_activities.add(), activity)

@@ -18,6 +18,7 @@ from perdure.core import retry
 from perdure.core.child.state import carry_parent
 from perdure.core.protobuf import capped_ns, set_duration, set_limit, set_timestamp
 from perdure.core.workflow import cron
+from perdure.core.workflow.callbacks import callbacks_of
 from perdure.core.workflow.close import continued_timeouts
 from perdure.core.workflow.start import NewRun, begin
 from perdure.core.workflow.state import Run
@@ -113,7 +114,6 @@ def begin_continued(
         identity="",
         cron_schedule=command.cron_schedule,
         initiator=command.initiator or enums.CONTINUE_AS_NEW_INITIATOR_WORKFLOW,
-        completion_callbacks=start.completion_callbacks,
     )
     attributes.workflow_type.name = command.workflow_type.name or start.workflow_type
     attributes.task_queue.name = command.task_queue.name or start.task_queue
@@ -164,6 +164,8 @@ def _begin(
     attributes.identity = ""
     attributes.eager_execution_accepted = False
     attributes.workflow_id = old.key.workflow_id
+    del attributes.completion_callbacks[:]
+    attributes.completion_callbacks.extend(each.callback for each in callbacks_of(old))
     attributes.original_execution_run_id = run_id
     attributes.continued_execution_run_id = old.key.run_id
     attributes.first_execution_run_id = old.start.first_run_id

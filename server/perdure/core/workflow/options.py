@@ -12,6 +12,7 @@ from temporalio.api.workflow.v1 import message_pb2 as workflow
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.commit import ItemKey, ItemKind
+from perdure.core.workflow.callbacks import check_room
 from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import RunStep
 from perdure.core.workflow_task.state import is_started
@@ -22,11 +23,19 @@ UPDATED = events.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED
 
 
 def attach(change: RunStep, request: wf.StartWorkflowExecutionRequest) -> None:
-    """Attaches a start request to the open run that it found, as far as it asks for that."""
+    """Attaches a start request to the open run that it found, as far as it asks for that.
+
+    Raises:
+        FailedPreconditionError: The run would have too many callbacks.
+    """
     options = request.on_conflict_options
     attributes = history.WorkflowExecutionOptionsUpdatedEventAttributes()
     if options.attach_request_id:
         attributes.attached_request_id = request.request_id
+    if options.attach_completion_callbacks:
+        most = change.context.settings.max_callbacks
+        check_room(change.run, len(request.completion_callbacks), most)
+        attributes.attached_completion_callbacks.extend(request.completion_callbacks)
     _record(change, attributes, list(request.links) if options.attach_links else [])
 
 
@@ -110,7 +119,10 @@ def _record(
     appended = change.external_event(UPDATED, fill)
     if request_id := attributes.attached_request_id:
         attached = stored.AttachedRequest(
-            request_id=request_id, event_id=event_id if appended else 0
+            request_id=request_id,
+            event_id=event_id if appended else 0,
+            completion_callbacks=attributes.attached_completion_callbacks,
+            time=change.now,
         )
         change.run.attached[request_id] = attached
         change.put_item(ItemKey(ItemKind.CALLBACK, request_id), attached.SerializeToString())

@@ -23,6 +23,7 @@ class WorkflowSettings:
         max_pending_cancels: Cancel requests of one run to others whose outcome is open.
         cross_namespace_commands: Whether a run may start, signal and cancel in other namespaces.
         max_signals: Signals that one run may receive.
+        max_callbacks: Callbacks on completion that one run may have.
         max_buffered_events: Events that wait for a started workflow task.
         max_buffered_bytes: Their total size.
         max_buffered_queries: Queries that wait for a workflow task.
@@ -58,6 +59,7 @@ class WorkflowSettings:
     max_pending_cancels: int = 2000
     cross_namespace_commands: bool = False
     max_signals: int = 10_000
+    max_callbacks: int = 2000
     max_buffered_events: int = 100
     max_buffered_bytes: int = 2 * MEBIBYTE
     max_buffered_queries: int = 1

@@ -97,6 +97,8 @@ def after_external_event(change: RunStep) -> None:
                 causes.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND, identity="history-service"
             ),
         )
+        # As on the real server, the next task counts as another attempt though events are new.
+        change.flush_buffer()
     schedule_if_needed(change)
 
 
@@ -124,7 +126,6 @@ def record_cancel_request(
         event.links.extend(links)
 
     change.external_event(events.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED, fill)
-    change.state.first_workflow_task_due = 0
     after_external_event(change)
 
 

@@ -24,7 +24,7 @@ from perdure.core.update.validator import MessageChecks
 from perdure.core.visibility.attributes import add_types, check_names, check_values
 from perdure.core.workflow import cron, sizes
 from perdure.core.workflow.buffer import closed_in_buffer
-from perdure.core.workflow.problems import Cause, CommandProblem, camel_case
+from perdure.core.workflow.problems import Cause, CommandProblem, camel_case, pending_problem
 from perdure.core.workflow.step import RunStep
 from perdure.core.workflow.upserts import merge
 from perdure.core.workflow_task.transitions import is_held_back
@@ -157,13 +157,13 @@ def _check_schedule_activity(seen: _Seen, command: commands.Command) -> CommandP
         )
     if found := sizes.activity_problem(attributes, settings):
         return found
+    if found := pending_problem(
+        Cause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_ACTIVITIES_LIMIT_EXCEEDED,
+        seen.pending_activities,
+        settings.max_pending_activities,
+    ):
+        return found
     seen.pending_activities += 1
-    if seen.pending_activities > settings.max_pending_activities:
-        return CommandProblem(
-            Cause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_ACTIVITIES_LIMIT_EXCEEDED,
-            f"the number of pending activities, {len(seen.step.run.activities)}, has reached "
-            f"the per-workflow limit of {settings.max_pending_activities}",
-        )
     activity_id = attributes.activity_id
     pending = activity_id in seen.step.run.activity_ids
     if (pending and activity_id not in seen.activity_ids_freed) or (
@@ -256,7 +256,11 @@ def _check_start_child(seen: _Seen, command: commands.Command) -> CommandProblem
     found = (
         child.start_problem(seen.step, attributes)
         or sizes.child_problem(attributes, settings)
-        or child.limit_problem(seen.pending_children, settings.max_pending_children)
+        or pending_problem(
+            Cause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_CHILD_WORKFLOWS_LIMIT_EXCEEDED,
+            seen.pending_children,
+            settings.max_pending_children,
+        )
     )
     seen.pending_children += 1
     seen.children_started.add(attributes.workflow_id)
@@ -268,8 +272,10 @@ def _check_signal(seen: _Seen, command: commands.Command) -> CommandProblem | No
     context = seen.step.context
     found = (
         external.signal_problem(attributes, context)
-        or external.signals_limit_problem(
-            seen.pending_signals, context.settings.max_pending_signals
+        or pending_problem(
+            Cause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_SIGNALS_LIMIT_EXCEEDED,
+            seen.pending_signals,
+            context.settings.max_pending_signals,
         )
         or sizes.signal_problem(attributes, context.settings)
     )
@@ -283,8 +289,10 @@ def _check_cancel_request(seen: _Seen, command: commands.Command) -> CommandProb
     found = (
         external.cancel_problem(attributes, context)
         or external.early_cancel_problem(attributes, seen.children_started)
-        or external.cancels_limit_problem(
-            seen.pending_cancels, context.settings.max_pending_cancels
+        or pending_problem(
+            Cause.WORKFLOW_TASK_FAILED_CAUSE_PENDING_REQUEST_CANCEL_LIMIT_EXCEEDED,
+            seen.pending_cancels,
+            context.settings.max_pending_cancels,
         )
     )
     seen.pending_cancels += 1

@@ -1,7 +1,6 @@
 """Callbacks on completion, and what a start attaches to a run that is open already.
 
-The real server calls back only addresses that its operator has allowed, and none is by default.
-Here none can be allowed yet: every callback is refused just as it is there.
+A callback may go to addresses that the operator has allowed, and to the cluster itself.
 """
 
 from collections.abc import Sequence
@@ -11,9 +10,11 @@ from temporalio.api.common.v1.message_pb2 import Callback
 from temporalio.api.workflow.v1.message_pb2 import OnConflictOptions
 
 from perdure.core.errors import InvalidArgumentError, UnimplementedError
+from perdure.frontend.settings import FrontendSettings
+from perdure.frontend.validation.urls import parse_url
 
-_MOST_URL_BYTES: Final = 1_000
-_INTERNAL_URL: Final = "temporal://"
+_OF_THE_CLUSTER: Final = frozenset({"temporal://system", "temporal://internal"})
+_VARIANTS: Final = {"internal": "*common.Callback_Internal_"}
 
 
 def check_conflict_options(options: OnConflictOptions) -> None:
@@ -24,26 +25,52 @@ def check_conflict_options(options: OnConflictOptions) -> None:
         )
 
 
-def check_callbacks(callbacks: Sequence[Callback]) -> None:
-    """Refuses callbacks."""
+def settle_callbacks(callbacks: Sequence[Callback], settings: FrontendSettings) -> None:
+    """Checks callbacks, and writes the names of their headers in lower case."""
+    most = settings.max_callbacks
+    if len(callbacks) > most:
+        raise InvalidArgumentError(f"cannot attach more than {most} callbacks to an execution")
     for callback in callbacks:
         variant = callback.WhichOneof("variant")
         if variant is None:
             raise UnimplementedError("unknown callback variant: <nil>")
-        if variant != "nexus" or callback.nexus.url.startswith(_INTERNAL_URL):
-            raise UnimplementedError(
-                "completion callbacks within the cluster are not implemented by this server yet"
-            )
-        _refuse_url(callback.nexus.url)
+        if variant != "nexus":
+            raise InvalidArgumentError(f"unsupported callback variant: {_VARIANTS[variant]}")
+        _check_url(callback.nexus.url, settings)
+        _settle_header(callback.nexus, settings)
 
 
-def _refuse_url(url: str) -> None:
-    if len(url.encode()) > _MOST_URL_BYTES:
+def _check_url(url: str, settings: FrontendSettings) -> None:
+    most = settings.max_callback_url_bytes
+    if len(url.encode()) > most:
         raise InvalidArgumentError(
-            f"invalid url: url length longer than max length allowed of {_MOST_URL_BYTES}"
+            f"invalid url: url length longer than max length allowed of {most}"
         )
-    if not url.startswith(("http://", "https://")):
+    if url in _OF_THE_CLUSTER:
+        return
+    scheme, host = parse_url(url)
+    url = scheme + url[len(scheme) :]
+    if scheme not in {"http", "https"}:
         raise InvalidArgumentError(f"invalid url: unknown scheme: {url}")
-    raise InvalidArgumentError(
-        f"invalid url: url does not match any configured callback address: {url}"
-    )
+    if not host:
+        raise InvalidArgumentError("invalid url: missing host")
+    rule = next((rule for rule in settings.callback_addresses if rule.matches(host)), None)
+    if rule is None:
+        raise InvalidArgumentError(
+            f"invalid url: url does not match any configured callback address: {url}"
+        )
+    if scheme == "http" and not rule.insecure:
+        raise InvalidArgumentError(
+            f"invalid url: callback address does not allow insecure connections: {url}"
+        )
+
+
+def _settle_header(nexus: Callback.Nexus, settings: FrontendSettings) -> None:
+    most = settings.max_callback_header_bytes
+    header = {name.lower(): value for name, value in nexus.header.items()}
+    if sum(len(name.encode()) + len(value.encode()) for name, value in header.items()) > most:
+        raise InvalidArgumentError(
+            f"invalid header: header size longer than max allowed size of {most}"
+        )
+    nexus.header.clear()
+    nexus.header.update(header)

@@ -11,18 +11,20 @@ _SERVER_INFO_BYTES: Final = 4
 _DEEPEST_CAUSE: Final = 20
 
 
-def too_large(message: str) -> Failure:
+def too_large(message: str, *, retryable: bool = False) -> Failure:
     """Returns the failure of a task whose report could not be kept."""
     failure = Failure(message=message)
-    failure.server_failure_info.non_retryable = True
+    failure.server_failure_info.non_retryable = not retryable
     return failure
 
 
-def replaced_if_large(failure: Failure, *, max_bytes: int, truncated_bytes: int) -> Failure | None:
+def replaced_if_large(
+    failure: Failure, *, max_bytes: int, truncated_bytes: int, retryable: bool = False
+) -> Failure | None:
     """Returns what is kept of a failure that is too large; None when it is not."""
     if failure.ByteSize() <= max_bytes:
         return None
-    replacement = too_large("Failure exceeds size limit.")
+    replacement = too_large("Failure exceeds size limit.", retryable=retryable)
     replacement.cause.CopyFrom(truncated(failure, truncated_bytes))
     return replacement
 
@@ -34,8 +36,10 @@ def truncated(failure: Failure, max_bytes: int, depth: int = 0) -> Failure:
     more than their causes. Details go.
     """
     kept = Failure()
-    room = max_bytes - _keep_info(failure, kept, max_bytes)
-    for field in ("message", "source", "stack_trace"):
+    kept.source = _cut(failure.source, max_bytes)
+    room = max_bytes - len(kept.source.encode())
+    room -= _keep_info(failure, kept, room)
+    for field in ("message", "stack_trace"):
         text = _cut(getattr(failure, field), room)
         if text:
             setattr(kept, field, text)
