@@ -25,6 +25,7 @@ from perdure.rpc.clients import MatchingNode
 from perdure.rpc.handler import RpcObserver
 from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.hints import Hints
+from perdure.rpc.internode.learning import learning
 from perdure.rpc.internode.matching import RoutedMatching
 from perdure.rpc.internode.membership import MemberDirectory
 from perdure.rpc.internode.owned import OwnedMatching, owns_queue
@@ -34,6 +35,7 @@ from perdure.rpc.internode.routing import Router, routed_history
 from perdure.rpc.internode.serving import internode_handlers
 from perdure.rpc.internode.settings import INTERNODE_TRANSPORT, InternodeSettings
 from perdure.rpc.internode.wire import HISTORY_SERVICE, MATCHING_SERVICE
+from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.network import Network
 from perdure.rpc.server import RpcServer
 from perdure.runtime.ports import Clock, Ids
@@ -171,9 +173,17 @@ class ClusterNode:
         await self._routed_history.sticky_queue_unpolled(task)
 
     async def open_port(
-        self, history: HistoryEngine | None, matching: MatchingEngine | None
+        self,
+        history: HistoryEngine | None,
+        matching: MatchingEngine | None,
+        namespaces: NamespaceRegistry,
     ) -> str:
         """Lets other nodes reach this process's roles; returns the address that they are told.
+
+        Args:
+            history: This process's own, if it has the role.
+            matching: The same of matching.
+            namespaces: Where history finds namespaces.
 
         Raises:
             StartupError: The port is in use, or the address is not this machine's.
@@ -181,7 +191,8 @@ class ClusterNode:
         guarded = None if matching is None else OwnedMatching(matching, self._directory)
         listener = self._config.listeners.internode
         roles = ((history, HISTORY_SERVICE), (matching, MATCHING_SERVICE))
-        handlers = remembered(internode_handlers(history, guarded), self._tracer)
+        handlers = learning(internode_handlers(history, guarded), namespaces)
+        handlers = remembered(handlers, self._tracer)
         self._server = RpcServer(
             handlers=continued(handlers, self._tracer),
             services=[service for role, service in roles if role is not None],

@@ -221,7 +221,7 @@ class _Builder:
         self._history = cluster.history(history)
         if matching is not None:
             matching.attach_history(self._history)
-        self._places["Nodes"] = await cluster.open_port(history, matching)
+        self._places["Nodes"] = await cluster.open_port(history, matching, self._namespaces)
         self._parts.push_async_callback(cluster.close_port, STOP_GRACE_SECONDS)
         await cluster.join(history, matching)
         if "worker" in roles:
