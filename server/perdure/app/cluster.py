@@ -201,6 +201,7 @@ class ClusterNode:
             observer=self._serving,
             transport=INTERNODE_TRANSPORT,
             network=self._network,
+            identity=self.member.id,
         )
         port = await self._server.start(listener.host, listener.port, serving=False)
         self.tell_health(self._server)
@@ -221,7 +222,9 @@ class ClusterNode:
         self._tasks.spawn("keep-health", self._keep_health())
         if history is not None:
             await self._store.create_shards(self._config.cluster.shards)
-        await check_reachable(self.member.node.address, network=self._network)
+        await check_reachable(
+            self.member.node.address, identity=self.member.id, network=self._network
+        )
         await self.member.start()
         if history is not None:
             self._ownership = Ownership(

@@ -43,6 +43,7 @@ class RpcServer:
         transport: TransportSettings | None = None,
         credentials: grpc.ServerCredentials | None = None,
         network: Network | None = None,
+        identity: str = "",
     ) -> None:
         """Makes a server that does not listen yet.
 
@@ -56,6 +57,7 @@ class RpcServer:
             transport: How connections behave.
             credentials: For TLS; without, connections are plain.
             network: Where it listens.
+            identity: A service that no other server has, for health to tell of.
         """
         self._handlers = handlers
         self._services = services
@@ -66,7 +68,7 @@ class RpcServer:
         self._transport = transport or TransportSettings()
         self._credentials = credentials
         self._network = network or GrpcNetwork()
-        self._health = health.Health(self._names)
+        self._health = health.Health((*self._names, identity) if identity else self._names)
         self._dispatcher = self._dispatch()
         self._server: grpc.aio.Server | None = None
         self._port = 0

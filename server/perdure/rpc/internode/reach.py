@@ -1,9 +1,10 @@
-"""Whether the address that other nodes are told leads to this node."""
+"""Whether the address that other nodes are told leads to this node, and to no other one."""
 
 from collections.abc import Callable
 from typing import Any
 
 import grpc
+from grpc_health.v1 import health_pb2
 
 from perdure.persistence.ports import StartupError
 from perdure.rpc.network import GrpcNetwork, Network
@@ -15,6 +16,7 @@ _HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 async def check_reachable(
     address: str,
     *,
+    identity: str = "",
     seconds: float = PATIENCE_SECONDS,
     credentials: grpc.ChannelCredentials | None = None,
     network: Network | None = None,
@@ -23,19 +25,26 @@ async def check_reachable(
 
     Args:
         address: What the others are told, `host:port`.
+        identity: A service that only this node's health knows.
         seconds: How long to try.
         credentials: For TLS; without, the connection is plain.
         network: How it is reached.
 
     Raises:
-        StartupError: No gRPC server answers there.
+        StartupError: No gRPC server answers there, or another one.
     """
     options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
     async with (network or GrpcNetwork()).channel(address, options, credentials) as channel:
         check: Callable[..., Any] = channel.unary_unary(_HEALTH_CHECK)
         try:
-            await check(b"", timeout=seconds, wait_for_ready=True)
+            request = health_pb2.HealthCheckRequest(service=identity).SerializeToString()
+            await check(request, timeout=seconds, wait_for_ready=True)
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                raise StartupError(
+                    f"another node answers at {address}, the address that other nodes are told of"
+                    " this one: set listeners.internode.advertised to one that leads here only"
+                ) from error
             raise StartupError(
                 f"this node cannot be reached at {address}, the address that other nodes are told:"
                 " set listeners.internode.advertised to one that leads here, and let the port"
