@@ -24,7 +24,7 @@ from perdure.runtime.ports import Ids
 TIMEOUT_SECONDS = 10.0
 """How long the database may take to answer, unless the configuration says otherwise."""
 
-FIRST_CONNECT_SECONDS = 7.0
+FIRST_CONNECT_SECONDS = 6.0
 """The longest that a first connection is waited for, so that a server or command that cannot do its
 work says so within ten seconds."""
 
