@@ -257,7 +257,9 @@ class ClusterNode:
         while True:
             reason = self.missing()
             if reason and served:
-                self._log.warning("not ready to serve any more", reason=reason)
+                is_wanted = self.member.node.state is NodeState.DRAINING
+                tell = self._log.info if is_wanted else self._log.warning
+                tell("not ready to serve any more", reason=reason)
             served = not reason
             self._settled = self._settled or served
             for server, told in self._told.items():

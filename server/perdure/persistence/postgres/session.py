@@ -63,7 +63,8 @@ class Session:
     async def promptly(self, work: Coroutine[Any, Any, T]) -> T:
         """Does work on the connection; a cancellation cuts it.
 
-        Else the driver would first ask a server that may not be there to give up, and wait.
+        Else the driver would first ask a server that may not be there to give up, and wait; and
+        there are releases of pgbouncer that such a request can crash.
         """
         task = asyncio.ensure_future(work)
         task.add_done_callback(_look_at)
