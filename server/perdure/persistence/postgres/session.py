@@ -6,7 +6,7 @@ construction. A transaction that somebody left open ends with the connection.
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -75,7 +75,10 @@ class Session:
                 self._bound.cut()
             else:
                 task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            while not task.done():
+                # It ends soon, and until then the connection is its own, however often one asks.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
             raise
         return task.result()
 
