@@ -126,13 +126,14 @@ class BacklogReport:
         """The gates, on these numbers."""
         by_phase = {found.phase: found for found in self.phases}
         empty, small = by_phase[Phase.EMPTY], by_phase[Phase.SMALL]
-        full = by_phase[Phase.FULL]
-        settled = full.settled_mib - empty.settled_mib
-        peak = full.peak_mib - small.peak_mib
-        checks = [
-            Check("MiB of a full queue above an empty one", settled, MAX_MEMORY_MIB),
-            Check("MiB at most, a full queue above a small one", peak, MAX_MEMORY_MIB),
-        ]
+        checks = []
+        for phase, words in ((Phase.FULL, "a full queue"), (Phase.DELETED, "what deletions leave")):
+            found = by_phase[phase]
+            settled, peak = found.settled_mib - empty.settled_mib, found.peak_mib - small.peak_mib
+            checks += [
+                Check(f"MiB of {words} above an empty one", settled, MAX_MEMORY_MIB),
+                Check(f"MiB at most, {words} above a small one", peak, MAX_MEMORY_MIB),
+            ]
         for phase in (Phase.FULL, Phase.DELETED):
             share = _rate(by_phase[phase]) / _rate(small)
             checks.append(Check(f"dispatch, {phase} to small", share, MIN_RATE, is_least=True))

@@ -1,5 +1,6 @@
 """Behind pgbouncer in session mode, everything works, and no session is left other than it was."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -19,7 +20,7 @@ from contract.rows import NAMESPACE, commit_all, node, start, step, transition, 
 from perdure.persistence.ports import NodeState, Shard, StartupError, StoreError
 from perdure.persistence.postgres import PostgresStore
 from perdure.runtime.ports import Ids
-from waiting import until_sync
+from waiting import until, until_sync
 
 pytestmark = pytest.mark.postgres
 
@@ -142,6 +143,41 @@ async def test_a_pooler_without_room_is_said(pooler: Pooler, dsn: str, ids: Ids)
     store = await open_store(pooler, dsn, ids)
     await use(store, "run-1")
     await store.close()
+
+
+async def test_reads_that_are_cancelled_ask_the_pooler_for_nothing(
+    pooler: Pooler, dsn: str, ids: Ids
+) -> None:
+    store = await open_store(pooler, dsn, ids)
+    await use(store, "run-1")
+    with psycopg.connect(dsn) as other:
+        other.execute(b"LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
+        reads = [
+            asyncio.ensure_future(store.load_current(NAMESPACE, f"run-{number}"))
+            for number in range(4)
+        ]
+        await until(lambda: waiting_for_locks(dsn) == len(reads))
+        for _ in range(2):
+            for read in reads:
+                read.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(*reads, return_exceptions=True)
+        assert all(read.cancelled() for read in reads)
+    await use(store, "run-2")
+    await store.close()
+    assert "cancel" not in (pooler.folder / "log").read_text()
+
+
+def waiting_for_locks(dsn: str) -> int:
+    """Returns how many sessions of a database wait for a lock."""
+    query = (
+        b"SELECT COUNT(*) FROM pg_stat_activity"
+        b" WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with psycopg.connect(dsn) as looking:
+        row = looking.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def test_a_server_behind_the_pooler_that_comes_back(

@@ -178,6 +178,14 @@ def test_an_advertised_address_that_leads_nowhere(nodes: NodeProcesses) -> None:
     assert cluster_status(node.config)["nodes"] == []
 
 
+def test_an_advertised_address_that_leads_to_another_node(nodes: NodeProcesses) -> None:
+    first = nodes.start("first").until_ready()
+    advertised = first.places["Nodes"]
+    said = nodes.start("second", internode={"advertised": advertised}).refusal()
+    assert f"another node answers at {advertised}" in said
+    assert [row["name"] for row in cluster_status(first.config)["nodes"]] == ["first"]
+
+
 @pytest.mark.parametrize("listener", ["grpc", "internode", "metrics"])
 def test_a_port_that_is_in_use(nodes: NodeProcesses, listener: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -188,6 +196,7 @@ def test_a_port_that_is_in_use(nodes: NodeProcesses, listener: str) -> None:
     assert str(port) in said
     assert "in use" in said
     assert "stop what uses it or" in said
+    assert node.logged("took shards") == []
     assert cluster_status(node.config)["nodes"] == []
 
 

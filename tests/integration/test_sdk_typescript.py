@@ -1,4 +1,7 @@
-"""The official TypeScript SDK works against Perdure, and its test environment starts Perdure."""
+"""The official TypeScript SDK works against Perdure, and its test environment starts Perdure.
+
+A sample of scenarios runs on the real dev server too: what the SDK's users see must be the same.
+"""
 
 import hashlib
 import json
@@ -10,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from conformance.targets import dev_server, perdure_command, perdure_executable
+from conformance.compare import differing
+from conformance.targets import dev_server, oracle_command, perdure_command, perdure_executable
 
 FOLDER = Path(__file__).parent / "typescript"
 INSTALL_SECONDS = 600.0
 RUN_SECONDS = 100.0
+SCENARIOS = 11
 EXPECTED = {
     "result": ["Hello, TypeScript!", "attempt 2", "bye"],
     "status": "COMPLETED",
@@ -51,6 +56,19 @@ def test_hello_world(node: Path, address: str) -> None:
 def test_create_local_starts_perdure(node: Path) -> None:
     command = [str(node), "src/create-local.ts", str(perdure_executable())]
     assert saw(run(command, seconds=RUN_SECONDS)) == EXPECTED
+
+
+def test_scenarios_end_as_on_the_real_server(node: Path) -> None:
+    expected, seen = (scenarios(node, command) for command in (oracle_command(), perdure_command()))
+    assert list(differing(expected, seen)) == []
+    assert len(expected) == SCENARIOS
+    assert expected["updates"]["sum"] == 11
+
+
+def scenarios(node: Path, server_command: list[str]) -> Any:
+    """Returns what every scenario saw on a server of its own, by name."""
+    with dev_server(server_command) as server:
+        return saw(run([str(node), "src/run-scenarios.ts", server.address], seconds=RUN_SECONDS))
 
 
 def run(command: list[str], *, seconds: float) -> str:

@@ -135,9 +135,11 @@ def test_a_wrong_connection_string_ends_it(tmp_path: Path) -> None:
     config = write(tmp_path, f"postgresql:///perdure?host={tmp_path}")
     with supervised(tmp_path, config) as running:
         assert running.process.wait(SECONDS) == 1
-        assert len(running.lines("process has started")) == 3
-        assert [end["exit-code"] for end in running.lines("process has ended")] == [1, 1, 1]
-        assert running.err.count("Error: The PostgreSQL database") == 3
+        ends = [end["exit-code"] for end in running.lines("process has ended")]
+        # A slow machine gives up earlier.
+        assert ends in ([1], [1, 1], [1, 1, 1])
+        assert len(running.lines("process has started")) == len(ends)
+        assert running.err.count("Error: The PostgreSQL database") == len(ends)
         assert running.out == ""
         assert "Traceback" not in running.err
 

@@ -14,6 +14,7 @@ from perdure.matching.engine import MatchingEngine
 from perdure.membership.member import Member
 from perdure.membership.view import ClusterView
 from perdure.rpc.handler import SilentObserver as SilentRpcs
+from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.telemetry.tracing import NO_TRACING
 from simulation.channels import NodeNetwork
 from simulation.node import STOP_GRACE_SECONDS, Machine, Node
@@ -83,7 +84,10 @@ class MemberNode(Node):
         history = cluster.history(self._history)
         if self._matching is not None:
             self._matching.attach_history(history)
-        await cluster.open_port(self._history, self._matching)
+        namespaces = NamespaceRegistry(
+            metadata=self._store, clock=self._machine.clock, ids=self._machine.ids
+        )
+        await cluster.open_port(self._history, self._matching, namespaces)
         await cluster.join(self._history, self._matching)
         cluster.member.subscribe(lambda _: self._on_ownership())
         self._on_ownership()

@@ -26,6 +26,7 @@ from perdure.rpc.clients import MatchingNode
 from perdure.rpc.handler import RpcObserver
 from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.hints import Hints
+from perdure.rpc.internode.learning import learning
 from perdure.rpc.internode.matching import RoutedMatching
 from perdure.rpc.internode.membership import MemberDirectory
 from perdure.rpc.internode.owned import OwnedMatching, owns_queue
@@ -35,6 +36,7 @@ from perdure.rpc.internode.routing import Router, routed_history
 from perdure.rpc.internode.serving import internode_handlers
 from perdure.rpc.internode.settings import INTERNODE_TRANSPORT, InternodeSettings
 from perdure.rpc.internode.wire import HISTORY_SERVICE, MATCHING_SERVICE
+from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.network import Network
 from perdure.rpc.server import RpcServer
 from perdure.rpc.tls.security import PLAIN, NodeSecurity
@@ -191,9 +193,17 @@ class ClusterNode:
         await self._routed_history.sticky_queue_unpolled(task)
 
     async def open_port(
-        self, history: HistoryEngine | None, matching: MatchingEngine | None
+        self,
+        history: HistoryEngine | None,
+        matching: MatchingEngine | None,
+        namespaces: NamespaceRegistry,
     ) -> str:
         """Lets other nodes reach this process's roles; returns the address that they are told.
+
+        Args:
+            history: This process's own, if it has the role.
+            matching: The same of matching.
+            namespaces: Where history finds namespaces.
 
         Raises:
             StartupError: The port is in use, or the address is not this machine's.
@@ -202,7 +212,8 @@ class ClusterNode:
         listener = self._config.listeners.internode
         roles = ((history, HISTORY_SERVICE), (matching, MATCHING_SERVICE))
         handlers = for_nodes_only(
-            internode_handlers(history, guarded), self._config.global_.authorization
+            learning(internode_handlers(history, guarded), namespaces),
+            self._config.global_.authorization,
         )
         handlers = remembered(handlers, self._tracer)
         self._server = RpcServer(
@@ -214,6 +225,7 @@ class ClusterNode:
             transport=INTERNODE_TRANSPORT,
             security=self._security.internode,
             network=self._network,
+            identity=self.member.id,
         )
         port = await self._server.start(listener.host, listener.port, serving=False)
         self.tell_health(self._server)
@@ -237,6 +249,7 @@ class ClusterNode:
         peers = self._security.peers
         await check_reachable(
             self.member.node.address,
+            identity=self.member.id,
             security=None if peers is None else peers.current(),
             network=self._network,
         )
@@ -272,7 +285,9 @@ class ClusterNode:
         while True:
             reason = self.missing()
             if reason and served:
-                self._log.warning("not ready to serve any more", reason=reason)
+                is_wanted = self.member.node.state is NodeState.DRAINING
+                tell = self._log.info if is_wanted else self._log.warning
+                tell("not ready to serve any more", reason=reason)
             served = not reason
             self._settled = self._settled or served
             for server, told in self._told.items():

@@ -21,6 +21,7 @@ from perdure.app.connection_metrics import ConnectionMetrics
 from perdure.app.directory import Directory, SearchAttributes
 from perdure.app.exemplars import remembered, with_exemplars
 from perdure.app.history_metrics import HistoryMetrics
+from perdure.app.listening import check_listeners
 from perdure.app.log_metrics import LogMetrics
 from perdure.app.matching_metrics import MatchingMetrics, WorkerMetrics
 from perdure.app.membership_metrics import HealthMetrics, MembershipMetrics
@@ -226,7 +227,8 @@ class _Builder:
         self._history = cluster.history(history)
         if matching is not None:
             matching.attach_history(self._history)
-        self._places["Nodes"] = await cluster.open_port(history, matching)
+        check_listeners(self._config)
+        self._places["Nodes"] = await cluster.open_port(history, matching, self._namespaces)
         self._parts.push_async_callback(cluster.close_port, STOP_GRACE_SECONDS)
         await cluster.join(history, matching)
         if "worker" in roles:

@@ -7,8 +7,8 @@ Rules that hold here:
 - Children have a process group of their own, so that Ctrl-C in a terminal reaches this process only
   and it alone decides in which order things end.
 - A process that was ready once is started again for ever: what ended it is not its configuration.
-  One that never was, and is refused three times in a row, ends everything with its exit code, so
-  that a wrong connection string is no restart loop.
+  One that never was, and is refused three times in a row or for some seconds, ends everything with
+  its exit code, so that a wrong connection string is no restart loop.
 """
 
 import asyncio
@@ -45,12 +45,15 @@ class Restarts:
         longest_seconds: The longest pause.
         settled_seconds: A process that ran so long begins with the first pause again.
         refusals: How often in a row a process that was never ready may be refused.
+        refused_seconds: So long after its first start it is not started again after a refusal,
+            however few there were: what is wrong is to be seen soon.
     """
 
     first_seconds: float = 1.0
     longest_seconds: float = 30.0
     settled_seconds: float = 60.0
     refusals: int = 3
+    refused_seconds: float = 5.0
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class _Record:
     """What is remembered of a process while it is started again and again."""
 
     pause_seconds: float
+    first_start: float
     was_ready: bool = False
     refusals: int = 0
 
@@ -117,8 +121,8 @@ class Supervisor:
 
     async def _keep(self, name: str) -> None:
         """Runs a process again and again until everything stops."""
-        record = _Record(self._restarts.first_seconds)
         loop = asyncio.get_running_loop()
+        record = _Record(self._restarts.first_seconds, loop.time())
         while not self.stop.is_set():
             started = loop.time()
             try:
@@ -169,7 +173,10 @@ class Supervisor:
     def _is_hopeless(self, record: _Record, code: int | None) -> bool:
         refused = code == REFUSED_EXIT_CODE and not record.was_ready
         record.refusals = record.refusals + 1 if refused else 0
-        return record.refusals >= self._restarts.refusals
+        passed = asyncio.get_running_loop().time() - record.first_start
+        return record.refusals >= self._restarts.refusals or (
+            refused and passed >= self._restarts.refused_seconds
+        )
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -67,11 +67,16 @@ class NotFoundError(ServiceError):
 
 
 class NamespaceNotFoundError(ServiceError):
-    """The namespace does not exist."""
+    """The namespace does not exist.
+
+    Attributes:
+        namespace: Its name, or its id where it was asked for by that.
+    """
 
     code = Code.NOT_FOUND
 
     def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
         super().__init__(
             f"Namespace {namespace} is not found.",
             details.NamespaceNotFoundFailure(namespace=namespace),

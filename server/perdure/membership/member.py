@@ -117,8 +117,9 @@ class Member:
     async def start(self) -> ClusterView:
         """Registers, reads the cluster, and keeps the lease from then on.
 
-        A live node of the same name is given time to expire, once: it may be this node's earlier
-        process, which was killed.
+        A live node of the same name is given time to expire or to leave, once: it may be this
+        node's earlier process, which was killed or is stopping. One that renews its lease meanwhile
+        and does not stop is another one.
 
         Raises:
             StartupError: Another live node has the name.
@@ -218,6 +219,7 @@ class Member:
             StartupError: Another live node has the name.
         """
         deadline: float | None = None
+        first: NodeRow | None = None
         while True:
             now = self._clock.monotonic()
             other = await self._call(self._store.register_node(self.node))
@@ -228,7 +230,8 @@ class Member:
             if deadline is None:
                 wait = other.lease / 1e9 + self._settings.margin if patient else 0.0
                 deadline = now + wait
-            if now >= deadline:
+                first = other
+            if now >= deadline or _goes_on(first, other):
                 raise StartupError(
                     f"the node at {other.address} is alive under the name {other.name!r}: "
                     "give this node a name of its own, or stop the other one"
@@ -339,3 +342,13 @@ class Member:
                 return await call
         except TimeoutError as error:
             raise UnknownOutcome(f"the store has not answered within {seconds:g} s") from error
+
+
+def _goes_on(earlier: NodeRow | None, later: NodeRow) -> bool:
+    """Tells whether a node has renewed its lease between two looks, and is not about to leave."""
+    return (
+        earlier is not None
+        and earlier.id == later.id
+        and later.renewed > earlier.renewed
+        and later.state is NodeState.UP
+    )

@@ -1,8 +1,8 @@
 """Which namespaces exist: a cache over the store's rows, for all roles.
 
 Rules that hold here: looking up a known name touches no store; a name that is not known makes one
-read for all who ask at the same time, and not more than one per `MISS_INTERVAL_SECONDS`; rows
-are replaced by compare-and-set, so that no update is lost.
+read for all who ask at the same time, and not more than one per `MISS_INTERVAL_SECONDS`, unless it
+is another node that asks; rows are replaced by compare-and-set, so that no update is lost.
 """
 
 import asyncio
@@ -44,6 +44,7 @@ class NamespaceRegistry:
         self._by_id: dict[str, Namespace] = {}
         self._refreshed_at = float("-inf")
         self._refreshing: asyncio.Task[None] | None = None
+        self._learning = asyncio.Lock()
 
     def find(self, name: str) -> Namespace | None:
         """Returns a namespace that is in the cache."""
@@ -75,6 +76,21 @@ class NamespaceRegistry:
             await self._refresh_on_miss()
             if (namespace := self._by_id.get(namespace_id)) is None:
                 raise NamespaceNotFoundError(namespace_id)
+        return namespace
+
+    async def learn(self, namespace_id: str) -> Namespace:
+        """Returns the namespace of an id that another node has found.
+
+        One that is not known makes a read that begins after the call, whenever the last one was.
+
+        Raises:
+            NamespaceNotFoundError: It does not exist any more.
+        """
+        async with self._learning:
+            if namespace_id not in self._by_id:
+                await self.refresh()
+        if (namespace := self._by_id.get(namespace_id)) is None:
+            raise NamespaceNotFoundError(namespace_id)
         return namespace
 
     def describe(self, namespace: Namespace) -> wf.DescribeNamespaceResponse:

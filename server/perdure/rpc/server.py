@@ -44,6 +44,7 @@ class RpcServer:
         transport: TransportSettings | None = None,
         security: ServerSecurity | None = None,
         network: Network | None = None,
+        identity: str = "",
     ) -> None:
         """Makes a server that does not listen yet.
 
@@ -57,6 +58,7 @@ class RpcServer:
             transport: How connections behave.
             security: For TLS; without, connections are plain.
             network: Where it listens.
+            identity: A service that no other server has, for health to tell of.
         """
         self._handlers = handlers
         self._services = services
@@ -68,7 +70,7 @@ class RpcServer:
         self._security = security
         self._gate = None if security is None else security.gate
         self._network = network or GrpcNetwork()
-        self._health = health.Health(self._names)
+        self._health = health.Health((*self._names, identity) if identity else self._names)
         self._dispatcher = self._dispatch()
         self._server: grpc.aio.Server | None = None
         self._port = 0

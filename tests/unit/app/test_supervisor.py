@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,20 @@ from perdure.app.supervisor import Restarts, Supervisor
 from unit.app.children import REFUSED, SERVES, STUBBORN, counting, script, starts
 from waiting import until, until_sync
 
-AT_ONCE = Restarts(first_seconds=0.001, longest_seconds=0.002)
 PATIENT = 30.0
+AT_ONCE = Restarts(first_seconds=0.001, longest_seconds=0.002, refused_seconds=PATIENT)
 
 
 class Watched:
     """A supervisor of stand-ins, and what it told."""
 
     def __init__(
-        self, sources: Mapping[str, str], *, drain_seconds: float = PATIENT, **parameters: Any
+        self,
+        sources: Mapping[str, str],
+        *,
+        drain_seconds: float = PATIENT,
+        restarts: Restarts = AT_ONCE,
+        **parameters: Any,
     ) -> None:
         self.told = CapturingLogger()
         self.times_ready = 0
@@ -37,7 +43,7 @@ class Watched:
             drain_seconds=drain_seconds,
             log=log,
             on_ready=self._ready,
-            restarts=AT_ONCE,
+            restarts=restarts,
             **parameters,
         )
         self.running = asyncio.create_task(self.supervisor.run())
@@ -102,6 +108,14 @@ async def test_one_that_is_refused_again_and_again_ends_all(tmp_path: Path) -> N
     assert await watched.running == 1
     assert starts(count) == 3
     assert watched.logged("a process cannot start: stopping") == [{"process": "b"}]
+
+
+async def test_one_that_takes_long_to_be_refused_is_given_up_at_once(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    source = counting(count, REFUSED)
+    watched = Watched({"a": SERVES, "b": source}, restarts=replace(AT_ONCE, refused_seconds=0.0))
+    assert await watched.running == 1
+    assert starts(count) == 1
 
 
 async def test_one_that_was_ready_once_is_never_given_up(tmp_path: Path) -> None:

@@ -15,7 +15,13 @@ SMALL = Found(
 
 
 def report(
-    *, settled_mib: float = 200.0, peak_mib: float = 220.0, full: float = 380.0, rest: float = 390.0
+    *,
+    settled_mib: float = 200.0,
+    peak_mib: float = 220.0,
+    left_mib: float = 190.0,
+    left_peak_mib: float = 200.0,
+    full: float = 380.0,
+    rest: float = 390.0,
 ) -> BacklogReport:
     """A run on an empty queue of 180 MiB, 200 MiB and 400 tasks/s at most on a small one."""
     phases = [
@@ -33,8 +39,8 @@ def report(
             phase=Phase.DELETED,
             tasks=100_000,
             settled_s=2.0,
-            settled_mib=190.0,
-            peak_mib=200.0,
+            settled_mib=left_mib,
+            peak_mib=left_peak_mib,
             drained=replace(DRAINED, per_s=rest),
         ),
     ]
@@ -47,6 +53,8 @@ def report(
         ({}, []),
         ({"settled_mib": 231.0}, ["MiB of a full queue above an empty one"]),
         ({"peak_mib": 251.0}, ["MiB at most, a full queue above a small one"]),
+        ({"left_mib": 231.0}, ["MiB of what deletions leave above an empty one"]),
+        ({"left_peak_mib": 251.0}, ["MiB at most, what deletions leave above a small one"]),
         ({"full": 359.0}, ["dispatch, full to small"]),
         ({"rest": 359.0}, ["dispatch, deleted to small"]),
     ],

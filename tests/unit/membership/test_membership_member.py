@@ -69,7 +69,7 @@ def _owner_names(view: ClusterView) -> list[str | None]:
     return [None if owner is None else owner.name for owner in owners]
 
 
-def test_a_name_that_a_live_node_has_is_refused_after_one_lease() -> None:
+def test_a_name_that_a_live_node_has_is_refused_when_that_has_renewed_its_lease() -> None:
     async def scenario(world: World) -> None:
         [first] = await world.start("first")
         began = world.loop.time()
@@ -77,9 +77,24 @@ def test_a_name_that_a_live_node_has_is_refused_after_one_lease() -> None:
             await world.machine("first").start()
         settings = MembershipSettings()
         waited = world.loop.time() - began
-        assert settings.lease <= waited < settings.lease + settings.margin + settings.period
+        assert waited <= 2 * settings.period < settings.lease
         assert first.member.lease_valid()
         assert names(first) == ["first"]
+
+    run(scenario)
+
+
+def test_a_name_that_a_leaving_node_has_is_waited_for() -> None:
+    async def scenario(world: World) -> None:
+        [first] = await world.start("first")
+        first.member.drain()
+        starting = asyncio.create_task(world.machine("first").start())
+        await asyncio.sleep(3 * MembershipSettings().period)
+        assert not starting.done()
+        await first.member.leave()
+        again = await starting
+        await world.until(lambda: settled(again))
+        assert names(again) == ["first"]
 
     run(scenario)
 

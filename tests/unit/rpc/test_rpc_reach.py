@@ -19,6 +19,17 @@ async def test_an_address_that_leads_to_a_server_is_fine() -> None:
         await server.stop(0)
 
 
+async def test_an_address_that_leads_to_another_node_is_refused() -> None:
+    server = RpcServer(handlers={}, services=(), clock=SystemClock(), identity="another")
+    port = await server.start("127.0.0.1", 0, serving=False)
+    try:
+        await check_reachable(f"127.0.0.1:{port}", identity="another")
+        with pytest.raises(StartupError, match=r"another node answers at .*: set listeners\."):
+            await check_reachable(f"127.0.0.1:{port}", identity="this")
+    finally:
+        await server.stop(0)
+
+
 async def test_an_address_where_nobody_listens_is_refused_with_the_fix() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

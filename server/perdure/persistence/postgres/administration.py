@@ -24,6 +24,10 @@ from perdure.runtime.ports import Ids
 TIMEOUT_SECONDS = 10.0
 """How long the database may take to answer, unless the configuration says otherwise."""
 
+FIRST_CONNECT_SECONDS = 6.0
+"""The longest that a first connection is waited for, so that a server or command that cannot do its
+work says so within ten seconds."""
+
 Say = Callable[[str], None]
 
 
@@ -62,7 +66,7 @@ class Status:
 @asynccontextmanager
 async def _connected(address: Address) -> AsyncIterator[Connection]:
     try:
-        connection = await connect(address)
+        connection = await connect(address, longest_seconds=FIRST_CONNECT_SECONDS)
     except (psycopg.Error, OSError) as error:
         raise startup.unreachable(address, error) from error
     async with connection:

@@ -112,15 +112,19 @@ def _misread(given: Mapping[str, Any]) -> bool:
     return "@" in places or not (ports == "" or ports.isdecimal())
 
 
-async def connect(address: Address) -> Connection:
+async def connect(address: Address, *, longest_seconds: float | None = None) -> Connection:
     """Returns a connection without implicit transactions, set up for the store.
+
+    Args:
+        address: Where the database is.
+        longest_seconds: How long to wait for it, where that is less than usual.
 
     Raises:
         psycopg.OperationalError: Nobody answers, or not in time, or a writable server does not.
     """
     seconds = address.timeout_seconds
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(min(seconds, longest_seconds or seconds)):
             connection = await psycopg.AsyncConnection.connect(address.conninfo, autocommit=True)
     except TimeoutError as error:
         raise psycopg.errors.ConnectionTimeout("connection timeout expired") from error

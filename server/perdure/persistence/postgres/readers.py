@@ -37,19 +37,12 @@ class Readers:
     async def read(self, sql: str, parameters: Parameters) -> Rows:
         """Returns the rows of a query. Raises StoreUnavailable."""
         async with self._session() as session:
-            return await fetch_twice(session, sql, parameters)
+            return await session.promptly(fetch_twice(session, sql, parameters))
 
     async def change(self, sql: str, parameters: Parameters) -> int:
         """Returns the number of rows that a statement changed; 0 when one was there already."""
         async with self._session() as session:
-            await fetch_twice(session, "SELECT 1", ())
-            try:
-                async with session.connected() as connection:
-                    return (await connection.execute(sql.encode(), parameters)).rowcount
-            except psycopg.errors.UniqueViolation:
-                return 0
-            except psycopg.Error as error:
-                raise StoreUnavailable(f"the database cannot be written: {error}") from error
+            return await session.promptly(_change(session, sql, parameters))
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -70,6 +63,17 @@ class Readers:
         finally:
             self._free.append(session)
             self._permits.release()
+
+
+async def _change(session: Session, sql: str, parameters: Parameters) -> int:
+    await fetch_twice(session, "SELECT 1", ())
+    try:
+        async with session.connected() as connection:
+            return (await connection.execute(sql.encode(), parameters)).rowcount
+    except psycopg.errors.UniqueViolation:
+        return 0
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"the database cannot be written: {error}") from error
 
 
 async def fetch(session: Session, sql: str, parameters: Parameters) -> Rows | None:

@@ -10,7 +10,7 @@ construction. A transaction that somebody left open ends with the connection.
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from math import inf
 from typing import Any, TypeVar
 
@@ -70,7 +70,8 @@ class Session:
     async def promptly(self, work: Coroutine[Any, Any, T]) -> T:
         """Does work on the connection; a cancellation cuts it.
 
-        Else the driver would first ask a server that may not be there to give up, and wait.
+        Else the driver would first ask a server that may not be there to give up, and wait; and
+        there are releases of pgbouncer that such a request can crash.
         """
         task = asyncio.ensure_future(work)
         task.add_done_callback(_look_at)
@@ -81,7 +82,10 @@ class Session:
                 self._bound.cut()
             else:
                 task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            while not task.done():
+                # It ends soon, and until then the connection is its own, however often one asks.
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
             raise
         return task.result()
 
