@@ -15,7 +15,7 @@ from perdure.core.visibility.query import (
     VisibilityFilter,
 )
 from perdure.core.visibility.values import words
-from perdure.persistence import visibility_reading
+from perdure.persistence import visibility_counting, visibility_listing
 from perdure.persistence.memory.evaluation import matches, value_of
 from perdure.persistence.ports import Shard, Store, VisibilityCursor
 
@@ -140,6 +140,34 @@ FILTERS: list[VisibilityFilter] = [
     And((_is(catalogue.WORKFLOW_TYPE, O.EQUAL, "Type1"), _is(AMOUNT, O.LESS, 2))),
     And((_is(catalogue.START_TIME, O.LESS, 1_030), _is(QUEUE, O.EQUAL, "queue-1"))),
     And((_is(catalogue.RUN_ID, O.IN, "run-07", "run-09"), _is(AMOUNT, O.LESS, 3))),
+    And((_is(COLOR, O.EQUAL, "green"), _is(TAGS, O.EQUAL, "all"))),
+    And((_is(COLOR, O.EQUAL, "green"), _is(TAGS, O.IN, "t2", "t5"), _is(SOLD, O.EQUAL, True))),
+    And((_is(TAGS, O.EQUAL, "t2"), _is(TAGS, O.EQUAL, "t5"))),
+    And((_is(TAGS, O.IN, "t1", "t2"), _is(catalogue.STATUS, O.GREATER, 2))),
+    And((_is(NOTE, O.EQUAL, "3 note"), _is(catalogue.START_TIME, O.GREATER_EQUAL, 1_003))),
+    And((_is(AMOUNT, O.GREATER_EQUAL, -3), _is(AMOUNT, O.LESS, 3))),
+    And((_is(AMOUNT, O.GREATER_EQUAL, -3), _is(COLOR, O.EQUAL, "green"))),
+    And((_is(COLOR, O.GREATER, "gr"), _is(COLOR, O.LESS, LONG + "b"))),
+    And((_is(COLOR, O.EQUAL, "green"), _is(COLOR, O.EQUAL, "red"))),
+    And((_is(catalogue.START_TIME, O.GREATER, 1_003), _is(catalogue.START_TIME, O.LESS, 1_047))),
+    And((_is(catalogue.START_TIME, O.LESS, 1_047), _is(COLOR, O.EQUAL, "green"))),
+    And((_is(catalogue.START_TIME, O.BETWEEN, 1_001, 1_049), _is(CLOSED, O.LESS, 2_050))),
+    And((_is(catalogue.START_TIME, O.IN, 1_007, 1_014), _is(catalogue.STATUS, O.EQUAL, 2))),
+    And((_is(CLOSED, O.BETWEEN, 2_003, 2_055), _is(TAGS, O.EQUAL, "all"))),
+    And((_is(CLOSED, O.GREATER, 2_003), _is(CLOSED, O.LESS_EQUAL, 2_055))),
+    And((_is(CLOSED, O.IS_NULL), _is(catalogue.START_TIME, O.GREATER, 1_003))),
+    And((_is(CLOSED, O.IS_NOT_NULL), _is(catalogue.WORKFLOW_TYPE, O.EQUAL, "Type1"))),
+    And((_is(CLOSED, O.NOT_BETWEEN, 2_020, 2_030), _is(COLOR, O.EQUAL, "green"))),
+    And((_is(CLOSED, O.IN, 2_011, 2_022), _is(COLOR, O.IN, "green", "red"))),
+    And((_is(catalogue.WORKFLOW_TYPE, O.EQUAL, "Type1"), _is(COLOR, O.EQUAL, "green"))),
+    And(
+        (
+            _is(catalogue.WORKFLOW_TYPE, O.EQUAL, "Type1"),
+            _is(catalogue.STATUS, O.EQUAL, 2),
+            _is(catalogue.START_TIME, O.LESS, 1_045),
+        )
+    ),
+    And((_is(catalogue.WORKFLOW_TYPE, O.IS_NULL), _is(COLOR, O.EQUAL, "green"))),
     Or((_is(COLOR, O.EQUAL, "green"), _is(catalogue.STATUS, O.EQUAL, 3))),
     And((Or((_is(COLOR, O.EQUAL, "red"), _is(SOLD, O.EQUAL, True))), _is(AMOUNT, O.LESS, 2))),
 ]
@@ -156,13 +184,24 @@ def _order(row: VisibilityRow) -> tuple[int, int, str]:
     return (row.close_time or 1 << 63, row.start_time, row.run_id)
 
 
-@pytest.fixture(params=[(10_000, 10_000), (1, 10_000), (1, 1)], ids=["walk", "path", "walk on"])
+@pytest.fixture(
+    params=[
+        (10_000, 10_000, 1e6, 1.0),
+        (1, 10_000, 1e6, 1.0),
+        (1, 10_000, 0.0, 1e6),
+        (1, 10_000, 0.0, 0.001),
+        (1, 1, 0.0, 1.0),
+    ],
+    ids=["walk", "path", "stretch and path", "stretches", "walk on"],
+)
 def _ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bounds by which listings walk, or go by a path, or walk on after all."""
-    walked, most = request.param
-    monkeypatch.setattr(visibility_reading, "WALKED", walked)
-    monkeypatch.setattr(visibility_reading, "MOST_LISTED", most)
-    monkeypatch.setattr(visibility_reading, "MOST_COUNTED", most)
+    """Bounds by which listings walk, go by a path, walk a little on, in stretches, to the end."""
+    walked, most, at_once, step = request.param
+    monkeypatch.setattr(visibility_listing, "WALKED", walked)
+    monkeypatch.setattr(visibility_listing, "MOST_LISTED", most)
+    monkeypatch.setattr(visibility_listing, "AT_ONCE_MICROSECONDS", at_once)
+    monkeypatch.setattr(visibility_listing, "STEP_MICROSECONDS", step)
+    monkeypatch.setattr(visibility_counting, "MOST_COUNTED", most)
 
 
 @pytest.mark.usefixtures("_ways")

@@ -1,7 +1,8 @@
-"""Ranges of times that hold most runs: what is outside is counted instead.
+"""Conditions that hold for most runs: what is outside is counted instead.
 
-An index counts what is in a range one by one. The times of the first and the last run tell about
-how much of all is in it; that may be wrong, and costs time then, but never a wrong count.
+An index counts what meets a condition one by one. The times of the first and the last run tell
+about how much of all is in a range of times; that may be wrong, and costs time then, but never a
+wrong count.
 """
 
 from typing import Final
@@ -28,9 +29,32 @@ _CONTRARY: Final = {
 
 
 def outside(where: Comparison) -> tuple[Comparison, ...]:
-    """Returns conditions of which one holds wherever a range of times does not; () for no range."""
-    if where.attribute.column not in TIMES:
+    """Returns conditions of which one holds wherever the given one does not.
+
+    There are none for what is neither a range of times nor a status or type.
+    """
+    column = where.attribute.column
+    if column in TIMES:
+        others = _outside_range(where)
+        if others and column == "close_time":
+            return (*others, Comparison(where.attribute, Operator.IS_NULL))
+        return others
+    if where.operator is not Operator.EQUAL:
         return ()
+    around = (
+        Comparison(where.attribute, Operator.LESS, where.operands),
+        Comparison(where.attribute, Operator.GREATER, where.operands),
+    )
+    match column:
+        case "status":
+            return around
+        case "workflow_type":
+            return (*around, Comparison(where.attribute, Operator.IS_NULL))
+        case _:
+            return ()
+
+
+def _outside_range(where: Comparison) -> tuple[Comparison, ...]:
     if where.operator is Operator.BETWEEN:
         low, high = where.operands
         if not _number(where, 0) <= _number(where, 1):

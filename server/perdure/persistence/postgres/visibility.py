@@ -45,6 +45,7 @@ class PostgresPaths(Paths):
     """Ways by index. The planner finds the index: the condition on it stands alone."""
 
     placeholder = PostgresWhere.placeholder
+    run_key = "run_id"
 
     def clause(self, *, of_counts: bool = False) -> WhereClause:
         """Returns an empty clause."""

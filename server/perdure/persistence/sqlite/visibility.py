@@ -8,7 +8,8 @@ from perdure.core.commit import SearchValue
 from perdure.core.visibility.query import Attribute, Comparison, ValueType
 from perdure.persistence.sqlite.database import STATEMENTS
 from perdure.persistence.visibility_paths import Paths, condition
-from perdure.persistence.visibility_reading import Reader, Steps
+from perdure.persistence.visibility_plans import Steps
+from perdure.persistence.visibility_reading import Reader
 from perdure.persistence.visibility_sql import WhereClause
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class SqlitePaths(Paths):
     """Ways by index, each named: SQLite has no statistics to choose by."""
 
     placeholder = SqliteWhere.placeholder
+    run_key = "number"
 
     def clause(self, *, of_counts: bool = False) -> WhereClause:
         """Returns an empty clause."""
