@@ -1,5 +1,7 @@
 """The ways that a listing and a count can take all lead to the same runs."""
 
+from dataclasses import replace
+
 import pytest
 
 from contract.rows import NAMESPACE, commit_all, transition, visible
@@ -18,6 +20,8 @@ from perdure.core.visibility.values import words
 from perdure.persistence import visibility_counting, visibility_listing
 from perdure.persistence.memory.evaluation import matches, value_of
 from perdure.persistence.ports import Shard, Store, VisibilityCursor
+from perdure.persistence.postgres.visibility import PostgresPaths
+from perdure.persistence.sqlite.visibility import SqlitePaths
 
 O = Operator  # noqa: E741
 COLOR = Attribute("Color", ValueType.KEYWORD)
@@ -184,24 +188,25 @@ def _order(row: VisibilityRow) -> tuple[int, int, str]:
     return (row.close_time or 1 << 63, row.start_time, row.run_id)
 
 
-@pytest.fixture(
-    params=[
-        (10_000, 10_000, 1e6, 1.0),
-        (1, 10_000, 1e6, 1.0),
-        (1, 10_000, 0.0, 1e6),
-        (1, 10_000, 0.0, 0.001),
-        (1, 1, 0.0, 1.0),
-    ],
-    ids=["walk", "path", "stretch and path", "stretches", "walk on"],
-)
+WAYS = {
+    "walk": (10_000, 10_000, 1e6, {}),
+    "path": (1, 10_000, 1e6, {"scanned": 1e9, "run": 1e9}),
+    "stretch and path": (1, 10_000, 0.0, {"step": 1e6, "scanned": 1e9, "held": 1e9}),
+    "stretches": (1, 10_000, 0.0, {"step": 0.001, "scanned": 0.0}),
+    "walk on": (1, 1, 0.0, {"scanned": 1e9, "run": 1e9}),
+}
+
+
+@pytest.fixture(params=WAYS.values(), ids=WAYS)
 def _ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bounds by which listings walk, go by a path, walk a little on, in stretches, to the end."""
-    walked, most, at_once, step = request.param
+    """Bounds and costs by which listings and counts take each of their ways."""
+    walked, most, at_once, costs = request.param
     monkeypatch.setattr(visibility_listing, "WALKED", walked)
     monkeypatch.setattr(visibility_listing, "MOST_LISTED", most)
     monkeypatch.setattr(visibility_listing, "AT_ONCE_MICROSECONDS", at_once)
-    monkeypatch.setattr(visibility_listing, "STEP_MICROSECONDS", step)
     monkeypatch.setattr(visibility_counting, "MOST_COUNTED", most)
+    for paths in (SqlitePaths, PostgresPaths):
+        monkeypatch.setattr(paths, "costs", replace(paths.costs, **costs))
 
 
 @pytest.mark.usefixtures("_ways")

@@ -1,19 +1,20 @@
 """How counts are made.
 
-Theory of operation: a count reads counters where they have what the filter names. One condition is
-counted in its index alone, and so are several where a path can take up all others (`narrowed`).
-What holds for most runs is counted by what it leaves out: the runs that meet the other conditions,
-less those of them that do not meet this one. Only otherwise are runs read: those of the cheapest
-path, or all.
+Theory of operation: a count reads counters where they have what the filter names, and the index
+alone where there is one condition. Several conditions can be counted in four ways: by a path that
+takes up all others (`narrowed`), by one whose runs are read, as a difference, or by reading all
+runs; what each would cost is guessed, and the cheapest taken. A difference is for what holds for
+most runs: the runs that meet the other conditions, less those of them that do not meet this one.
 
 Such differences come from more than one statement, between which runs may start and close; so a
 count may be off by those, and is never below nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from perdure.core.commit import SearchValue
 from perdure.core.visibility.catalogue import STATUS
 from perdure.core.visibility.evaluation import MEMBERSHIP
 from perdure.core.visibility.normal import contrary
@@ -27,22 +28,13 @@ from perdure.core.visibility.query import (
     VisibilityFilter,
 )
 from perdure.persistence.visibility_narrowing import narrowed
-from perdure.persistence.visibility_plans import (
-    ENTRY_MICROSECONDS,
-    HELD_MICROSECONDS,
-    Conditions,
-    Planner,
-    Steps,
-    Way,
-)
-from perdure.persistence.visibility_ranges import HALF, TIMES, outside, share
+from perdure.persistence.visibility_paths import Path
+from perdure.persistence.visibility_plans import Conditions, Counts, Planner, Steps, Way
+from perdure.persistence.visibility_ranges import HALF, TIMES, outside
 from perdure.persistence.visibility_sql import Sql, is_counted
 
 MOST_COUNTED: Final = 200_000
-"""Runs of a path from which on reading all runs is no dearer."""
-
-Counts = dict[SearchValue | None, int]
-"""Numbers of runs by an attribute's values; all are under None where there is no attribute."""
+"""Runs of a path that are counted to guess what it costs; more are taken for very many."""
 
 _NEVER_MISSING: Final = frozenset({"workflow_id", "start_time", "status"})
 _NEGATED: Final = frozenset(
@@ -51,7 +43,19 @@ _NEGATED: Final = frozenset(
         *(Operator.NOT_STARTS_WITH, Operator.IS_NULL),
     }
 )
-_NOTHING: Final = Sql("")
+
+
+@dataclass(slots=True, frozen=True)
+class _Choice:
+    """A way to count.
+
+    Attributes:
+        cost: About what it costs, in microseconds.
+        count: Counts; None when it turns out not to be possible.
+    """
+
+    cost: float
+    count: Callable[[], Steps[int | None]]
 
 
 class Countings(Planner):
@@ -66,7 +70,8 @@ class Countings(Planner):
             return (yield from self._from_counters(namespace_id, conditions, group_by))
         conditions = yield from self._without_divisions(namespace_id, conditions)
         if group_by is None:
-            count = yield from self._by_indexes(namespace_id, conditions)
+            choice = yield from self._choice(namespace_id, conditions)
+            count = yield from choice.count()
             if count is not None:
                 return {None: count}
         elif group_by == STATUS:
@@ -75,114 +80,117 @@ class Countings(Planner):
                 return groups
         return (yield from self._from_runs(namespace_id, conditions, group_by))
 
-    # By indexes alone
-
-    def _by_indexes(self, namespace_id: str, conditions: Conditions) -> Steps[int | None]:
-        """Counts by indexes alone; None when that is not possible."""
+    def _choice(self, namespace_id: str, conditions: Conditions) -> Steps[_Choice]:
+        """Returns the cheapest way to count what meets some conditions."""
         if all(map(is_counted, _attributes(conditions))):
-            counts = yield from self._from_counters(namespace_id, conditions, None)
-            return counts.get(None, 0)
+            return _Choice(0.0, partial(self._by_counters, namespace_id, conditions))
+        whole = yield from self._whole(namespace_id)
         if len(conditions) == 1:
-            return (yield from self._count_alone(namespace_id, conditions[0]))
-        way = yield from self._smallest(namespace_id, conditions)
-        without = yield from self._best_without(namespace_id, conditions)
-        if without is not None and (way is None or without[1] < way.cost):
-            count = yield from self._by_difference(namespace_id, conditions, without[0])
-            if count is not None:
-                return count
-        return None if way is None else (yield from self._count_path(way))
-
-    def _smallest(self, namespace_id: str, conditions: Conditions) -> Steps[Way | None]:
-        """Returns the way that finds the fewest, of those that need no runs."""
-        best: Way | None = None
-        whole = yield from self._whole(namespace_id)
-        for path, rest in self._ways(namespace_id, conditions):
-            if rest or not path.exact:
-                continue
-            most = whole if best is None else best.found
-            found = yield from self._probe(path, min(most, MOST_COUNTED))
-            if found >= MOST_COUNTED:
-                found = yield from self._many(namespace_id, path.given, whole)
-            if best is None or found < best.found:
-                best = Way(path, (), found)
-        return best
-
-    def _many(self, namespace_id: str, condition: Comparison, whole: int) -> Steps[int]:
-        """Returns how many runs meet a condition that many do, or all where that is not known."""
-        if not is_counted(condition.attribute):
-            return whole
-        counts = yield from self._from_counters(namespace_id, (condition,), None)
-        return counts.get(None, 0)
-
-    def _best_without(
-        self, namespace_id: str, conditions: Conditions
-    ) -> Steps[tuple[Comparison, float] | None]:
-        """Returns the condition that fewest runs do not meet, and what a difference costs."""
-        best: tuple[Comparison, float] | None = None
-        whole = yield from self._whole(namespace_id)
+            alone = partial(self._count_alone, namespace_id, conditions[0])
+            return _Choice(whole * self._paths.costs.passed, alone)
+        ways = yield from self._found_ways(namespace_id, conditions, whole)
+        choices = [self._of_way(way) for way in ways]
         for condition in conditions:
-            if not isinstance(condition, Comparison) or not outside(condition):
-                continue
-            if not self._can_be_left_out(namespace_id, conditions, condition):
-                continue
-            if is_counted(condition.attribute):
-                counts = yield from self._from_counters(namespace_id, (condition,), None)
-                left = float(whole - counts.get(None, 0))
-            else:
-                held = yield from self._share(namespace_id, condition)
-                left = whole * (1 - held)
-            cost = left * HELD_MICROSECONDS + whole * ENTRY_MICROSECONDS
-            if best is None or cost < best[1]:
-                best = condition, cost
-        return best
+            choices += yield from self._difference(namespace_id, conditions, condition, whole)
+        everything = partial(self._of_all, namespace_id, conditions)
+        choices.append(_Choice(whole * self._paths.costs.scanned, everything))
+        return min(choices, key=lambda choice: choice.cost)
 
-    def _can_be_left_out(
-        self, namespace_id: str, conditions: Conditions, without: Comparison
-    ) -> bool:
+    def _found_ways(
+        self, namespace_id: str, conditions: Conditions, whole: int
+    ) -> Steps[list[Way]]:
+        ways: list[Way] = []
+        for path, rest in self._ways(namespace_id, conditions):
+            found = yield from self._found(namespace_id, path, MOST_COUNTED)
+            very_many = found >= MOST_COUNTED and not is_counted(path.given.attribute)
+            ways.append(Way(path, rest, whole if very_many else found))
+        return ways
+
+    def _of_way(self, way: Way) -> _Choice:
+        costs = self._paths.costs
+        if way.rest:
+            return _Choice(way.found * costs.run, partial(self._of_runs, way))
+        one = costs.held if way.path.asks_entries else costs.passed
+        return _Choice(way.found * one, partial(self._count_path, way.path))
+
+    def _difference(
+        self, namespace_id: str, conditions: Conditions, without: VisibilityFilter, whole: int
+    ) -> Steps[list[_Choice]]:
+        """Returns how to count by what does not meet a condition, if that is possible."""
+        if not isinstance(without, Comparison) or not outside(without):
+            return []
         others = tuple(each for each in conditions if each is not without)
+        paths = list(self._outside(namespace_id, others, without))
+        if None in paths:
+            return []
+        found = yield from self._found_in(namespace_id, without, whole)
+        among = yield from self._choice(namespace_id, others)
+        cost = among.cost + (whole - found) * self._paths.costs.held
+        return [_Choice(cost, partial(self._subtract, among, paths))]
+
+    def _outside(
+        self, namespace_id: str, others: Conditions, without: Comparison
+    ) -> Iterator[Path | None]:
+        """Yields paths to what meets others and not a condition; None where runs are needed."""
         for each in outside(without):
             path = self._paths.to(namespace_id, each)
-            if path is None or narrowed(self._paths, namespace_id, path, (each, *others))[1]:
-                return False
-        return True
+            if path is None:
+                yield None
+                continue
+            path, rest = narrowed(self._paths, namespace_id, path, (each, *others))
+            yield None if rest else path
 
-    def _by_difference(
-        self, namespace_id: str, conditions: Conditions, without: Comparison
-    ) -> Steps[int | None]:
-        others = tuple(each for each in conditions if each is not without)
-        count = yield from self._by_indexes(namespace_id, others)
+    def _subtract(self, among: _Choice, paths: Sequence[Path | None]) -> Steps[int | None]:
+        count = yield from among.count()
         if count is None:
             return None
-        for each in outside(without):
-            path = self._paths.to(namespace_id, each)
-            assert path is not None, each
-            path, rest = narrowed(self._paths, namespace_id, path, (each, *others))
-            assert not rest, each
-            count -= yield from self._count_path(Way(path, (), 0))
+        for path in paths:
+            assert path is not None, "every path was looked at"
+            count -= yield from self._count_path(path)
         return max(0, count)
 
-    def _count_path(self, way: Way) -> Steps[int]:
-        name = "count_distinct_entries" if way.path.repeats else "count_source"
-        ((count,),) = yield self._statement(name, {"source": way.path.source})
+    def _found_in(self, namespace_id: str, condition: Comparison, whole: int) -> Steps[int]:
+        """Returns about how many runs meet a condition of which there is an outside."""
+        if is_counted(condition.attribute):
+            counts = yield from self._from_counters(namespace_id, (condition,), None)
+            return counts.get(None, 0)
+        return int(whole * (yield from self._share(namespace_id, condition)))
+
+    def _count_path(self, path: Path) -> Steps[int]:
+        name = "count_distinct_entries" if path.repeats else "count_source"
+        ((count,),) = yield self._statement(name, {"source": path.source})
         return int(count)
 
+    def _by_counters(self, namespace_id: str, conditions: Conditions) -> Steps[int | None]:
+        counts = yield from self._from_counters(namespace_id, conditions, None)
+        return counts.get(None, 0)
+
     def _by_status(self, namespace_id: str, conditions: Conditions) -> Steps[Counts | None]:
-        """Counts by status: each but the most frequent, which has what is left of all."""
-        whole = yield from self._by_indexes(namespace_id, conditions)
-        if whole is None:
-            return None
-        all_runs = yield from self._from_counters(namespace_id, (), STATUS)
-        statuses = sorted(all_runs, key=all_runs.__getitem__)
-        groups: Counts = {}
+        """Counts by status: each but the most frequent, which has what is left of all.
+
+        None when reading the runs costs less.
+        """
+        everywhere = yield from self._from_counters(namespace_id, (), STATUS)
+        statuses = sorted(everywhere, key=everywhere.__getitem__)
+        whole = yield from self._choice(namespace_id, conditions)
+        choices = []
         for status in statuses[:-1]:
             assert status is not None, "every run has a status"
             of_status = Comparison(STATUS, Operator.EQUAL, (status,))
-            count = yield from self._by_indexes(namespace_id, (*conditions, of_status))
-            if count is None:
-                return None
+            choices.append((yield from self._choice(namespace_id, (*conditions, of_status))))
+        by_runs = sum(everywhere.values()) * self._paths.costs.scanned
+        if whole.cost + sum(choice.cost for choice in choices) > by_runs:
+            return None
+        left = yield from whole.count()
+        if left is None:
+            return None
+        groups: Counts = {}
+        for status, choice in zip(statuses, choices, strict=False):
+            count = yield from choice.count()
+            assert count is not None, "one condition of several is known"
             groups[status] = count
-        for status in statuses[-1:]:
-            groups[status] = max(0, whole - sum(groups.values()))
+            left -= count
+        groups |= dict.fromkeys(statuses[-1:], max(0, left))
         return {status: count for status, count in groups.items() if count}
 
     # One condition
@@ -204,19 +212,13 @@ class Countings(Planner):
         if condition.attribute.column in TIMES and outside(condition):
             held_share = yield from self._share(namespace_id, condition)
             if held_share > HALF:
-                return (yield from self._by_difference(namespace_id, (condition,), condition))
+                paths = list(self._outside(namespace_id, (), condition))
+                among = _Choice(0.0, partial(self._by_counters, namespace_id, ()))
+                return (yield from self._subtract(among, paths))
         path = self._paths.to(namespace_id, condition)
         if path is None or not path.exact:
             return None
-        return (yield from self._count_path(Way(path, (), 0)))
-
-    def _share(self, namespace_id: str, condition: Comparison) -> Steps[float]:
-        """Guesses which share of all runs a range of times holds."""
-        column, having = TIMES[condition.attribute.column or ""]
-        namespace = self._bound(namespace_id)
-        pieces = {"namespace": namespace, "column": Sql(column), "having": having}
-        ((first, last),) = yield self._statement("find_times", pieces)
-        return 0.0 if first is None else share(condition, first, last)
+        return (yield from self._count_path(path))
 
     def _count_having(self, namespace_id: str, condition: Comparison) -> Steps[int | None]:
         attribute = condition.attribute
@@ -229,49 +231,51 @@ class Countings(Planner):
         if attribute.value_type in MEMBERSHIP:
             return None
         path = self._paths.to_all(namespace_id, attribute)
-        return (yield from self._count_path(Way(path, (), 0)))
+        return (yield from self._count_path(path))
 
-    # By counters and by runs
+    # By runs
 
-    def _whole(self, namespace_id: str) -> Steps[int]:
-        counts = yield from self._from_counters(namespace_id, (), None)
+    def _of_runs(self, way: Way) -> Steps[int | None]:
+        counts = yield from self._among(way, None)
         return counts.get(None, 0)
 
-    def _from_counters(
-        self, namespace_id: str, conditions: Conditions, group_by: Attribute | None
-    ) -> Steps[Counts]:
-        pieces = {
-            **self._group(group_by, of_counts=True),
-            "namespace": self._bound(namespace_id),
-            "filter": self._filter(conditions, of_counts=True),
-        }
-        rows = yield self._statement("count_counters", pieces)
-        return {value: int(count) for value, count in rows if count}
+    def _of_all(self, namespace_id: str, conditions: Conditions) -> Steps[int | None]:
+        counts = yield from self._among_all(namespace_id, conditions, None)
+        return counts.get(None, 0)
 
     def _from_runs(
         self, namespace_id: str, conditions: Conditions, group_by: Attribute | None
     ) -> Steps[Counts]:
-        way = yield from self._cheapest(namespace_id, conditions, MOST_COUNTED)
-        pieces = self._group(group_by)
-        if way is None:
-            namespace = self._bound(namespace_id)
-            text = f"{self._paths.runs('')} WHERE namespace_id = {namespace.text}"
-            pieces["source"] = Sql(text, namespace.parameters)
-            pieces["filter"] = self._filter(conditions)
-            rows = yield self._statement("count_runs", pieces)
-        else:
-            pieces["source"] = way.path.source
-            pieces["filter"] = self._filter(way.rest)
-            name = "count_by_entries" if way.path.of_entries else "count_runs"
-            rows = yield self._statement(name, pieces)
+        whole = yield from self._whole(namespace_id)
+        ways = yield from self._found_ways(namespace_id, conditions, whole)
+        way = min(ways, key=lambda way: way.found, default=None)
+        costs = self._paths.costs
+        if way is None or way.found * costs.run >= whole * costs.scanned:
+            return (yield from self._among_all(namespace_id, conditions, group_by))
+        return (yield from self._among(way, group_by))
+
+    def _among(self, way: Way, group_by: Attribute | None) -> Steps[Counts]:
+        pieces = {
+            **self._group(group_by),
+            "source": way.path.source,
+            "filter": self._filter(way.rest),
+        }
+        name = "count_by_entries" if way.path.of_entries else "count_runs"
+        rows = yield self._statement(name, pieces)
         return {value: int(count) for value, count in rows if count}
 
-    def _group(self, group_by: Attribute | None, *, of_counts: bool = False) -> dict[str, Sql]:
-        clause = self._paths.clause(of_counts=of_counts)
-        if group_by is None:
-            return {"group": Sql("NULL"), "grouping": _NOTHING}
-        text = clause.scalar(group_by)
-        return {"group": Sql(text, tuple(clause.parameters)), "grouping": Sql("GROUP BY 1")}
+    def _among_all(
+        self, namespace_id: str, conditions: Conditions, group_by: Attribute | None
+    ) -> Steps[Counts]:
+        namespace = self._bound(namespace_id)
+        text = f"{self._paths.runs('')} WHERE namespace_id = {namespace.text}"
+        pieces = {
+            **self._group(group_by),
+            "source": Sql(text, namespace.parameters),
+            "filter": self._filter(conditions),
+        }
+        rows = yield self._statement("count_runs", pieces)
+        return {value: int(count) for value, count in rows if count}
 
 
 def _attributes(conditions: Sequence[VisibilityFilter]) -> Iterable[Attribute]:

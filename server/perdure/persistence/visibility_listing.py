@@ -36,9 +36,6 @@ MOST_LISTED: Final = 250_000
 AT_ONCE_MICROSECONDS: Final = 50_000.0
 """What a path may cost that is followed without walking on first."""
 
-STEP_MICROSECONDS: Final = 1.2
-"""About what a walk takes for each run that it looks at."""
-
 _IDS: Final = frozenset({"workflow_id", "run_id"})
 _UPPER: Final = frozenset({Operator.LESS, Operator.LESS_EQUAL, Operator.BETWEEN})
 
@@ -111,8 +108,8 @@ class Listings(Planner):
             return rows
         conditions = yield from self._without_divisions(listing.namespace_id, listing.conditions)
         listing = replace(listing, conditions=conditions)
-        way = yield from self._cheapest(listing.namespace_id, conditions, MOST_LISTED)
-        if way is not None and way.cost <= AT_ONCE_MICROSECONDS:
+        way = yield from self._cheapest(listing.namespace_id, conditions)
+        if way is not None and self._cost(way) <= AT_ONCE_MICROSECONDS:
             return (yield from self._follow(listing, way.path, way.rest))
         walk = replace(self._walk_of(listing), after=last)
         return (yield from self._walk_on(listing, walk, rows, way))
@@ -125,16 +122,39 @@ class Listings(Planner):
                 return rows
             walk = replace(walk, after=first[0], includes=True)
         cost, stretch = 0.0, WALKED
-        while way is None or cost < way.cost:
+        while way is None or cost < self._cost(way):
             last = None if way is None else (yield from self._boundary(walk, stretch))
             more = yield self._walking(walk, last)
             rows = _joined(rows, more)
             if last is None or len(rows) >= listing.limit:
                 return rows[: listing.limit]
             walk = replace(walk, after=last, includes=False)
-            cost += stretch * STEP_MICROSECONDS
+            cost += stretch * self._paths.costs.step
             stretch *= 2
         return (yield from self._follow(listing, way.path, way.rest))
+
+    def _cheapest(self, namespace_id: str, conditions: Conditions) -> Steps[Way | None]:
+        """Returns the cheapest way; None when every path finds too many runs."""
+        best: Way | None = None
+        for path, rest in self._ways(namespace_id, conditions):
+            if self._is_of_index(path.given, "close_time"):
+                continue  # The walk itself is in this order, and keeps to the range.
+            most = MOST_LISTED
+            if best is not None:
+                # Nothing is gained by counting further than where the way would be dearer.
+                one = self._cost(Way(path, rest, 1))
+                most = min(most, int(self._cost(best) / one) + 1)
+            way = Way(path, rest, (yield from self._found(namespace_id, path, most)))
+            if way.found < MOST_LISTED and (best is None or self._cost(way) < self._cost(best)):
+                best = way
+        return best
+
+    def _cost(self, way: Way) -> float:
+        """Returns about what it costs to follow a way, in microseconds."""
+        costs = self._paths.costs
+        if way.rest:
+            return way.found * costs.run
+        return way.found * (costs.held if way.path.asks_entries else costs.sorted)
 
     def _boundary(self, walk: _Walk, offset: int) -> Steps[tuple[Any, ...] | None]:
         """Returns the position of the last run of a stretch; None when fewer are left."""
@@ -153,10 +173,13 @@ class Listings(Planner):
         name = "list_by_entries" if path.of_entries else "list_by_runs"
         if path.has_keys and not rest:
             name = "list_by_keys"
+        is_of_start = path.given.attribute.column == "start_time"
         pieces = {
             "source": path.source,
             "after": self._after(listing.after),
             "filter": self._filter(rest),
+            # What started last has mostly closed last: the first runs stay the first.
+            "newest": Sql("ORDER BY start_time DESC" if is_of_start else ""),
             "limit": self._bound(listing.limit),
         }
         return (yield self._statement(name, pieces))
@@ -224,8 +247,10 @@ class Listings(Planner):
         if walk.first is not None:
             column = walk.first.attribute.column
             texts.append(f"{column} = {clause.bind(walk.first.operands[0])}")
-        indexed = (*walk.closing, *(walk.starting if skips else ()))
-        texts += [column_condition(each, clause.bind) or "" for each in indexed]
+        texts += [column_condition(each, clause.bind) or "" for each in walk.closing]
+        if skips:
+            beside = self._paths.beside
+            texts += [column_condition(each, clause.bind, beside) or "" for each in walk.starting]
         if walk.after is not None:
             keys = ", ".join(map(clause.bind, walk.after))
             sign = "<=" if walk.includes else "<"

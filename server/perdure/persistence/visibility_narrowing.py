@@ -10,7 +10,13 @@ from dataclasses import replace
 
 from perdure.core.visibility.evaluation import MEMBERSHIP
 from perdure.core.visibility.query import Comparison, Operator, VisibilityFilter
-from perdure.persistence.visibility_paths import Path, Paths, column_condition, shortened
+from perdure.persistence.visibility_paths import (
+    ORDERED,
+    Path,
+    Paths,
+    column_condition,
+    shortened,
+)
 from perdure.persistence.visibility_sql import Sql, WhereClause
 
 _KEYS = frozenset({"start_time", "close_time"})
@@ -23,29 +29,26 @@ def narrowed(
     paths: Paths, namespace_id: str, path: Path, conditions: Iterable[VisibilityFilter]
 ) -> tuple[Path, tuple[VisibilityFilter, ...]]:
     """Returns a path with all that it can take up, and the conditions that are left."""
-    own, held = paths.clause(), paths.clause()
-    of_index: list[str] = []
-    of_entries: list[str] = []
+    clause = paths.clause()
+    texts: list[str] = []
+    asks_entries = False
     rest: list[VisibilityFilter] = []
     for condition in conditions:
         if condition is path.given:
             if not path.exact:
                 rest.append(condition)
-        elif (text := _of_index(paths, own, path, condition)) is not None:
-            of_index.append(text)
-        elif (text := _held(paths, held, namespace_id, path, condition)) is not None:
-            of_entries.append(text)
+        elif (text := _of_index(paths, clause, path, condition)) is not None:
+            texts.append(text)
+        elif (text := _held(paths, clause, namespace_id, path, condition)) is not None:
+            texts.append(text)
+            asks_entries = True
         else:
             rest.append(condition)
-    probed = _and(path.source, of_index, own)
-    source = _and(probed, of_entries, held)
-    taken = replace(path, source=source, probed=probed, asks_entries=bool(of_entries))
+    source = Sql(
+        " AND ".join([path.source.text, *texts]), (*path.source.parameters, *clause.parameters)
+    )
+    taken = replace(path, source=source, probed=path.source, asks_entries=asks_entries)
     return taken, tuple(rest)
-
-
-def _and(source: Sql, texts: list[str], clause: WhereClause) -> Sql:
-    text = " AND ".join([source.text, *texts])
-    return Sql(text, (*source.parameters, *clause.parameters))
 
 
 def _of_index(paths: Paths, clause: WhereClause, path: Path, where: VisibilityFilter) -> str | None:
@@ -57,8 +60,13 @@ def _of_index(paths: Paths, clause: WhereClause, path: Path, where: VisibilityFi
         if not is_same or shortened(where) != where:
             return None
         return paths.value(clause, where)
-    if attribute.column == given.column or (path.has_keys and attribute.column in _KEYS):
+    if attribute.column == given.column:
         return column_condition(where, clause.bind)
+    if path.has_keys and attribute.column in _KEYS:
+        # Behind one value, times are in order; behind several, another index would seem better.
+        is_next = attribute.column == "close_time" and path.given.operator is Operator.EQUAL
+        written = "{}" if is_next and given.column in ORDERED else paths.beside
+        return column_condition(where, clause.bind, written)
     return None
 
 

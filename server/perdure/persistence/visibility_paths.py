@@ -15,6 +15,7 @@ from perdure.core.commit import SearchValue
 from perdure.core.visibility.evaluation import MEMBERSHIP, elements, plain
 from perdure.core.visibility.query import Attribute, Comparison, Operator
 from perdure.persistence.search_values import TAGS, member_name
+from perdure.persistence.visibility_costs import Costs
 from perdure.persistence.visibility_rows import STILL_OPEN
 from perdure.persistence.visibility_sql import Sql, WhereClause
 
@@ -39,6 +40,7 @@ ORDERED: Final = frozenset({"workflow_type", "status"})
 _WITH_KEYS: Final = frozenset({*ORDERED, "start_time", "close_time"})
 _CODE_POINT_LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
+_LAST_CLOSED: Final = STILL_OPEN - 1
 _INFIX: Final = {
     Operator.EQUAL: "=",
     Operator.LESS: "<",
@@ -83,6 +85,9 @@ class Paths(ABC):
     placeholder: ClassVar[str]
     run_key: ClassVar[str]
     """The column that both the table of runs and that of entries know a run by."""
+    beside: ClassVar[str]
+    """How a column is written by which no index shall be chosen."""
+    costs: ClassVar[Costs]
 
     @abstractmethod
     def clause(self, *, of_counts: bool = False) -> WhereClause:
@@ -213,29 +218,46 @@ def successor(prefix: str) -> str | None:
     return None
 
 
-def column_condition(where: Comparison, bind: Callable[[Any], str]) -> str | None:
+def column_condition(
+    where: Comparison, bind: Callable[[Any], str], written: str = "{}"
+) -> str | None:
     """Returns a condition that the index of a system attribute answers; None without such a form.
 
     The close time is asked for by the order that open runs have too, which indexes are in.
+
+    Args:
+        where: The condition.
+        bind: Takes a parameter and returns its place.
+        written: How a column is written.
     """
     column = where.attribute.column or ""
     match column, where.operator:
         case "close_time", _:
-            return _closing(where, bind)
+            return _closing(where, written.format("close_order"), bind)
         case "workflow_type", Operator.IS_NULL:
             return "workflow_type IS NULL"
         case _:
-            return condition(where, column, bind)
+            return condition(where, written.format(column), bind)
 
 
-def _closing(where: Comparison, bind: Callable[[Any], str]) -> str | None:
+def _closing(where: Comparison, column: str, bind: Callable[[Any], str]) -> str | None:
     """A condition on the close time, by the order that open runs come in too."""
     if where.operator is Operator.IS_NULL:
-        return f"close_order = {bind(STILL_OPEN)}"
+        return f"{column} = {bind(STILL_OPEN)}"
     if where.operator is Operator.IS_NOT_NULL:
-        return f"close_order < {bind(STILL_OPEN)}"
-    text = condition(where, "close_order", bind)
-    return None if text is None else f"{text} AND close_order < {bind(STILL_OPEN)}"
+        return f"{column} < {bind(STILL_OPEN)}"
+    # One upper bound only: a database may look at the other one, and read on and on.
+    match where.operator:
+        case Operator.LESS:
+            return condition(where, column, bind)
+        case Operator.LESS_EQUAL | Operator.BETWEEN:
+            *low, high = map(plain, where.operands)
+            assert isinstance(high, int), where
+            closed = (*low, min(high, _LAST_CLOSED))
+            return condition(Comparison(where.attribute, where.operator, closed), column, bind)
+        case _:
+            text = condition(where, column, bind)
+            return None if text is None else f"{text} AND {column} < {bind(STILL_OPEN)}"
 
 
 def _sought(where: Comparison) -> Comparison | None:

@@ -9,9 +9,11 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from perdure.core.commit import SearchValue
 from perdure.core.visibility.catalogue import NAMESPACE_DIVISION
 from perdure.core.visibility.query import (
     And,
+    Attribute,
     Comparison,
     Everything,
     Operator,
@@ -19,7 +21,8 @@ from perdure.core.visibility.query import (
 )
 from perdure.persistence.visibility_narrowing import narrowed
 from perdure.persistence.visibility_paths import Path, Paths
-from perdure.persistence.visibility_sql import Sql, compose
+from perdure.persistence.visibility_ranges import TIMES, joined, outside, share
+from perdure.persistence.visibility_sql import Sql, compose, is_counted
 
 Rows = Sequence[tuple[Any, ...]]
 T = TypeVar("T")
@@ -27,7 +30,11 @@ Steps = Generator[Sql, Rows, T]
 Conditions = tuple[VisibilityFilter, ...]
 """What must all hold."""
 
+Counts = dict[SearchValue | None, int]
+"""Numbers of runs by an attribute's values; all are under None where there is no attribute."""
+
 _ORDINARY: Final = Comparison(NAMESPACE_DIVISION, Operator.IS_NULL)
+_NOTHING: Final = Sql("")
 
 
 @dataclass(slots=True, frozen=True)
@@ -43,19 +50,6 @@ class Way:
     path: Path
     rest: Conditions
     found: int
-
-    @property
-    def cost(self) -> float:
-        """About what it costs, in microseconds: reading runs here and there is what takes long."""
-        if self.rest:
-            return self.found * RUN_MICROSECONDS
-        return self.found * (HELD_MICROSECONDS if self.path.asks_entries else ENTRY_MICROSECONDS)
-
-
-RUN_MICROSECONDS: Final = 4.0
-HELD_MICROSECONDS: Final = 0.8
-ENTRY_MICROSECONDS: Final = 0.2
-"""About what it takes to read a run, to look for one entry of it, and to pass an index's entry."""
 
 
 class Planner:
@@ -91,24 +85,52 @@ class Planner:
                 if path is not None:
                     yield narrowed(self._paths, namespace_id, path, conditions)
 
-    def _cheapest(self, namespace_id: str, conditions: Conditions, most: int) -> Steps[Way | None]:
-        """Returns the cheapest way; None when every path finds too many runs."""
-        best: Way | None = None
-        for path, rest in self._ways(namespace_id, conditions):
-            # Nothing is gained by counting further than where the way would be dearer.
-            one = Way(path, rest, 1).cost
-            bound = most if best is None else min(most, int(best.cost / one) + 1)
-            found = yield from self._probe(path, bound)
-            way = Way(path, rest, found)
-            if found < most and (best is None or way.cost < best.cost):
-                best = way
-        return best
-
-    def _probe(self, path: Path, most: int) -> Steps[int]:
-        """Counts what a path finds, up to a bound."""
+    def _found(self, namespace_id: str, path: Path, most: int) -> Steps[int]:
+        """Returns how many a path finds, roughly from a bound on."""
+        condition = path.given
+        if is_counted(condition.attribute):
+            counts = yield from self._from_counters(namespace_id, (condition,), None)
+            return counts.get(None, 0)
+        if condition.attribute.column in TIMES and outside(condition):
+            # Counting so many that they are too many costs as much as what it is to save.
+            whole = yield from self._whole(namespace_id)
+            about = int(whole * (yield from self._share(namespace_id, condition)))
+            if about > 2 * most:
+                return about
         pieces = {"source": path.probed or path.source, "limit": self._bound(most)}
         ((found,),) = yield self._statement("probe", pieces)
         return int(found)
+
+    def _share(self, namespace_id: str, condition: Comparison) -> Steps[float]:
+        """Guesses which share of all runs a range of times holds."""
+        column, having = TIMES[condition.attribute.column or ""]
+        namespace = self._bound(namespace_id)
+        pieces = {"namespace": namespace, "column": Sql(column), "having": having}
+        ((first, last),) = yield self._statement("find_times", pieces)
+        return 0.0 if first is None else share(condition, first, last)
+
+    def _whole(self, namespace_id: str) -> Steps[int]:
+        """Returns how many runs a namespace has."""
+        counts = yield from self._from_counters(namespace_id, (), None)
+        return counts.get(None, 0)
+
+    def _from_counters(
+        self, namespace_id: str, conditions: Conditions, group_by: Attribute | None
+    ) -> Steps[Counts]:
+        pieces = {
+            **self._group(group_by, of_counts=True),
+            "namespace": self._bound(namespace_id),
+            "filter": self._filter(conditions, of_counts=True),
+        }
+        rows = yield self._statement("count_counters", pieces)
+        return {value: int(count) for value, count in rows if count}
+
+    def _group(self, group_by: Attribute | None, *, of_counts: bool = False) -> dict[str, Sql]:
+        clause = self._paths.clause(of_counts=of_counts)
+        if group_by is None:
+            return {"group": Sql("NULL"), "grouping": _NOTHING}
+        text = clause.scalar(group_by)
+        return {"group": Sql(text, tuple(clause.parameters)), "grouping": Sql("GROUP BY 1")}
 
     def _filter(self, conditions: Conditions, *, of_counts: bool = False) -> Sql:
         where = And(conditions) if conditions else Everything()
@@ -127,6 +149,6 @@ def conditions_of(where: VisibilityFilter) -> Conditions:
         case Everything():
             return ()
         case And(operands):
-            return operands
+            return joined(operands)
         case _:
             return (where,)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from perdure.core.commit import VisibilityRow
 from perdure.core.visibility.query import Attribute, VisibilityFilter
 from perdure.persistence.ports import VisibilityCursor
-from perdure.persistence.visibility_counting import Countings, Counts
+from perdure.persistence.visibility_counting import Countings
 from perdure.persistence.visibility_listing import Listings
 from perdure.persistence.visibility_paths import Paths
-from perdure.persistence.visibility_plans import Steps, conditions_of
+from perdure.persistence.visibility_plans import Counts, Steps, conditions_of
 from perdure.persistence.visibility_rows import from_columns
 
 
