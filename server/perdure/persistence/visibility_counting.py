@@ -10,7 +10,7 @@ Such differences come from more than one statement, between which runs may start
 count may be off by those, and is never below nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -120,33 +120,31 @@ class Countings(Planner):
         if not isinstance(without, Comparison) or not outside(without):
             return []
         others = tuple(each for each in conditions if each is not without)
-        paths = list(self._outside(namespace_id, others, without))
-        if None in paths:
-            return []
+        ways = self._outside(namespace_id, others, without)
+        costs = self._paths.costs
+        one = max(costs.run if way.rest else costs.held for way in ways)
         found = yield from self._found_in(namespace_id, without, whole)
         among = yield from self._choice(namespace_id, others)
-        cost = among.cost + (whole - found) * self._paths.costs.held
-        return [_Choice(cost, partial(self._subtract, among, paths))]
+        cost = among.cost + (whole - found) * one
+        return [_Choice(cost, partial(self._subtract, among, ways))]
 
-    def _outside(
-        self, namespace_id: str, others: Conditions, without: Comparison
-    ) -> Iterator[Path | None]:
-        """Yields paths to what meets others and not a condition; None where runs are needed."""
+    def _outside(self, namespace_id: str, others: Conditions, without: Comparison) -> Sequence[Way]:
+        """Returns ways to what meets others and not a condition."""
+        ways = []
         for each in outside(without):
             path = self._paths.to(namespace_id, each)
-            if path is None:
-                yield None
-                continue
-            path, rest = narrowed(self._paths, namespace_id, path, (each, *others))
-            yield None if rest else path
+            assert path is not None, each
+            ways.append(Way(*narrowed(self._paths, namespace_id, path, (each, *others)), found=0))
+        return ways
 
-    def _subtract(self, among: _Choice, paths: Sequence[Path | None]) -> Steps[int | None]:
+    def _subtract(self, among: _Choice, ways: Sequence[Way]) -> Steps[int | None]:
         count = yield from among.count()
         if count is None:
             return None
-        for path in paths:
-            assert path is not None, "every path was looked at"
-            count -= yield from self._count_path(path)
+        for way in ways:
+            left = yield from self._of_way(way).count()
+            assert left is not None, "a way counts what it leads to"
+            count -= left
         return max(0, count)
 
     def _found_in(self, namespace_id: str, condition: Comparison, whole: int) -> Steps[int]:
@@ -212,9 +210,9 @@ class Countings(Planner):
         if condition.attribute.column in TIMES and outside(condition):
             held_share = yield from self._share(namespace_id, condition)
             if held_share > HALF:
-                paths = list(self._outside(namespace_id, (), condition))
                 among = _Choice(0.0, partial(self._by_counters, namespace_id, ()))
-                return (yield from self._subtract(among, paths))
+                ways = self._outside(namespace_id, (), condition)
+                return (yield from self._subtract(among, ways))
         path = self._paths.to(namespace_id, condition)
         if path is None or not path.exact:
             return None

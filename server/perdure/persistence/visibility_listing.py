@@ -30,11 +30,17 @@ from perdure.persistence.visibility_sql import Sql
 WALKED: Final = 10_000
 """Runs that a listing looks at before it takes a path."""
 
-MOST_LISTED: Final = 250_000
+MOST_LISTED: Final = 100_000
 """Runs from which on a path is no better than walking on."""
+
+FEW: Final = 2_000
+"""Runs that are quickly counted: where a path finds no more, others need not be looked at."""
 
 AT_ONCE_MICROSECONDS: Final = 50_000.0
 """What a path may cost that is followed without walking on first."""
+
+_BY_START: Final = Sql("ORDER BY start_time DESC")
+"""What started last has mostly closed last: whoever looks for the first finds them at once."""
 
 _IDS: Final = frozenset({"workflow_id", "run_id"})
 _UPPER: Final = frozenset({Operator.LESS, Operator.LESS_EQUAL, Operator.BETWEEN})
@@ -76,9 +82,9 @@ class _Walk:
     limit: int
 
     @property
-    def skips(self) -> bool:
-        """Whether the newest runs may be too new."""
-        return any(each.operator in _UPPER for each in self.starting)
+    def newest(self) -> Comparison | None:
+        """The condition that leaves out what started too late, if there is one."""
+        return next((each for each in self.starting if each.operator in _UPPER), None)
 
 
 class Listings(Planner):
@@ -116,8 +122,9 @@ class Listings(Planner):
 
     def _walk_on(self, listing: _Listing, walk: _Walk, rows: Rows, way: Way | None) -> Steps[Rows]:
         """Goes on with a walk, and follows a way in the end if that would have been better."""
-        if walk.skips:
-            first = yield self._statement("walk_boundary", self._pieces(walk, skips=True, offset=0))
+        newest = walk.newest
+        if newest is not None:
+            first = yield from self._first(listing, walk, newest)
             if not first:
                 return rows
             walk = replace(walk, after=first[0], includes=True)
@@ -133,20 +140,35 @@ class Listings(Planner):
             stretch *= 2
         return (yield from self._follow(listing, way.path, way.rest))
 
+    def _first(self, listing: _Listing, walk: _Walk, newest: Comparison) -> Steps[Rows]:
+        """Returns the position of the first run that a walk comes to that started early enough."""
+        path = self._paths.to(listing.namespace_id, newest)
+        assert path is not None, newest
+        whole = yield from self._whole(listing.namespace_id)
+        found = whole * (yield from self._share(listing.namespace_id, newest))
+        costs = self._paths.costs
+        if found * costs.sorted > (whole - found) * costs.passed:
+            return (yield self._statement("walk_boundary", self._pieces(walk, skips=True)))
+        pieces = {"source": path.source, "after": self._after(walk.after), "newest": _BY_START}
+        return (yield self._statement("first_by_keys", pieces))
+
     def _cheapest(self, namespace_id: str, conditions: Conditions) -> Steps[Way | None]:
         """Returns the cheapest way; None when every path finds too many runs."""
+        paths = [
+            (path, rest)
+            for path, rest in self._ways(namespace_id, conditions)
+            # The walk itself is in the order of close times, and keeps to their range.
+            if not self._is_of_index(path.given, "close_time")
+        ]
         best: Way | None = None
-        for path, rest in self._ways(namespace_id, conditions):
-            if self._is_of_index(path.given, "close_time"):
-                continue  # The walk itself is in this order, and keeps to the range.
-            most = MOST_LISTED
+        for most in (min(FEW, MOST_LISTED), MOST_LISTED):
+            for path, rest in paths:
+                found = yield from self._found(namespace_id, path, most)
+                way = Way(path, rest, found)
+                if found < most and (best is None or self._cost(way) < self._cost(best)):
+                    best = way
             if best is not None:
-                # Nothing is gained by counting further than where the way would be dearer.
-                one = self._cost(Way(path, rest, 1))
-                most = min(most, int(self._cost(best) / one) + 1)
-            way = Way(path, rest, (yield from self._found(namespace_id, path, most)))
-            if way.found < MOST_LISTED and (best is None or self._cost(way) < self._cost(best)):
-                best = way
+                break
         return best
 
     def _cost(self, way: Way) -> float:
@@ -178,8 +200,7 @@ class Listings(Planner):
             "source": path.source,
             "after": self._after(listing.after),
             "filter": self._filter(rest),
-            # What started last has mostly closed last: the first runs stay the first.
-            "newest": Sql("ORDER BY start_time DESC" if is_of_start else ""),
+            "newest": _BY_START if is_of_start else Sql(""),
             "limit": self._bound(listing.limit),
         }
         return (yield self._statement(name, pieces))

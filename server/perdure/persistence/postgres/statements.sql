@@ -537,6 +537,12 @@ SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, sta
 FROM page JOIN visibility USING (run_id)
 ORDER BY close_order DESC, start_time DESC, run_id DESC
 
+-- name: first_by_keys
+-- The position of the first run, in the listing's order, of those that such an index finds.
+SELECT close_order, start_time, run_id FROM (
+    SELECT run_id, close_order, start_time FROM /*source*/ /*newest*/ OFFSET 0
+) AS found WHERE /*after*/ ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT 1
+
 -- name: list_by_runs
 -- The first runs, in the listing's order, of those that an index finds, by a filter.
 SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
