@@ -102,8 +102,7 @@ class Countings(Planner):
         ways: list[Way] = []
         for path, rest in self._ways(namespace_id, conditions):
             found = yield from self._found(namespace_id, path, MOST_COUNTED)
-            very_many = found >= MOST_COUNTED and not is_counted(path.given.attribute)
-            ways.append(Way(path, rest, whole if very_many else found))
+            ways.append(Way(path, rest, whole if found == MOST_COUNTED else found))
         return ways
 
     def _of_way(self, way: Way) -> _Choice:

@@ -107,7 +107,7 @@ class Planner:
         namespace = self._bound(namespace_id)
         pieces = {"namespace": namespace, "column": Sql(column), "having": having}
         ((first, last),) = yield self._statement("find_times", pieces)
-        return 0.0 if first is None else share(condition, first, last)
+        return 0.0 if first is None else max(0.0, min(share(condition, first, last), 1.0))
 
     def _whole(self, namespace_id: str) -> Steps[int]:
         """Returns how many runs a namespace has."""
