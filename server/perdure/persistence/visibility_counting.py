@@ -36,6 +36,9 @@ from perdure.persistence.visibility_sql import Sql, is_counted
 MOST_COUNTED: Final = 200_000
 """Runs of a path that are counted to guess what it costs; more are taken for very many."""
 
+MOST_GROUPED: Final = 3
+"""Conditions of a count in groups that are looked up for every group."""
+
 _NEVER_MISSING: Final = frozenset({"workflow_id", "start_time", "status"})
 _NEGATED: Final = frozenset(
     {
@@ -88,13 +91,18 @@ class Countings(Planner):
         if len(conditions) == 1:
             alone = partial(self._count_alone, namespace_id, conditions[0])
             return _Choice(whole * self._paths.costs.passed, alone)
+        choices = yield from self._without_differences(namespace_id, conditions, whole)
+        choices += yield from self._difference(namespace_id, conditions, whole)
+        return min(choices, key=lambda choice: choice.cost)
+
+    def _without_differences(
+        self, namespace_id: str, conditions: Conditions, whole: int
+    ) -> Steps[list[_Choice]]:
         ways = yield from self._found_ways(namespace_id, conditions, whole)
         choices = [self._of_way(way) for way in ways]
-        for condition in conditions:
-            choices += yield from self._difference(namespace_id, conditions, condition, whole)
         everything = partial(self._of_all, namespace_id, conditions)
         choices.append(_Choice(whole * self._paths.costs.scanned, everything))
-        return min(choices, key=lambda choice: choice.cost)
+        return choices
 
     def _found_ways(
         self, namespace_id: str, conditions: Conditions, whole: int
@@ -113,19 +121,31 @@ class Countings(Planner):
         return _Choice(way.found * one, partial(self._count_path, way.path))
 
     def _difference(
-        self, namespace_id: str, conditions: Conditions, without: VisibilityFilter, whole: int
+        self, namespace_id: str, conditions: Conditions, whole: int
     ) -> Steps[list[_Choice]]:
-        """Returns how to count by what does not meet a condition, if that is possible."""
-        if not isinstance(without, Comparison) or not outside(without):
+        """Returns how to count by what does not meet a condition, if there is one to leave out."""
+        without: Comparison | None = None
+        most = -1
+        for condition in self._of_indexes(conditions):
+            if outside(condition):
+                found = yield from self._found_in(namespace_id, condition, whole)
+                if found > most:
+                    without, most = condition, found
+        if without is None:
             return []
         others = tuple(each for each in conditions if each is not without)
         ways = self._outside(namespace_id, others, without)
         costs = self._paths.costs
         one = max(costs.run if way.rest else costs.held for way in ways)
-        found = yield from self._found_in(namespace_id, without, whole)
-        among = yield from self._choice(namespace_id, others)
-        cost = among.cost + (whole - found) * one
-        return [_Choice(cost, partial(self._subtract, among, ways))]
+        among = yield from self._among_others(namespace_id, others, whole)
+        return [_Choice(among.cost + (whole - most) * one, partial(self._subtract, among, ways))]
+
+    def _among_others(self, namespace_id: str, others: Conditions, whole: int) -> Steps[_Choice]:
+        """Returns how to count what others meet; a difference of differences is not made."""
+        if len(others) == 1 or all(map(is_counted, _attributes(others))):
+            return (yield from self._choice(namespace_id, others))
+        choices = yield from self._without_differences(namespace_id, others, whole)
+        return min(choices, key=lambda choice: choice.cost)
 
     def _outside(self, namespace_id: str, others: Conditions, without: Comparison) -> Sequence[Way]:
         """Returns ways to what meets others and not a condition."""
@@ -165,8 +185,10 @@ class Countings(Planner):
     def _by_status(self, namespace_id: str, conditions: Conditions) -> Steps[Counts | None]:
         """Counts by status: each but the most frequent, which has what is left of all.
 
-        None when reading the runs costs less.
+        None when reading the runs costs less, or finding out would cost too much.
         """
+        if len(conditions) > MOST_GROUPED:
+            return None
         everywhere = yield from self._from_counters(namespace_id, (), STATUS)
         statuses = sorted(everywhere, key=everywhere.__getitem__)
         whole = yield from self._choice(namespace_id, conditions)

@@ -7,6 +7,7 @@ neither connections nor waiting. Every piece of text comes from the named statem
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 from perdure.core.commit import SearchValue
@@ -32,6 +33,9 @@ Conditions = tuple[VisibilityFilter, ...]
 
 Counts = dict[SearchValue | None, int]
 """Numbers of runs by an attribute's values; all are under None where there is no attribute."""
+
+MOST_PATHS: Final = 8
+"""Conditions of a query that are looked up: a query may have hundreds, and each takes time."""
 
 _ORDINARY: Final = Comparison(NAMESPACE_DIVISION, Operator.IS_NULL)
 _NOTHING: Final = Sql("")
@@ -78,12 +82,17 @@ class Planner:
         return tuple(each for each in conditions if each != _ORDINARY)
 
     def _ways(self, namespace_id: str, conditions: Conditions) -> Iterator[tuple[Path, Conditions]]:
-        """Yields every path with what it can take up of the other conditions, and the rest."""
-        for condition in conditions:
-            if isinstance(condition, Comparison):
-                path = self._paths.to(namespace_id, condition)
-                if path is not None:
-                    yield narrowed(self._paths, namespace_id, path, conditions)
+        """Yields paths with what they can take up of the other conditions, and the rest."""
+        for condition in self._of_indexes(conditions):
+            path = self._paths.to(namespace_id, condition)
+            if path is not None:
+                yield narrowed(self._paths, namespace_id, path, conditions)
+
+    def _of_indexes(self, conditions: Conditions) -> Sequence[Comparison]:
+        """Returns the conditions that are looked up in their indexes, `MOST_PATHS` at most."""
+        comparisons = (each for each in conditions if isinstance(each, Comparison))
+        with_path = (each for each in comparisons if self._paths.to("", each) is not None)
+        return list(islice(with_path, MOST_PATHS))
 
     def _found(self, namespace_id: str, path: Path, most: int) -> Steps[int]:
         """Returns how many a path finds, roughly from a bound on."""
