@@ -4,6 +4,7 @@ A query goes from its text to the typed filter, or to its refusal, in one thread
 and no store. `tests/unit/visibility/test_visibility_hostile.py` bounds the steps of the same ones.
 """
 
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -81,13 +82,13 @@ class Asked:
         name: What is too much in it.
         size: Its bytes.
         answer: Why it was refused; empty when it was taken.
-        slowest_ms: What it took at most.
+        median_ms: Milliseconds of CPU that it took, in the middle of all times.
     """
 
     name: str
     size: int
     answer: str
-    slowest_ms: float
+    median_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,8 @@ class QueriesReport:
 
     def checks(self) -> list[Check]:
         """The gate, on the slowest."""
-        slowest = max(self.asked, key=lambda asked: asked.slowest_ms)
-        return [Check(f"ms, slowest ({slowest.name})", slowest.slowest_ms, MAX_MS)]
+        slowest = max(self.asked, key=lambda asked: asked.median_ms)
+        return [Check(f"ms of CPU, slowest ({slowest.name})", slowest.median_ms, MAX_MS)]
 
     def to_json(self) -> dict[str, Any]:
         """The report as an object of plain values."""
@@ -108,12 +109,14 @@ class QueriesReport:
 
     def to_markdown(self) -> str:
         """The report as text for a Markdown page."""
-        rows = [("query", "bytes", "ms", "answer"), ("---", "---:", "---:", "---")]
+        rows = [("query", "bytes", "CPU ms", "answer"), ("---", "---:", "---:", "---")]
         for each in self.asked:
             answer = f"`{_short(each.answer)}`" if each.answer else "taken"
-            rows.append((each.name, f"{each.size:,}", f"{each.slowest_ms:.2f}", answer))
+            rows.append((each.name, f"{each.size:,}", f"{each.median_ms:.2f}", answer))
         gates = "\n".join(f"- {check.line()}" for check in self.checks())
-        return "\n\n".join([f"The slowest of {REPEATS} times.", markdown_lines(rows), gates])
+        return "\n\n".join(
+            [f"Milliseconds of CPU, the median of {REPEATS} times.", markdown_lines(rows), gates]
+        )
 
 
 def run(say: Callable[[str], None]) -> QueriesReport:
@@ -137,11 +140,12 @@ def answer(query: str) -> str:
 
 def _ask(name: str, query: str) -> Asked:
     taken_ms: list[float] = []
+    said = ""
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        began = time.thread_time()
         said = answer(query)
-        taken_ms.append((time.perf_counter() - began) * 1e3)
-    return Asked(name, len(query.encode()), said, max(taken_ms))
+        taken_ms.append((time.thread_time() - began) * 1e3)
+    return Asked(name, len(query.encode()), said, statistics.median(taken_ms))
 
 
 def _short(text: str) -> str:

@@ -108,6 +108,8 @@ FILTERS: list[VisibilityFilter] = [
     _is(CLOSED, O.GREATER, 2_005),
     _is(CLOSED, O.LESS_EQUAL, 2_055),
     _is(CLOSED, O.BETWEEN, 2_001, 2_058),
+    _is(CLOSED, O.BETWEEN, 2_001, (1 << 63) - 1),
+    _is(CLOSED, O.LESS_EQUAL, (1 << 63) - 1),
     _is(CLOSED, O.IS_NULL),
     _is(CLOSED, O.IS_NOT_NULL),
     *(_is(COLOR, operator, "green") for operator in (O.EQUAL, O.NOT_EQUAL, O.LESS, O.GREATER)),
