@@ -11,7 +11,7 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from bench import backlog, machine, profiler, schedules, visibility
+from bench import backlog, machine, profiler, queries, schedules, visibility
 from bench.comparisons import METRICS, SERVERS, STORES, TLS, Comparison
 from bench.errors import BenchError
 from bench.gates import judge
@@ -27,6 +27,7 @@ HOT_FUNCTIONS = 25
 BACKLOG_SECTION = "bench backlog"
 VISIBILITY_SECTION = "bench visibility"
 SCHEDULES_SECTION = "bench schedules"
+QUERIES_SECTION = "bench queries"
 MIN_WIDTH = 150
 INTERRUPTED = 130
 
@@ -63,6 +64,12 @@ def _targets(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     "is_schedules",
     is_flag=True,
     help="Measure idle schedules instead.",
+)
+@click.option(
+    "--queries",
+    "is_queries",
+    is_flag=True,
+    help="Measure how long it takes to parse queries that are made to cost much instead.",
 )
 @click.option(
     "--rows",
@@ -119,6 +126,7 @@ def main(
     is_backlog: bool,
     is_visibility: bool,
     is_schedules: bool,
+    is_queries: bool,
     rows: int | None,
     scenarios: tuple[str, ...],
     targets: tuple[Target, ...] | None,
@@ -143,6 +151,7 @@ def main(
             VISIBILITY_SECTION,
         ),
         (is_schedules, partial(schedules.run, rows or few, is_quick=quick), SCHEDULES_SECTION),
+        (is_queries, queries.run, QUERIES_SECTION),
     ):
         if is_asked:
             _measure_rows(measure, section, output=output, page=page, gate=gate)
@@ -175,7 +184,12 @@ def main(
         sys.exit(1)
 
 
-RowsReport = backlog.BacklogReport | schedules.SchedulesReport | visibility.VisibilityReport
+RowsReport = (
+    backlog.BacklogReport
+    | schedules.SchedulesReport
+    | visibility.VisibilityReport
+    | queries.QueriesReport
+)
 
 
 def _measure_rows(

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 
@@ -26,10 +26,10 @@ from bench.errors import BenchError
 from bench.stats import percentile
 from bench.tables import markdown_lines
 from bench.visibility_rows import ATTRIBUTES, NAMESPACE_ID, Spread, runs
-from perdure.core.commit import Commit
+from perdure.core.commit import Commit, VisibilityRow
 from perdure.core.visibility.parser import parse_query
 from perdure.core.visibility.query import VisibilityFilter
-from perdure.persistence.ports import Result, Store
+from perdure.persistence.ports import Result, Store, VisibilityCursor
 from perdure.persistence.postgres.store import PostgresStore
 from perdure.persistence.sqlite.store import SqliteStore
 from perdure.runtime.clock import SystemClock
@@ -50,6 +50,8 @@ PATIENCE_MS: Final = 500.0
 """A question that takes longer is asked only a few times."""
 
 FEWEST: Final = 2
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,11 @@ def _started(newest: bool) -> Callable[[Spread, float], str]:
     return query
 
 
+def _started_between(spread: Spread, share: float) -> str:
+    low, high = (spread.share_of_time(each) for each in (0.5 - share / 2, 0.5 + share / 2))
+    return f"StartTime >= '{_time(low)}' AND StartTime < '{_time(high)}'"
+
+
 def _closed_between(spread: Spread, share: float) -> str:
     low, high = (spread.share_of_time(each) for each in (0.5 - share / 2, 0.5 + share / 2))
     return f"CloseTime BETWEEN '{_time(low)}' AND '{_time(high)}'"
@@ -95,6 +102,8 @@ def _time(moment: int) -> str:
     return when.isoformat().replace("+00:00", "Z")
 
 
+_OLDEST: Final = _started(newest=False)
+
 SHAPES: Final[Sequence[Shape]] = (
     Shape("WorkflowType =", lambda s, f: f"WorkflowType = '{s.word(f)}'", is_system=True),
     Shape(
@@ -106,6 +115,12 @@ SHAPES: Final[Sequence[Shape]] = (
     Shape("WorkflowId STARTS_WITH, the newest", _prefix, is_system=True),
     Shape("StartTime >=, the newest", _started(newest=True), is_system=True),
     Shape("StartTime <, the oldest", _started(newest=False), is_system=True),
+    Shape("StartTime >= AND <", _started_between, is_system=True),
+    Shape(
+        "CloseTime <, the oldest",
+        lambda s, f: f"CloseTime < '{_time(s.share_of_time(f))}'",
+        is_system=True,
+    ),
     Shape("CloseTime BETWEEN", _closed_between, is_system=True),
     Shape("Keyword =", lambda s, f: f"Color = '{s.word(f)}'"),
     Shape("Keyword IN", lambda s, f: f"Color IN ('{s.word(f)}', 'none')"),
@@ -120,6 +135,16 @@ SHAPES: Final[Sequence[Shape]] = (
         lambda s, f: f"Color = '{s.word(f)}' AND ExecutionStatus = 'Completed'",
     ),
     Shape(
+        "Keyword = AND KeywordList =",
+        lambda s, f: f"Color = '{s.word(f)}' AND Tags = '{s.word(f)}'",
+    ),
+    Shape("oldest AND Keyword =", lambda s, f: f"{_OLDEST(s, f)} AND Color = 'most'"),
+    Shape("oldest AND type", lambda s, f: f"{_OLDEST(s, f)} AND WorkflowType = 'most'"),
+    Shape(
+        "CloseTime BETWEEN AND status",
+        lambda s, f: f"{_closed_between(s, f)} AND ExecutionStatus = 'Completed'",
+    ),
+    Shape(
         "type in 1 % of the time",
         lambda s, f: (
             f"WorkflowType = '{s.word(f)}' AND StartTime"
@@ -129,6 +154,12 @@ SHAPES: Final[Sequence[Shape]] = (
     Shape(
         "TaskQueue =",
         lambda s, f: f"TaskQueue = '{s.word(f)}'",
+        is_system=True,
+        is_indexed=False,
+    ),
+    Shape(
+        "ExecutionTime <, the oldest",
+        lambda s, f: f"ExecutionTime < '{_time(s.share_of_time(f))}'",
         is_system=True,
         is_indexed=False,
     ),
@@ -150,7 +181,7 @@ class Cell:
         shape: Name of the shape; empty for a count of everything.
         share: The share of runs that should match; 1 for everything.
         matches: How many did.
-        list_ms: The 99th percentile of the first page.
+        list_ms: The 99th percentile of the first page, or of the second if that is slower.
         count_ms: That of the count.
     """
 
@@ -226,9 +257,9 @@ HEADINGS: Final = (
 )
 RULES: Final = ("---", *["---:"] * (len(HEADINGS) - 1))
 LEGEND: Final = (
-    f"Milliseconds, the 99th percentile, for the first page of {PAGE} and for the count, by the "
-    "share of the runs that match. Beside the gate: there is no index of the attribute, which is "
-    "looked for among all runs."
+    "Milliseconds, the 99th percentile, by the share of the runs that match: for the slower of the "
+    f"first two pages of {PAGE}, and for the count. Beside the gate: there is no index of the "
+    "attribute, which is looked for among all runs."
 )
 
 
@@ -345,21 +376,25 @@ class _Asked:
         def where() -> VisibilityFilter:
             return parse_query(query, ATTRIBUTES).visible
 
-        async def listed() -> int:
-            return len(await self._store.list_workflows(NAMESPACE_ID, where(), None, PAGE))
+        async def listed(after: VisibilityCursor | None) -> Sequence[VisibilityRow]:
+            return await self._store.list_workflows(NAMESPACE_ID, where(), after, PAGE)
 
         async def counted() -> int:
             return await self._store.count_workflows(NAMESPACE_ID, where())
 
-        page, list_ms = await _timed(listed)
+        page, list_ms = await _timed(partial(listed, None))
+        if len(page) == PAGE:
+            last = VisibilityCursor(page[-1].close_time, page[-1].start_time, page[-1].run_id)
+            _, second_ms = await _timed(partial(listed, last))
+            list_ms = max(list_ms, second_ms)
         matches, count_ms = await _timed(counted)
-        if page != min(PAGE, matches):
-            msg = f"{self._kind}: {query!r} counts {matches} runs and lists {page}"
+        if len(page) != min(PAGE, matches):
+            msg = f"{self._kind}: {query!r} counts {matches} runs and lists {len(page)}"
             raise BenchError(msg)
         return Cell(self._kind, name, share, matches, list_ms, count_ms)
 
 
-async def _timed(ask: Callable[[], Awaitable[int]]) -> tuple[int, float]:
+async def _timed(ask: Callable[[], Awaitable[_Answer]]) -> tuple[_Answer, float]:
     """Returns an answer and the 99th percentile of what it took; the first time warms up."""
     answer = await ask()
     taken_ms: list[float] = []

@@ -1,5 +1,7 @@
 """The ways that a listing and a count can take all lead to the same runs."""
 
+from dataclasses import replace
+
 import pytest
 
 from contract.rows import NAMESPACE, commit_all, transition, visible
@@ -15,9 +17,11 @@ from perdure.core.visibility.query import (
     VisibilityFilter,
 )
 from perdure.core.visibility.values import words
-from perdure.persistence import visibility_reading
+from perdure.persistence import visibility_counting, visibility_listing
 from perdure.persistence.memory.evaluation import matches, value_of
 from perdure.persistence.ports import Shard, Store, VisibilityCursor
+from perdure.persistence.postgres.visibility import PostgresPaths
+from perdure.persistence.sqlite.visibility import SqlitePaths
 
 O = Operator  # noqa: E741
 COLOR = Attribute("Color", ValueType.KEYWORD)
@@ -104,6 +108,8 @@ FILTERS: list[VisibilityFilter] = [
     _is(CLOSED, O.GREATER, 2_005),
     _is(CLOSED, O.LESS_EQUAL, 2_055),
     _is(CLOSED, O.BETWEEN, 2_001, 2_058),
+    _is(CLOSED, O.BETWEEN, 2_001, (1 << 63) - 1),
+    _is(CLOSED, O.LESS_EQUAL, (1 << 63) - 1),
     _is(CLOSED, O.IS_NULL),
     _is(CLOSED, O.IS_NOT_NULL),
     *(_is(COLOR, operator, "green") for operator in (O.EQUAL, O.NOT_EQUAL, O.LESS, O.GREATER)),
@@ -140,6 +146,34 @@ FILTERS: list[VisibilityFilter] = [
     And((_is(catalogue.WORKFLOW_TYPE, O.EQUAL, "Type1"), _is(AMOUNT, O.LESS, 2))),
     And((_is(catalogue.START_TIME, O.LESS, 1_030), _is(QUEUE, O.EQUAL, "queue-1"))),
     And((_is(catalogue.RUN_ID, O.IN, "run-07", "run-09"), _is(AMOUNT, O.LESS, 3))),
+    And((_is(COLOR, O.EQUAL, "green"), _is(TAGS, O.EQUAL, "all"))),
+    And((_is(COLOR, O.EQUAL, "green"), _is(TAGS, O.IN, "t2", "t5"), _is(SOLD, O.EQUAL, True))),
+    And((_is(TAGS, O.EQUAL, "t2"), _is(TAGS, O.EQUAL, "t5"))),
+    And((_is(TAGS, O.IN, "t1", "t2"), _is(catalogue.STATUS, O.GREATER, 2))),
+    And((_is(NOTE, O.EQUAL, "3 note"), _is(catalogue.START_TIME, O.GREATER_EQUAL, 1_003))),
+    And((_is(AMOUNT, O.GREATER_EQUAL, -3), _is(AMOUNT, O.LESS, 3))),
+    And((_is(AMOUNT, O.GREATER_EQUAL, -3), _is(COLOR, O.EQUAL, "green"))),
+    And((_is(COLOR, O.GREATER, "gr"), _is(COLOR, O.LESS, LONG + "b"))),
+    And((_is(COLOR, O.EQUAL, "green"), _is(COLOR, O.EQUAL, "red"))),
+    And((_is(catalogue.START_TIME, O.GREATER, 1_003), _is(catalogue.START_TIME, O.LESS, 1_047))),
+    And((_is(catalogue.START_TIME, O.LESS, 1_047), _is(COLOR, O.EQUAL, "green"))),
+    And((_is(catalogue.START_TIME, O.BETWEEN, 1_001, 1_049), _is(CLOSED, O.LESS, 2_050))),
+    And((_is(catalogue.START_TIME, O.IN, 1_007, 1_014), _is(catalogue.STATUS, O.EQUAL, 2))),
+    And((_is(CLOSED, O.BETWEEN, 2_003, 2_055), _is(TAGS, O.EQUAL, "all"))),
+    And((_is(CLOSED, O.GREATER, 2_003), _is(CLOSED, O.LESS_EQUAL, 2_055))),
+    And((_is(CLOSED, O.IS_NULL), _is(catalogue.START_TIME, O.GREATER, 1_003))),
+    And((_is(CLOSED, O.IS_NOT_NULL), _is(catalogue.WORKFLOW_TYPE, O.EQUAL, "Type1"))),
+    And((_is(CLOSED, O.NOT_BETWEEN, 2_020, 2_030), _is(COLOR, O.EQUAL, "green"))),
+    And((_is(CLOSED, O.IN, 2_011, 2_022), _is(COLOR, O.IN, "green", "red"))),
+    And((_is(catalogue.WORKFLOW_TYPE, O.EQUAL, "Type1"), _is(COLOR, O.EQUAL, "green"))),
+    And(
+        (
+            _is(catalogue.WORKFLOW_TYPE, O.EQUAL, "Type1"),
+            _is(catalogue.STATUS, O.EQUAL, 2),
+            _is(catalogue.START_TIME, O.LESS, 1_045),
+        )
+    ),
+    And((_is(catalogue.WORKFLOW_TYPE, O.IS_NULL), _is(COLOR, O.EQUAL, "green"))),
     Or((_is(COLOR, O.EQUAL, "green"), _is(catalogue.STATUS, O.EQUAL, 3))),
     And((Or((_is(COLOR, O.EQUAL, "red"), _is(SOLD, O.EQUAL, True))), _is(AMOUNT, O.LESS, 2))),
 ]
@@ -156,13 +190,25 @@ def _order(row: VisibilityRow) -> tuple[int, int, str]:
     return (row.close_time or 1 << 63, row.start_time, row.run_id)
 
 
-@pytest.fixture(params=[(10_000, 10_000), (1, 10_000), (1, 1)], ids=["walk", "path", "walk on"])
+WAYS = {
+    "walk": (10_000, 10_000, 1e6, {}),
+    "path": (1, 10_000, 1e6, {"scanned": 1e9, "run": 1e9}),
+    "stretch and path": (1, 10_000, 0.0, {"step": 1e6, "scanned": 1e9, "held": 1e9}),
+    "stretches": (1, 10_000, 0.0, {"step": 0.001, "scanned": 0.0}),
+    "walk on": (1, 1, 0.0, {"scanned": 1e9, "run": 1e9}),
+}
+
+
+@pytest.fixture(params=WAYS.values(), ids=WAYS)
 def _ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bounds by which listings walk, or go by a path, or walk on after all."""
-    walked, most = request.param
-    monkeypatch.setattr(visibility_reading, "WALKED", walked)
-    monkeypatch.setattr(visibility_reading, "MOST_LISTED", most)
-    monkeypatch.setattr(visibility_reading, "MOST_COUNTED", most)
+    """Bounds and costs by which listings and counts take each of their ways."""
+    walked, most, at_once, costs = request.param
+    monkeypatch.setattr(visibility_listing, "WALKED", walked)
+    monkeypatch.setattr(visibility_listing, "MOST_LISTED", most)
+    monkeypatch.setattr(visibility_listing, "AT_ONCE_MICROSECONDS", at_once)
+    monkeypatch.setattr(visibility_counting, "MOST_COUNTED", most)
+    for paths in (SqlitePaths, PostgresPaths):
+        monkeypatch.setattr(paths, "costs", replace(paths.costs, **costs))
 
 
 @pytest.mark.usefixtures("_ways")

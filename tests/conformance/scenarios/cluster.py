@@ -1,5 +1,6 @@
 """Namespaces, system and cluster information, listing and counting workflows, task queues."""
 
+from functools import partial
 from typing import Any
 
 import grpc
@@ -12,6 +13,7 @@ from conformance.driver import WORKER, Driver, application_failure, code_of, unt
 from conformance.recording import Recording
 from conformance.rpc import build, call
 from conformance.scenario import IDENTITY, NAMESPACE, ScenarioEnv, scenario
+from conformance.scenarios.visibility import patiently
 
 _DAY = {"seconds": 86_400}
 
@@ -374,18 +376,19 @@ async def visibility_queries_refused(env: ScenarioEnv) -> Recording:
         listing = build(wf.ListWorkflowExecutionsRequest, namespace=NAMESPACE, query=query)
         await record.call(
             f"list: {name}",
-            call(env, listing, wf.ListWorkflowExecutionsResponse),
+            patiently(partial(call, env, listing, wf.ListWorkflowExecutionsResponse)),
             show=lambda _: "OK",
         )
         count = build(wf.CountWorkflowExecutionsRequest, namespace=NAMESPACE, query=query)
         await record.call(
             f"count: {name}",
-            call(env, count, wf.CountWorkflowExecutionsResponse),
+            patiently(partial(call, env, count, wf.CountWorkflowExecutionsResponse)),
             show=lambda _: "OK",
         )
     for name, fields in {"no namespace": {}, "unknown": {"namespace": "no-such-namespace"}}.items():
         listing = build(wf.ListWorkflowExecutionsRequest, **fields)
-        await record.call(name, call(env, listing, wf.ListWorkflowExecutionsResponse))
+        listed = patiently(partial(call, env, listing, wf.ListWorkflowExecutionsResponse))
+        await record.call(name, listed)
     return record
 
 

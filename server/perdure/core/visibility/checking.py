@@ -71,6 +71,7 @@ _SUPPORTED: Final[Mapping[ValueType, frozenset[Operator]]] = {
 }
 _WITHOUT_RANGES: Final = frozenset({ValueType.TEXT, ValueType.BOOL, ValueType.KEYWORD_LIST})
 _STRINGS: Final = frozenset({ValueType.TEXT, ValueType.KEYWORD, ValueType.KEYWORD_LIST})
+_INT64_DIGITS: Final = len(str(INT64_MAX))
 _STATUS_PREFIX: Final = "WORKFLOW_EXECUTION_STATUS_"
 
 
@@ -202,8 +203,11 @@ def _number(text: str) -> int | float:
         number = float("inf")
     if abs(number) == float("inf"):
         raise _invalid(f'unable to parse value "{text}"')
-    if text.lstrip("+-").isdecimal() and INT64_MIN <= int(text) <= INT64_MAX:
-        return int(text)
+    # Of very many digits most are zeros before the number: Python refuses to read so many.
+    digits = text.lstrip("+-").lstrip("0") or "0"
+    if digits.isdecimal() and len(digits) <= _INT64_DIGITS:
+        whole = -int(digits) if text.startswith("-") else int(digits)
+        return whole if INT64_MIN <= whole <= INT64_MAX else number
     return number
 
 

@@ -62,11 +62,11 @@ list: LPAR operand (COMMA operand)* RPAR
      | LPAR condition RPAR -> parenthesis
      | NAME LPAR (operand (COMMA operand)*)? RPAR -> function
 
-SKIPPED.9: /\s+|--[^\n]*|\#[^\n]*|\/\*(.|\n)*?\*\//
+SKIPPED.9: /(\s|--[^\n]*|\#[^\n]*|\/\*[\s\S]*?\*\/)+/
 %ignore SKIPPED
 
-STRING.8: /'([^'\\]|\\(.|\n)|'')*'|"([^"\\]|\\(.|\n)|"")*"/
-OPEN_STRING.7: /['"](.|\n)*/
+STRING.8: /'[^'\\]*((\\[\s\S]|'')[^'\\]*)*'|"[^"\\]*((\\[\s\S]|"")[^"\\]*)*"/
+OPEN_STRING.7: /['"][\s\S]*/
 QUOTED_NAME.7: /`([^`]|``)+`/
 NUMBER.7: /0x[0-9a-f]+(?![\w@])|(\d+\.?\d*|\.\d+)(e[+-]?\d+)?(?![\w@])/i
 BAD_NUMBER.6: /\d+/
@@ -103,7 +103,7 @@ SEMICOLON.3: ";"
 DOT.3: "."
 SIGN.3: /[+-]/
 TIMES.3: /[*\/%]/
-UNKNOWN.1: /(.|\n)/
+UNKNOWN.1: /[\s\S]/
 """
 _NEVER_ACCEPTED: Final = ("OPEN_STRING", "BAD_NUMBER", "RESERVED", "UNKNOWN")
 """Terminals that no rule has: what they match is an error where it stands."""

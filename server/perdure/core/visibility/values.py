@@ -25,7 +25,7 @@ _SEPARATORS = re.compile(r"[\x00-\x2f\x3a-\x60\x7b-\x7f]+")
 _LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]+")
 _UNIT_NANOSECONDS: Final = durations.UNITS | durations.DAYS
 _LONGEST_DURATION_TEXT: Final = 100
 _NANOSECOND_DIGITS: Final = 9
@@ -41,7 +41,7 @@ def clamped(number: int) -> int:
 
 def storable(text: str) -> str:
     """Returns a text as stores compare it: what they could not hold (NUL …) is U+FFFD."""
-    return _UNSTORABLE.sub("\ufffd", text)
+    return _UNSTORABLE.sub(lambda found: "\ufffd" * len(found[0]), text)
 
 
 def words(text: str) -> frozenset[str]:

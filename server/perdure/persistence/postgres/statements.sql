@@ -524,17 +524,24 @@ WHERE /*filter*/ LIMIT /*limit*/
 
 -- name: list_by_keys
 -- The first runs, in the listing's order, of an index that has its keys.
-WITH found AS MATERIALIZED (SELECT run_id, close_order, start_time FROM /*source*/),
-    page AS MATERIALIZED (
-        SELECT run_id FROM found WHERE /*after*/ AND /*filter*/
-        ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT /*limit*/
-    )
+WITH page AS MATERIALIZED (
+    SELECT run_id FROM (
+        SELECT run_id, close_order, start_time FROM /*source*/ /*newest*/ OFFSET 0
+    ) AS found WHERE /*after*/
+    ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT /*limit*/
+)
 SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, start_time,
     execution_time, close_time, history_length, history_size_bytes, state_transition_count,
     parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
     search_values::text
 FROM page JOIN visibility USING (run_id)
 ORDER BY close_order DESC, start_time DESC, run_id DESC
+
+-- name: first_by_keys
+-- The position of the first run, in the listing's order, of those that such an index finds.
+SELECT close_order, start_time, run_id FROM (
+    SELECT run_id, close_order, start_time FROM /*source*/ /*newest*/ OFFSET 0
+) AS found WHERE /*after*/ ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT 1
 
 -- name: list_by_runs
 -- The first runs, in the listing's order, of those that an index finds, by a filter.

@@ -44,7 +44,7 @@ from perdure.persistence.postgres.readers import Parameters, Readers, Rows
 from perdure.persistence.postgres.statements import STATEMENTS
 from perdure.persistence.postgres.visibility import READER
 from perdure.persistence.settling import settled
-from perdure.persistence.visibility_reading import Steps
+from perdure.persistence.visibility_plans import Steps
 from perdure.runtime.clock import stopwatch
 from perdure.runtime.ports import Ids
 

@@ -6,6 +6,7 @@ from functools import partial
 from perdure.core.commit import SearchValue
 from perdure.core.visibility.query import Attribute, Comparison, ValueType
 from perdure.persistence.postgres.statements import STATEMENTS
+from perdure.persistence.visibility_costs import Costs
 from perdure.persistence.visibility_paths import Paths, condition
 from perdure.persistence.visibility_reading import Reader
 from perdure.persistence.visibility_sql import WhereClause
@@ -45,6 +46,9 @@ class PostgresPaths(Paths):
     """Ways by index. The planner finds the index: the condition on it stands alone."""
 
     placeholder = PostgresWhere.placeholder
+    run_key = "run_id"
+    beside = "({} + 0)"
+    costs = Costs(run=4.0, step=0.5, scanned=0.55, held=4.0, sorted=0.2, passed=0.15)
 
     def clause(self, *, of_counts: bool = False) -> WhereClause:
         """Returns an empty clause."""

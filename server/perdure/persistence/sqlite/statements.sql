@@ -304,10 +304,19 @@ SELECT run_id, namespace_id, workflow_id, workflow_type, task_queue, status, sta
     parent_workflow_id, parent_run_id, root_workflow_id, root_run_id, memo, search_attributes,
     search_values
 FROM (
-    SELECT number AS found FROM /*source*/ AND /*after*/ AND /*filter*/
-    ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT /*limit*/
+    SELECT found FROM (
+        SELECT number AS found, close_order, start_time, run_id FROM /*source*/ AND /*after*/
+        /*newest*/ LIMIT -1 OFFSET 0
+    ) ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT /*limit*/
 ) AS page CROSS JOIN visibility ON visibility.number = page.found
 ORDER BY close_order DESC, start_time DESC, run_id DESC
+
+-- name: first_by_keys
+-- The position of the first run, in the listing's order, of those that such an index finds.
+SELECT close_order, start_time, run_id FROM (
+    SELECT close_order, start_time, run_id FROM /*source*/ AND /*after*/ /*newest*/
+    LIMIT -1 OFFSET 0
+) ORDER BY close_order DESC, start_time DESC, run_id DESC LIMIT 1
 
 -- name: list_by_runs
 -- The first runs, in the listing's order, of those that an index finds, by a filter.

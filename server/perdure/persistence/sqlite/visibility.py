@@ -7,8 +7,10 @@ from typing import TypeVar
 from perdure.core.commit import SearchValue
 from perdure.core.visibility.query import Attribute, Comparison, ValueType
 from perdure.persistence.sqlite.database import STATEMENTS
+from perdure.persistence.visibility_costs import Costs
 from perdure.persistence.visibility_paths import Paths, condition
-from perdure.persistence.visibility_reading import Reader, Steps
+from perdure.persistence.visibility_plans import Steps
+from perdure.persistence.visibility_reading import Reader
 from perdure.persistence.visibility_sql import WhereClause
 
 T = TypeVar("T")
@@ -41,6 +43,9 @@ class SqlitePaths(Paths):
     """Ways by index, each named: SQLite has no statistics to choose by."""
 
     placeholder = SqliteWhere.placeholder
+    run_key = "number"
+    beside = "{}"
+    costs = Costs(run=3.0, step=1.2, scanned=1.4, held=1.1, sorted=0.2, passed=0.08)
 
     def clause(self, *, of_counts: bool = False) -> WhereClause:
         """Returns an empty clause."""
