@@ -16,6 +16,7 @@ from simulation.ledger import Ledger, Signal, Start
 from simulation.observer import Observer
 from simulation.pauses import pause_now_and_then
 from simulation.plans import Plan, Story
+from simulation.resets import ResetClient
 from simulation.rpc import RPC_SECONDS, Frontend
 from simulation.updates import COMPLETED, WAIT_SECONDS, Asked, Fate, draw, judge, request_of
 
@@ -56,7 +57,8 @@ class Client:
 
     async def _accompany(self) -> None:
         """Sends signals, asks and intervenes while the workflow runs, and waits for its end."""
-        actions = [self._observer.follow(), self._observer.wait_for_close()]
+        first = self._started() if self.plan.story is Story.RESET else ""
+        actions = [self._observer.follow(first), self._observer.wait_for_close()]
         if self.plan.story is not Story.SIGNALED:
             actions += [self._signal(token, at) for token, at in self.plan.signals.items()]
         drawn = draw(self._name, self._frontend.generator)
@@ -65,6 +67,8 @@ class Client:
             actions.append(self._cancel())
         if self.plan.story is Story.TERMINATED:
             actions.append(self._terminate())
+        if self.plan.story is Story.RESET:
+            actions.append(self._reset(first))
         onlookers = [
             asyncio.create_task(self._query_for_ever()),
             asyncio.create_task(self._observer.describe_for_ever()),
@@ -224,6 +228,17 @@ class Client:
         if answer is not None:
             self._ledger.terminations.add(self._name)
 
+    def _started(self) -> str:
+        """Returns the run that the first acknowledged start made."""
+        return next(each.run_id for each in self._ledger.starts if each.workflow_id == self._name)
+
+    async def _reset(self, run_id: str) -> None:
+        """Resets a run, and sees what becomes of the one that follows."""
+        client = ResetClient(
+            workflow_id=self._name, run_id=run_id, frontend=self._frontend, ledger=self._ledger
+        )
+        await self._observer.follow(await client.run())
+
     async def _query_for_ever(self) -> None:
         generator = self._frontend.generator
         while True:
@@ -256,7 +271,7 @@ class Client:
     async def _check_closed(self) -> None:
         """Asks the closed workflow, whose history alone can answer."""
         plan = self.plan
-        if plan.story in (Story.STEADY, Story.SIGNALED, Story.DELAYED):
+        if plan.story in (Story.STEADY, Story.SIGNALED, Story.DELAYED, Story.RESET):
             for _ in range(20):
                 seen = await self._query(self._acknowledged())
                 if seen is not None:

@@ -18,7 +18,7 @@ from perdure.persistence.ports import NamespaceRow
 from perdure.rpc.clients import Namespace
 from perdure.runtime.deterministic import SeededIds
 from perdure.runtime.tasks import TaskSet
-from simulation import children, histories, invariants, storage
+from simulation import children, histories, invariants, resets, storage
 from simulation.activity_worker import ActivityWorker, Task
 from simulation.client import Client
 from simulation.faults import FaultPlan, random_plan
@@ -159,6 +159,7 @@ class Simulation:
             "takeovers": self._database.takeovers,
             **self._nemesis.done,
             "runs": len(self._ledger.seen_events),
+            "resets": len({reset.run_id for reset in self._ledger.resets}),
             "activity_attempts": sum(self._ledger.attempts.values()),
         }
 
@@ -226,6 +227,7 @@ class Simulation:
         self._report(invariants.check_ends(expectations, runs))
         self._report(invariants.check_chains(runs))
         self._report(children.check_children(runs))
+        self._report(resets.check_resets(self._ledger, runs))
         self._report(schedules.check(runs))
         async for problem in storage.check_store(self._store, NAMESPACE.id, runs):
             self._trace.violation(problem)

@@ -48,6 +48,23 @@ class Start:
     created: bool
 
 
+@dataclass(slots=True, frozen=True)
+class Reset:
+    """An acknowledged reset.
+
+    Attributes:
+        workflow_id: Of what.
+        base_run_id: The run whose history the new one begins with.
+        point: The first event of that run that the new one has not.
+        run_id: The new run.
+    """
+
+    workflow_id: str
+    base_run_id: str
+    point: int
+    run_id: str
+
+
 class Ledger:
     """The record of what was promised.
 
@@ -60,6 +77,7 @@ class Ledger:
         attempts: The highest attempt delivered to a worker, by run id and activity id.
         completed_activities: The attempt whose result was accepted, by run id and activity id.
         updates: Every update that was asked for, by its token.
+        resets: Every acknowledged reset.
         completed_tasks: Started event ids of accepted workflow task completions, by run id.
     """
 
@@ -67,6 +85,7 @@ class Ledger:
         self.starts: list[Start] = []
         self.signals: dict[str, Signal] = {}
         self.updates: dict[str, Asked] = {}
+        self.resets: list[Reset] = []
         self.cancels: set[str] = set()
         self.terminations: set[str] = set()
         self.seen_events: dict[str, dict[int, bytes]] = {}

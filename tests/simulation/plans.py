@@ -54,6 +54,8 @@ class Story(StrEnum):
     """It runs again and again by a cron schedule, for as long as its chain may take."""
     REUSED = "reused"
     """When it has ended it is started again, if its policy allows."""
+    RESET = "reset"
+    """It is reset while it runs, or when it has ended."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,6 +144,10 @@ class PlanMaker:
                     without=(Kind.SIGNALS, Kind.CONTINUE),
                     fails=generator.random() < 0.5,
                 )
+            case Story.RESET:
+                # A request that is made again is known only while the run that it made is the
+                # current one.
+                return self._programs.program(length=length, without=(Kind.CHILDREN, Kind.CONTINUE))
             case _:
                 return self._programs.program(length=length, without=quiet)
 
@@ -172,6 +178,9 @@ class PlanMaker:
                 self._contend(plan)
             case Story.REUSED:
                 self._reuse(plan)
+            case Story.RESET:
+                # The run that was open ends as terminated.
+                plan.expectation = _expect(plan.program, COMPLETED, TERMINATED, chains=(2,))
             case _:
                 pass
 
