@@ -119,6 +119,15 @@ class Asker:
         source = Source(metric, self.where, _default_part(metric))
         return f"{_over(source, 'sum', by)} (increase({source}[{self.window}]))"
 
+    def new(self, metric: Metric, *by: str) -> str:
+        """Returns what counters say that were not there before the window, by some labels.
+
+        Of a counter that is first told when something happens, an increase leaves that out.
+        """
+        source = Source(metric, self.where, _default_part(metric))
+        before = f"{source} offset {self.window}"
+        return f"{_over(source, 'sum', by)} ({source} unless {before})"
+
     def changes(self, metric: Metric, *by: str) -> str:
         """Returns how often a gauge has changed in the window, by some labels."""
         source = Source(metric, self.where)

@@ -12,8 +12,8 @@ from perdure_alerts import thresholds
 from perdure_alerts.promql import Asker, Regex, Unlike
 from perdure_alerts.thresholds import Threshold
 
-OVERVIEW, HISTORY, MATCHING, FRONTEND = (
-    f"perdure-{name}" for name in ("overview", "history", "matching", "frontend")
+OVERVIEW, HISTORY, MATCHING, FRONTEND, WORKER = (
+    f"perdure-{name}" for name in ("overview", "history", "matching", "frontend", "worker")
 )
 """Uids of dashboards."""
 SYSTEM_FAULTS = Regex("serviceerror_(Internal|Unavailable|PeerUnreachable|NotOwner|Remote)")
@@ -61,7 +61,7 @@ def groups() -> list[Group]:
     return [
         Group("perdure-cluster", [*_roles(), *_shards(), *_leases(), *_processes()]),
         Group("perdure-store", [*_store()]),
-        Group("perdure-service", [*_frontend(), *_queues()]),
+        Group("perdure-service", [*_frontend(), *_queues(), *_schedules()]),
     ]
 
 
@@ -263,6 +263,22 @@ def _queues() -> list[Alert]:
             summary=f"Tasks of the {queue} wait for {{{{ $value | humanizeDuration }}}}.",
             board=MATCHING,
         ),
+    ]
+
+
+def _schedules() -> list[Alert]:
+    by = ("cluster", "namespace")
+    lost = (catalogue.SCHEDULE_MISSED_CATCHUP_WINDOW, catalogue.SCHEDULE_BUFFER_OVERRUNS)
+    counts = [ask(metric, *by) for metric in lost for ask in (_HALF_HOUR.new, _HALF_HOUR.increase)]
+    return [
+        Alert(
+            "SchedulesMissed",
+            " or ".join(f"{count} > 0" for count in counts),
+            "0m",
+            "warning",
+            'Schedules of {{ $labels.namespace }} have lost {{ $value | printf "%.0f" }} actions.',
+            WORKER,
+        )
     ]
 
 

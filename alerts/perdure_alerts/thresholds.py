@@ -20,6 +20,10 @@ FRONTEND_ERROR_RATIO = Threshold(0.001, 0.01)
 """Requests that failed through no fault of their sender."""
 THROTTLED_RATIO = Threshold(0.01, 0.1)
 """Requests of a namespace that a limit refuses. SDKs repeat them: it becomes slow, then fails."""
+SCHEDULE_DELAY_SECONDS = Threshold(5.0, 60.0)
+"""From when an action of a schedule is due to its start: no alert, since a limit may be meant."""
+MISSED_ACTIONS = Threshold(0.0001, 1.0)
+"""Times of schedules per second that nothing makes up for: one is a warning already."""
 LEASE_FAILURES = 5.0
 """Of one node in five minutes: it renews about once a second, so that single ones mean nothing."""
 RESTARTS = 2.0

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from perdure_dashboards.board import Board
-from perdure_dashboards.boards import frontend, history, matching, overview
+from perdure_dashboards.boards import frontend, history, matching, overview, worker
 
 BOARDS: tuple[Callable[[], Board], ...] = (
     overview.board,
     frontend.board,
     history.board,
     matching.board,
+    worker.board,
 )
 
 

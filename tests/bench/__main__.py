@@ -11,7 +11,7 @@ from types import FrameType
 import click
 from rich.console import Console
 
-from bench import backlog, machine, profiler, visibility
+from bench import backlog, machine, profiler, schedules, visibility
 from bench.comparisons import SERVERS, STORES, Comparison
 from bench.errors import BenchError
 from bench.gates import judge
@@ -27,6 +27,7 @@ QUICK_ROUNDS = 1
 HOT_FUNCTIONS = 25
 BACKLOG_SECTION = "bench backlog"
 VISIBILITY_SECTION = "bench visibility"
+SCHEDULES_SECTION = "bench schedules"
 MIN_WIDTH = 150
 INTERRUPTED = 130
 
@@ -55,9 +56,16 @@ def _targets(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     help="Measure listings and counts of many closed workflows instead.",
 )
 @click.option(
+    "--schedules",
+    "is_schedules",
+    is_flag=True,
+    help="Measure idle schedules instead.",
+)
+@click.option(
     "--rows",
     type=click.IntRange(min=backlog.MIN_ROWS),
-    help=f"Tasks of the backlog, or closed workflows.  [default: {backlog.ROWS}]",
+    help=f"Tasks of the backlog, or closed workflows.  [default: {backlog.ROWS}]; or schedules."
+    f"  [default: {schedules.ROWS}]",
 )
 @click.option(
     "--scenario",
@@ -104,6 +112,7 @@ def main(
     store: str | None,
     is_backlog: bool,
     is_visibility: bool,
+    is_schedules: bool,
     rows: int | None,
     scenarios: tuple[str, ...],
     targets: tuple[Target, ...] | None,
@@ -119,24 +128,19 @@ def main(
     if gate and profiles is not None:
         msg = "--gate and --profile exclude each other: a profiler slows what it watches"
         raise click.UsageError(msg)
-    if is_backlog:
-        _measure_rows(
-            partial(backlog.run, rows or backlog.ROWS),
-            BACKLOG_SECTION,
-            output=output,
-            page=page,
-            gate=gate,
-        )
-        return
-    if is_visibility:
-        _measure_rows(
+    few = schedules.QUICK_ROWS if quick else schedules.ROWS
+    for is_asked, measure, section in (
+        (is_backlog, partial(backlog.run, rows or backlog.ROWS), BACKLOG_SECTION),
+        (
+            is_visibility,
             partial(visibility.run, max(rows or visibility.ROWS, visibility.MIN_ROWS)),
             VISIBILITY_SECTION,
-            output=output,
-            page=page,
-            gate=gate,
-        )
-        return
+        ),
+        (is_schedules, partial(schedules.run, rows or few, is_quick=quick), SCHEDULES_SECTION),
+    ):
+        if is_asked:
+            _measure_rows(measure, section, output=output, page=page, gate=gate)
+            return
     comparison = SERVERS if store is None else STORES
     targets = targets or comparison.targets
     if gate and set(targets) != set(comparison.targets):
@@ -164,8 +168,11 @@ def main(
         sys.exit(1)
 
 
+RowsReport = backlog.BacklogReport | schedules.SchedulesReport | visibility.VisibilityReport
+
+
 def _measure_rows(
-    measure: Callable[[Callable[[str], None]], backlog.BacklogReport | visibility.VisibilityReport],
+    measure: Callable[[Callable[[str], None]], RowsReport],
     section: str,
     *,
     output: str,

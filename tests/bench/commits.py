@@ -4,10 +4,12 @@ A backend of PostgreSQL adds what it has counted to `pg_stat_database` at the en
 but not twice within a second. So a count is read after a second of silence and one more workflow,
 whose first transaction brings along what its connection held back. From one such reading to the
 next, that is, the workflows between and one more. What the database commits while nothing runs
-(heartbeats, above all) is measured first and taken off.
+(heartbeats, above all) is measured first and taken off. That leaves an error: such transactions
+come one by one, so that of those expected in a short time some more, or some fewer, come.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,8 +20,16 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 HELD_BACK_S = 1.1
-BACKGROUND_S = 3.0
+BACKGROUND_S = 10.0
 COMMITS = "SELECT xact_commit FROM pg_stat_database WHERE datname = %s"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many transactions workflows took, and how far that may be off."""
+
+    commits: float
+    error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +86,12 @@ class CommitCounter:
         await self._run_one()
         return await self._read()
 
-    def between(self, first: Mark, second: Mark) -> float:
+    def between(self, first: Mark, second: Mark) -> Count:
         """Transactions of the workflows between two marks, and of one more workflow alone."""
         background = self._background_per_s * (second.at_s - first.at_s)
-        return max(0.0, second.commits - first.commits - background)
+        commits = max(0.0, second.commits - first.commits - background)
+        # One for where the time begins and ends between two, and one standard deviation.
+        return Count(commits, error=1.0 + math.sqrt(background))
 
     async def _read(self) -> Mark:
         cursor = await self._connection.execute(COMMITS, (self._database,))

@@ -67,6 +67,11 @@ class Verdict:
         return self.value < self.limit or (self.value == self.limit and not self.is_strict)
 
 
+def _surely(commits: float | None, error: float | None) -> float | None:
+    """Returns how many commits it was at least."""
+    return None if commits is None or error is None else commits - error
+
+
 GATES: tuple[Gate, ...] = (
     Gate("CPU to the floor", 3.5, ALL, lambda _, ratios: ratios.cpu_to_floor),
     Gate("CPU to the dev server", 1 / 4, SHORT, lambda _, ratios: ratios.cpu_to_devserver),
@@ -80,7 +85,7 @@ STORE_GATES: tuple[Gate, ...] = (
         "commits of a workflow alone",
         4.0,
         ("activity",),
-        lambda row, _: row.alone_commits,
+        lambda row, _: _surely(row.alone_commits, row.alone_error),
         Target.POSTGRES,
     ),
     Gate(

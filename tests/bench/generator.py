@@ -180,16 +180,22 @@ async def measure_with_database(phases: Phases, counter: CommitCounter) -> Measu
     measurement = await phases.loaded()
     marks.append(await counter.mark())
     assert measurement.database is not None
-    alone = counter.between(*marks[:2]) / (len(alone_s) + 1)
-    loaded = (counter.between(*marks[1:]) - alone) / measurement.workflows
-    database = replace(measurement.database, alone_commits=alone, loaded_commits=max(0.0, loaded))
+    counted = counter.between(*marks[:2])
+    alone = counted.commits / (len(alone_s) + 1)
+    loaded = (counter.between(*marks[1:]).commits - alone) / measurement.workflows
+    database = replace(
+        measurement.database,
+        alone_commits=alone,
+        loaded_commits=max(0.0, loaded),
+        alone_error=counted.error / (len(alone_s) + 1),
+    )
     return replace(measurement, alone_s=tuple(alone_s), database=database)
 
 
 def _measurement(
     plan: Plan, loaded_s: list[float], *, during: Usage, settled: Usage, traffic: Traffic
 ) -> Measurement:
-    database = DatabaseUse(settled.database_cpu_s, 0.0, 0.0)
+    database = DatabaseUse(settled.database_cpu_s, 0.0, 0.0, 0.0)
     return Measurement(
         workflows=len(loaded_s),
         wall_s=during.wall_s,

@@ -15,11 +15,13 @@ class DatabaseUse:
         cpu_s: Processor time of the database in the loaded phase.
         alone_commits: Transactions that the database committed for each workflow that ran alone.
         loaded_commits: The same with many in flight.
+        alone_error: How far `alone_commits` may be off: see `bench.commits`.
     """
 
     cpu_s: float
     alone_commits: float
     loaded_commits: float
+    alone_error: float
 
 
 @dataclass(frozen=True, slots=True)

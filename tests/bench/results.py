@@ -52,6 +52,7 @@ class Row:
             that follow, when it is part of the server.
         alone_commits: Transactions of the database for each workflow that is alone.
         loaded_commits: The same with many in flight.
+        alone_error: How far `alone_commits` may be off.
     """
 
     scenario: str
@@ -73,6 +74,7 @@ class Row:
     database_cpu_ms: float | None = None
     alone_commits: float | None = None
     loaded_commits: float | None = None
+    alone_error: float | None = None
 
     @property
     def is_noisy(self) -> bool:
@@ -165,4 +167,5 @@ def _database(rounds: Sequence[Measurement], workflows: int) -> dict[str, float]
         "database_cpu_ms": sum(use.cpu_s for use in uses) * MILLISECONDS / workflows,
         "alone_commits": sum(use.alone_commits for use in uses) / len(uses),
         "loaded_commits": sum(use.loaded_commits for use in uses) / len(uses),
+        "alone_error": sum(use.alone_error for use in uses) / len(uses),
     }

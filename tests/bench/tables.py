@@ -127,6 +127,7 @@ STORES = Layout(
         ("× one process", lambda _, ratios: _number(ratios.cpu_to_one_process)),
         ("database CPU ms", lambda row, _: _number(row.database_cpu_ms)),
         ("commits alone", lambda row, _: _number(row.alone_commits)),
+        ("±", lambda row, _: _number(row.alone_error)),
         ("commits loaded", lambda row, _: _number(row.loaded_commits)),
         *_LAST,
     ),

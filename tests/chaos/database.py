@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 from chaos.errors import ChaosError
 from chaos.processes import PERDURE, run
 from contract.cluster import PostgresCluster, free_port
+from waiting import until_asked
 
 _DURABLE = ("fsync=on", "full_page_writes=on", "max_connections=150", "synchronous_commit=on")
 _PASSWORD = "chaos"  # noqa: S105 of a server that lives for a minute
@@ -159,7 +160,7 @@ class Database:
         async def is_synchronous() -> bool:
             return await _execute(conninfo, query) == [(1,)]
 
-        await _until(is_synchronous, _REPLICA_SECONDS)
+        await until_asked(is_synchronous, _REPLICA_SECONDS, pause_seconds=_POLL_SECONDS)
         self.addresses.append(("127.0.0.1", replica.port))
 
     async def promote(self) -> None:
@@ -209,7 +210,7 @@ class Database:
         async def holds() -> bool:
             return (await self.node_shards(name) > 0) == some
 
-        await _until(holds, seconds)
+        await until_asked(holds, seconds, pause_seconds=_POLL_SECONDS)
 
     async def foreign_writes(self) -> list[str]:
         """Returns what was written to shards by nodes that did not own them, as sentences."""
@@ -252,12 +253,6 @@ class Database:
     @property
     def _conninfo(self) -> str:
         return self._server.conninfo(self._name)
-
-
-async def _until(condition: Callable[[], Awaitable[bool]], seconds: float) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 another process has no event to wait for
-            await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _execute(conninfo: str, statement: str, *arguments: object) -> list[tuple[Any, ...]]:

@@ -13,10 +13,12 @@ from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 
-from conformance.deviations import DEVIATIONS, SURFACE
+from conformance.compare import matches
+from conformance.deviations import DEVIATIONS, SURFACE, Deviation
 from conformance.recording import RecordedAnswers
 from conformance.scenario import Scenario
 from conformance.scenarios import load
+from conformance.terminal_commands import COMMANDS, command_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
 
@@ -39,6 +41,7 @@ def page() -> str:
     sections = (
         _HEAD.format(server=surface.server, sdk=version("temporalio")),
         _rpcs(surface),
+        _commands(scenarios),
         _scenarios(scenarios.values()),
         _deviations(),
     )
@@ -76,6 +79,35 @@ def _as_the_real_server(answer: object) -> str:
     if isinstance(answer, dict) and answer["code"] in {"UNIMPLEMENTED", "PERMISSION_DENIED"}:
         return f"refused as by the real server: {answer['code']}"
     return "implemented"
+
+
+def _commands(scenarios: Iterable[str]) -> str:
+    """Returns a row for each command of the CLI, by what the recordings of sessions hold."""
+    reasons: dict[str, dict[str, None]] = {}
+    for name in scenarios:
+        steps = RecordedAnswers.load(name).steps
+        for step, command in ((step, command_of(step)) for step in steps):
+            if command is not None:
+                named = (d.reason for d in DEVIATIONS if d.scenario == name and _touches(d, step))
+                reasons.setdefault(command, {}).update(dict.fromkeys(named))
+    equal = sum(not found for found in reasons.values())
+    lines = [
+        f"## Commands of the `temporal` CLI: {equal} of {len(COMMANDS)} without a deviation",
+        "",
+        "Each is run as people use it and with `-o json`; what it prints, its errors and its exit",
+        "code are compared. A command that is refused in one of its uses has that as its reason.",
+        "",
+        "| Command | Perdure |",
+        "| --- | --- |",
+    ]
+    for command in COMMANDS:
+        said = "; ".join(reasons[command]) or "as with the real server"
+        lines.append(f"| temporal {command} | {said} |")
+    return "\n".join([*lines, ""])
+
+
+def _touches(deviation: Deviation, step: str) -> bool:
+    return matches(deviation.path.partition("/")[0], step)
 
 
 def _scenarios(scenarios: Iterable[Scenario]) -> str:

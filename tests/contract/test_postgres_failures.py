@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from contract.cluster import PostgresCluster
+from contract.locks import somebody_waits
 from contract.rows import (
     NAMESPACE,
     commit_all,
@@ -25,10 +26,6 @@ pytestmark = pytest.mark.postgres
 
 ENDED = (
     "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity"
-    " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-)
-WAITERS = (
-    "SELECT COUNT(*) FROM pg_stat_activity"
     " WHERE wait_event_type = 'Lock' AND datname = current_database()"
 )
 
@@ -56,13 +53,6 @@ async def number(connection: psycopg.AsyncConnection, sql: str) -> int:
     row = await (await connection.execute(sql.encode())).fetchone()
     assert row is not None
     return int(row[0])
-
-
-async def somebody_waits(connection: psycopg.AsyncConnection) -> None:
-    async with asyncio.timeout(30):
-        while not await number(connection, WAITERS):
-            await asyncio.sleep(0.005)
-            await connection.execute("SELECT pg_stat_clear_snapshot()")
 
 
 async def count(store: PostgresStore) -> int:

@@ -16,6 +16,7 @@ from perdure.core.visibility.query import Everything
 from perdure.persistence.ports import NodeState, StoreError, StoreUnavailable, UnknownOutcome
 from perdure.persistence.postgres import PostgresStore
 from perdure.runtime.ports import Ids
+from waiting import until
 
 pytestmark = pytest.mark.postgres
 
@@ -185,9 +186,7 @@ async def test_reads_whose_caller_has_gone_leave_their_connections(
         other.execute("LOCK TABLE namespaces")
         for _ in range(5):
             read = asyncio.create_task(store.list_namespaces())
-            async with asyncio.timeout(30):
-                while not watcher.execute(WAITING).fetchone():  # noqa: ASYNC110 - another process
-                    await asyncio.sleep(0.005)
+            await until(lambda: bool(watcher.execute(WAITING).fetchone()))
             read.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await read

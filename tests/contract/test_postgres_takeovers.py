@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from contract.cluster import PostgresCluster
+from contract.locks import somebody_waits
 from contract.rows import results, transition
 from perdure.core.commit import Commit
 from perdure.core.slots import SLOT_COUNT
@@ -22,10 +23,6 @@ ROUNDS = 25
 SEED = 20_261_124
 
 HOLD = "SELECT 1 FROM shards WHERE epoch = %s FOR SHARE"
-WAITERS = (
-    "SELECT pg_stat_clear_snapshot(), COUNT(*) FROM pg_stat_activity"
-    " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-)
 
 
 @pytest.fixture
@@ -44,16 +41,6 @@ async def stores(dsn: str, ids: Ids) -> AsyncIterator[list[PostgresStore]]:
     yield opened
     for store in opened:
         await store.close()
-
-
-async def somebody_waits(connection: psycopg.AsyncConnection) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            row = await (await connection.execute(WAITERS.encode())).fetchone()
-            assert row is not None
-            if row[1]:
-                return
-            await asyncio.sleep(0.005)
 
 
 def batch(shards: list[Shard], number: int) -> list[Commit]:

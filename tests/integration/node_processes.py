@@ -4,11 +4,12 @@ Leases and heartbeats are short, because tests wait for both.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ import grpc
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from contract.cluster import PostgresCluster
 from perdure.config.static import ALL_ROLES
+from perdure.persistence.postgres.administration import setup
+from perdure.runtime.clock import SystemClock
+from perdure.runtime.ids import SystemIds
 from waiting import until_sync
 
 PERDURE = Path(sys.executable).parent / "perdure"
@@ -35,13 +40,19 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 class NodeProcess:
     """A process that was started; what it prints goes to files."""
 
-    def __init__(self, folder: Path, config: Path) -> None:
+    def __init__(
+        self, folder: Path, config: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.config = config
         self._out, self._err = folder / "out", folder / "err"
         command = [str(PERDURE), "server", "start", "--config", str(config)]
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **(environment or {})},
             )
 
     @property
@@ -125,6 +136,8 @@ class NodeProcesses:
         grpc: Mapping[str, Any] | None = None,
         internode: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
+        sections: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> NodeProcess:
         """Starts a process.
 
@@ -135,6 +148,8 @@ class NodeProcesses:
             grpc: What `listeners.grpc` says besides; a free port, unless it says so.
             internode: The same of `listeners.internode`.
             metrics: The section of this name; none, unless it is given.
+            sections: Others, by name.
+            environment: Variables beside this process's own.
         """
         folder = self._folder / str(len(self._started))
         folder.mkdir()
@@ -153,9 +168,10 @@ class NodeProcesses:
             },
             "namespaces": ["default"],
             **({} if metrics is None else {"metrics": dict(metrics)}),
+            **(sections or {}),
         }
         config.write_text(yaml.safe_dump(told), "utf-8")
-        started = NodeProcess(folder, config)
+        started = NodeProcess(folder, config, environment)
         self._started.append(started)
         return started
 
@@ -173,6 +189,15 @@ def node_processes(folder: Path, dsn: str) -> Iterator[NodeProcesses]:
         yield nodes
     finally:
         nodes.kill()
+
+
+@asynccontextmanager
+async def new_cluster(database: PostgresCluster, folder: Path) -> AsyncIterator[NodeProcesses]:
+    """Yields a cluster without nodes, over a database of its own that is ready for it."""
+    dsn = database.create_database()
+    await setup(dsn, ids=SystemIds(clock=SystemClock()), say=lambda _: None)
+    with node_processes(folder, dsn) as processes:
+        yield processes
 
 
 def cluster_status(config: Path) -> dict[str, Any]:

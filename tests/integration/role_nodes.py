@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 
@@ -61,7 +61,12 @@ def database_server() -> Iterator[PostgresCluster]:
 
 
 @asynccontextmanager
-async def role_nodes(server: PostgresCluster) -> AsyncIterator[dict[str, Node]]:
+async def role_nodes(
+    server: PostgresCluster,
+    *,
+    values: Values | None = None,
+    namespaces: Sequence[str] = ("default",),
+) -> AsyncIterator[dict[str, Node]]:
     """Runs a node of each role on a database of its own; yields them when they are ready."""
     dsn = server.create_database()
     await setup(dsn, ids=SystemIds(clock=SystemClock()), say=lambda _: None)
@@ -75,9 +80,9 @@ async def role_nodes(server: PostgresCluster) -> AsyncIterator[dict[str, Node]]:
                 node=NodeConfig(name=role, drain_seconds=0.0),
                 store=Store(kind="postgres", dsn=dsn),
                 metrics=Metrics(),
-                namespaces=["default"],
+                namespaces=list(namespaces),
             )
-            started[role] = await start_node(config, Values(), parts)
+            started[role] = await start_node(config, values or Values(), parts)
         async with asyncio.timeout(LIMIT.seconds):
             for node in started.values():
                 await node.ready()

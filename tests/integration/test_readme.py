@@ -24,6 +24,7 @@ BIN = Path(sys.executable).parent
 SECONDS = 60.0
 
 UP = "./dev up"
+OBSERVE = "./dev up --observe"
 TEST = "./dev test"
 HELLO = ".venv/bin/python hello.py"
 LIST = ".venv/bin/temporal workflow list"
@@ -92,8 +93,8 @@ def test_every_command_is_run_here() -> None:
     indented = re.findall(
         r"^    (\S.*)$", re.sub(r"```.*?```", "", README, flags=re.DOTALL), re.MULTILINE
     )
-    # The tests themselves are what `./dev test` runs.
-    assert indented == [UP, TEST, HELLO, LIST, SHOW, SETUP, START, STATUS]
+    # The tests themselves are what `./dev test` runs; `test_observed` runs the second.
+    assert indented == [UP, OBSERVE, TEST, HELLO, LIST, SHOW, SETUP, START, STATUS]
 
 
 def test_the_first_workflow(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class Named:
     Attributes:
         name: The series.
         labels: Of its matchers, and of the aggregations around it.
-        rated: Whether a rate, an increase or changes are taken of it.
+        rated: Whether a rate or an increase is taken of it, or what is new.
     """
 
     name: str
@@ -56,6 +56,7 @@ def _walk(node: promql.Expr, labels: frozenset[str], *, rated: bool) -> Iterator
                 labels |= set(node.modifier.labels)
             yield from _walk(node.expr, labels, rated=rated)
         case promql.BinaryExpr():
+            rated = rated or _asks_for_new(node)
             yield from _walk(node.lhs, labels, rated=rated)
             yield from _walk(node.rhs, labels, rated=rated)
         case promql.ParenExpr() | promql.UnaryExpr():
@@ -74,6 +75,13 @@ def _walk(node: promql.Expr, labels: frozenset[str], *, rated: bool) -> Iterator
             return
         case _:
             raise AssertionError(f"{type(node).__name__} is not looked into")
+
+
+def _asks_for_new(node: promql.BinaryExpr) -> bool:
+    """Tells whether it asks for series that were not there before: an increase from nothing."""
+    before = node.rhs
+    is_past = isinstance(before, promql.VectorSelector) and before.offset is not None
+    return is_past and str(node.op) == "unless"
 
 
 def metric_of(series: str) -> Metric:

@@ -23,11 +23,11 @@ from perdure.matching.settings import MatchingSettings
 from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import (
     Encoded,
-    HistoryClient,
     MatchingClient,
     MatchingNode,
     Namespace,
 )
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.partitions.client import PartitionedMatching
 from perdure.runtime.ports import Ids
 from perdure.runtime.tasks import TaskSet
@@ -123,7 +123,8 @@ class Node:
         self._machine = machine
         self._around = around
         self._trace = around.trace
-        self._tasks = TaskSet(on_error=self._on_error)
+        # Background tasks belong to the process in which their group was made.
+        self._tasks = process.context().run(lambda: TaskSet(on_error=self._on_error))
         self._public: dict[str, object] = {}
 
     async def start(self) -> None:

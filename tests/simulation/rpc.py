@@ -20,7 +20,8 @@ from perdure.core.errors import (
     ServiceError,
     UnavailableError,
 )
-from perdure.rpc.clients import HistoryClient, Namespace
+from perdure.rpc.clients import Namespace
+from perdure.rpc.history_client import HistoryClient
 from simulation.loop import Process
 from simulation.network import Network
 from simulation.trace import Trace

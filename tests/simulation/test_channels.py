@@ -10,7 +10,8 @@ import pytest
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import NotFoundError
-from perdure.rpc.clients import HistoryClient, Namespace, NotOwnerError
+from perdure.rpc.clients import Namespace, NotOwnerError
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.errors import PeerUnreachableError, RemoteError
 from perdure.rpc.internode.peers import Peers
 from perdure.rpc.internode.reach import check_reachable

@@ -1,6 +1,7 @@
-"""`./dev generate`: the committed Python code of our own protobuf messages, boards and alerts.
+"""`./dev generate`: the committed Python code of our own protobuf messages, and boards and pages.
 
-Dashboards and alert rules come from the packages that describe them.
+Dashboards and alert rules come from the packages that describe them, the page about metrics from
+the catalogue.
 
 The public messages that ours refer to come from the installed `temporalio` distribution, which
 carries no .proto files: their descriptors are handed to the compiler instead. The compiler names
@@ -22,6 +23,7 @@ from grpc_tools import protoc
 
 from perdure_alerts import rendering as rules
 from perdure_dashboards import rendering as boards
+from workbench import metrics_page
 from workbench.paths import ROOT, SERVER
 
 SOURCES = ("perdure/proto/internode.proto", "perdure/proto/stored.proto")
@@ -38,7 +40,7 @@ class GenerationError(Exception):
 @click.command()
 @click.option("--check", is_flag=True, help="Only tell whether the committed files are current.")
 def command(check: bool) -> None:
-    """Generate the protobuf modules, the dashboards and the alert rules."""
+    """Generate the protobuf modules, the dashboards, the alert rules, the page about metrics."""
     generated = generate()
     stale = [path.relative_to(ROOT) for path in outdated(generated)]
     if not check:
@@ -60,6 +62,7 @@ def generate() -> dict[Path, str]:
         **_modules_of_messages(),
         **{ROOT / "dashboards/generated" / name: text for name, text in boards.files().items()},
         **{ROOT / "alerts/generated" / name: text for name, text in rules.files().items()},
+        ROOT / "docs/metrics.md": metrics_page.page(),
     }
 
 

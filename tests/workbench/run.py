@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from workbench import packages
 from workbench.paths import ROOT
 from workbench.tools import become, tool
 
@@ -21,14 +22,24 @@ DATABASE = ROOT / ".perdure" / "perdure.db"
     default=DATABASE,
     help="SQLite file; made when missing.  [default: .perdure/perdure.db]",
 )
+@click.option(
+    "--observe",
+    "observed",
+    is_flag=True,
+    help="A demo load, Prometheus with the alerts, and Alertmanager beside it.",
+)
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
-def up(in_memory: bool, database: Path, flags: tuple[str, ...]) -> None:
+def up(in_memory: bool, database: Path, observed: bool, flags: tuple[str, ...]) -> None:
     """Start Perdure with every role in one process; FLAGS are those of `server start-dev`."""
     store: list[str] = []
     if not in_memory:
         database.parent.mkdir(parents=True, exist_ok=True)
         store = ["--db-filename", str(database)]
-    become([tool("perdure"), "server", "start-dev", *store, *flags])
+    server = [tool("perdure"), "server", "start-dev", *store, *flags]
+    if observed:
+        packages.install_missing(packages.TO_OBSERVE, needed_by="--observe needs")
+        become([sys.executable, "-m", "observe", *server])
+    become(server)
 
 
 @click.command(context_settings=_PASS_ON, add_help_option=False)

@@ -7,8 +7,9 @@ still answers, closes its ports, and is removed from the cluster last.
 import asyncio
 from dataclasses import replace
 
+from perdure.app.exemplars import remembered
 from perdure.app.readiness import missing
-from perdure.app.traced import traced
+from perdure.app.traced import continued
 from perdure.config.static import CLOCK_MARGIN_SECONDS, ServerConfig
 from perdure.config.version import FORMAT, VERSION
 from perdure.core.commit import DispatchTask
@@ -20,8 +21,9 @@ from perdure.membership.observer import MembershipObserver
 from perdure.membership.settings import MembershipSettings
 from perdure.membership.view import ClusterView
 from perdure.persistence.ports import NodeRow, NodeState, Store
-from perdure.rpc.clients import HistoryClient, MatchingNode
+from perdure.rpc.clients import MatchingNode
 from perdure.rpc.handler import RpcObserver
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.hints import Hints
 from perdure.rpc.internode.matching import RoutedMatching
 from perdure.rpc.internode.membership import MemberDirectory
@@ -106,7 +108,9 @@ class ClusterNode:
         )
         self._directory = MemberDirectory(self.member)
         self._router = Router(directory=self._directory, ids=ids, settings=self._settings)
-        self._peers = Peers(settings=self._settings, observer=calling, network=network)
+        self._peers = Peers(
+            settings=self._settings, observer=calling, network=network, tracer=tracer
+        )
         self._routed_history: HistoryClient | None = None
         self._routed_matching: RoutedMatching | None = None
         self._ownership: Ownership | None = None
@@ -177,8 +181,9 @@ class ClusterNode:
         guarded = None if matching is None else OwnedMatching(matching, self._directory)
         listener = self._config.listeners.internode
         roles = ((history, HISTORY_SERVICE), (matching, MATCHING_SERVICE))
+        handlers = remembered(internode_handlers(history, guarded), self._tracer)
         self._server = RpcServer(
-            handlers=traced(internode_handlers(history, guarded), self._tracer),
+            handlers=continued(handlers, self._tracer),
             services=[service for role, service in roles if role is not None],
             always_detailed=True,
             clock=self._clock,

@@ -2,6 +2,7 @@
 
 import click
 
+import perdure.app.schedule_settings
 import perdure.app.settings  # noqa: F401 declares them
 from perdure.config.settings import SETTINGS
 

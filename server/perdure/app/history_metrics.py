@@ -6,8 +6,8 @@ from typing import NamedTuple
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 
 from perdure.app.schedule_metrics import ScheduleMetrics
+from perdure.app.workflow_task_metrics import WorkflowTaskMetrics
 from perdure.core.commit import ActivityEnding, ActivityOutcome, Commit, VisibilityRow
-from perdure.proto.stored_pb2 import RunState
 from perdure.telemetry import catalogue
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.metric import Metric
@@ -58,6 +58,7 @@ class HistoryMetrics:
         self._deleted = self._metrics.counter(catalogue.WORKFLOW_CLEANUP_DELETE).bind(
             operation="ProcessDeleteHistoryEvent"
         )
+        self._tasks = WorkflowTaskMetrics(metrics, namespace_name=namespace_name)
         self._transitions: dict[str, HistogramSeries] = {}
         self._runs: dict[_RunType, _RunSeries] = {}
         self._activities: dict[_ActivityType, _ActivitySeries] = {}
@@ -67,11 +68,12 @@ class HistoryMetrics:
         transitions = self._transitions.get(commit.namespace_id)
         if transitions is None:
             transitions = self._bind_transitions(commit.namespace_id)
+        for sizes in commit.sizes:
+            transitions.observe(sizes.transitions)
         for run in commit.runs:
             if run.deleted:
                 self._deleted.value += 1
-            else:
-                transitions.observe(RunState.FromString(run.state).state_transition_count)
+        self._tasks.committed(commit)
         for row in commit.visibility:
             if row.close_time:
                 self._closed(row)

@@ -13,10 +13,10 @@ from perdure.core.commit import TaskQueueKey, TaskType
 from perdure.core.matching.worker_registry import WorkerRegistry
 from perdure.matching.observer import QueueObserver, QueueStatistics
 from perdure.runtime.ports import Clock
-from perdure.telemetry import catalogue
+from perdure.telemetry import catalogue, server_catalogue
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.metric import Kind, Metric
-from perdure.telemetry.series import HistogramSeries
+from perdure.telemetry.series import CounterSeries, HistogramSeries
 
 _TASK_TYPES = {TaskType.WORKFLOW: "Workflow", TaskType.ACTIVITY: "Activity"}
 _RECORD_STARTED = {
@@ -35,8 +35,15 @@ _OF_A_QUEUE = (
     catalogue.PENDING_POLLS,
     catalogue.APPROXIMATE_BACKLOG_COUNT,
     catalogue.APPROXIMATE_BACKLOG_AGE_SECONDS,
+    server_catalogue.LOCAL_TO_LOCAL_MATCHES,
+    server_catalogue.REMOTE_TO_LOCAL_MATCHES,
+    server_catalogue.SYNC_THROTTLE_COUNT,
 )
-_OF_MATCHES = (catalogue.SYNCMATCH_LATENCY, catalogue.ASYNCMATCH_LATENCY)
+_OF_MATCHES = (
+    catalogue.SYNCMATCH_LATENCY,
+    catalogue.ASYNCMATCH_LATENCY,
+    server_catalogue.TASK_DISPATCH_LATENCY,
+)
 _OF_ALL_PARTITIONS = (catalogue.TASK_SCHEDULE_TO_START_LATENCY,)
 _NORMAL, _STICKY, _OMITTED = "__normal__", "__sticky__", "__omitted__"
 _CONSTANT = {
@@ -90,6 +97,11 @@ class MatchingMetrics:
             **together._asdict(), operation=_RECORD_STARTED[queue.task_type]
         )
         of_matches = self._of_matches.scoped(**labels._asdict())
+        forwarded = self._of_matches.scoped(
+            namespace=labels.namespace,
+            operation=f"MatchingClient{_ADD[queue.task_type]}",
+            service_role="matching",
+        )
         return QueueMetrics(
             self._metrics.scoped(**labels._asdict()),
             schedule_to_start=of_history.histogram(catalogue.TASK_SCHEDULE_TO_START_LATENCY).bind(),
@@ -99,6 +111,8 @@ class MatchingMetrics:
             held=of_matches.histogram(catalogue.ASYNCMATCH_LATENCY).bind(
                 operation=_POLL[queue.task_type]
             ),
+            matches=_Matches(of_matches.scoped(**_CONSTANT)),
+            forwarded=forwarded.counter(server_catalogue.FORWARDED).bind(),
         )
 
     def queue_unloaded(self, queue: TaskQueueKey) -> None:
@@ -177,13 +191,52 @@ def _drop(family: Metrics, metrics: Iterable[Metric], labels: _QueueLabels) -> N
                 family.histogram(metric).drop(**labels._asdict())
 
 
+class _Matches:
+    """Where tasks and pollers of a queue have met; what has not happened has no series."""
+
+    __slots__ = ("_kinds", "_metrics")
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._kinds: dict[tuple[bool, bool], tuple[CounterSeries, HistogramSeries]] = {}
+
+    def matched(self, latency: float, *, sync: bool, forwarded: bool) -> None:
+        """Counts a task that was started, after so many seconds."""
+        kind = (sync, forwarded)
+        count, series = self._kinds.get(kind) or self._bind(kind)
+        count.value += 1
+        series.observe(latency)
+
+    def throttled(self) -> None:
+        """Counts a task that has to wait."""
+        self._metrics.counter(server_catalogue.SYNC_THROTTLE_COUNT).bind().inc()
+
+    def _bind(self, kind: tuple[bool, bool]) -> tuple[CounterSeries, HistogramSeries]:
+        sync, forwarded = kind
+        metric = (
+            server_catalogue.REMOTE_TO_LOCAL_MATCHES
+            if forwarded
+            else server_catalogue.LOCAL_TO_LOCAL_MATCHES
+        )
+        latency = self._metrics.histogram(server_catalogue.TASK_DISPATCH_LATENCY).bind(
+            forwarded=str(forwarded).lower(),
+            operation="MatchingEngine",
+            source="History" if sync else "DbBacklog",
+            task_priority="",
+        )
+        self._kinds[kind] = (self._metrics.counter(metric).bind(), latency)
+        return self._kinds[kind]
+
+
 class QueueMetrics:
     """A `QueueObserver`."""
 
     __slots__ = (
         "_added_held",
         "_added_matched",
+        "_forwarded",
         "_held_latency",
+        "_matches",
         "_schedule_to_start",
         "_success",
         "_sync",
@@ -201,6 +254,8 @@ class QueueMetrics:
         schedule_to_start: HistogramSeries,
         sync: HistogramSeries,
         held: HistogramSeries,
+        matches: "_Matches",
+        forwarded: CounterSeries,
     ) -> None:
         self._success = metrics.counter(catalogue.POLL_SUCCESS).bind()
         self._sync = metrics.counter(catalogue.POLL_SUCCESS_SYNC).bind()
@@ -215,6 +270,8 @@ class QueueMetrics:
         self._schedule_to_start = schedule_to_start
         self._sync_latency = sync
         self._held_latency = held
+        self._matches = matches
+        self._forwarded = forwarded
 
     def task_matched(self) -> None:
         """A task came, and a poller waited for it."""
@@ -238,7 +295,16 @@ class QueueMetrics:
         self._timeouts.value += 1
         self._waited_for_nothing.observe(waited)
 
-    def task_dispatched(self, latency: float, sync: bool) -> None:
-        """Notes how long a task waited."""
+    def task_forwarded(self) -> None:
+        """A task was sent to the root partition."""
+        self._forwarded.value += 1
+
+    def task_throttled(self) -> None:
+        """A task waits for the rate limit."""
+        self._matches.throttled()
+
+    def task_dispatched(self, latency: float, sync: bool, forwarded: bool = False) -> None:
+        """Notes how long a task waited, and whose poller has got it."""
+        self._matches.matched(latency, sync=sync, forwarded=forwarded)
         self._schedule_to_start.observe(latency)
         (self._sync_latency if sync else self._held_latency).observe(latency)

@@ -1,11 +1,11 @@
 """What membership tells metrics: this node's lease, and the cluster as this node sees it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from perdure.membership.view import ClusterView, Role
 from perdure.persistence.ports import NodeRow, NodeState
-from perdure.telemetry import catalogue
+from perdure.telemetry import catalogue, server_catalogue
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.process import process_name
 
@@ -69,5 +69,25 @@ class MembershipMetrics:
         self._losses.inc()
 
 
+class HealthMetrics:
+    """Whether this node can serve, as Temporal's states of health."""
+
+    def __init__(self, metrics: Metrics, *, missing: Callable[[], str]) -> None:
+        """Binds the series.
+
+        Args:
+            metrics: Where to.
+            missing: Returns what keeps this node from serving; empty when nothing does.
+        """
+        health = metrics.scoped(service_name="history").gauge(server_catalogue.HOST_HEALTH)
+        self._health = health.bind()
+        self._missing = missing
+
+    def sample(self) -> None:
+        """Notes how it is now."""
+        self._health.set(_NOT_SERVING if self._missing() else _SERVING)
+
+
+_SERVING, _NOT_SERVING = 1, 2
 _WATCHERS = {"history": "ShardController"}
 """What the real server calls who hears of changes, by role."""

@@ -14,17 +14,25 @@ from functools import partial
 from pathlib import Path
 
 from perdure.app import settings
+from perdure.app.actions import counted
 from perdure.app.cluster import ClusterNode
+from perdure.app.connection_metrics import ConnectionMetrics
 from perdure.app.directory import Directory, SearchAttributes
+from perdure.app.exemplars import remembered, with_exemplars
 from perdure.app.history_metrics import HistoryMetrics
+from perdure.app.log_metrics import LogMetrics
 from perdure.app.matching_metrics import MatchingMetrics, WorkerMetrics
-from perdure.app.membership_metrics import MembershipMetrics
+from perdure.app.membership_metrics import HealthMetrics, MembershipMetrics
 from perdure.app.memory_metrics import HintMetrics, HistoryMemoryMetrics
 from perdure.app.message_metrics import MessageMetrics
+from perdure.app.port_metrics import follow_connections
 from perdure.app.rpc_metrics import ClientMetrics, InternodeMetrics, QuotaMetrics, RpcMetrics
 from perdure.app.sampling import on_loop
+from perdure.app.schedule_settings import SCHEDULES
+from perdure.app.series_metrics import SeriesMetrics
 from perdure.app.settings_file import SettingsFile
 from perdure.app.shard_metrics import ShardMetrics
+from perdure.app.span_metrics import SpanMetrics
 from perdure.app.system_worker import start_system_worker
 from perdure.app.traced import traced
 from perdure.app.traced_store import StoreSpans
@@ -38,11 +46,13 @@ from perdure.frontend.quotas.quotas import Quotas
 from perdure.frontend.services import Frontend
 from perdure.frontend.system import ClusterInfo
 from perdure.history.engine import HistoryEngine
+from perdure.history.schedule_starts import ScheduleStarts
 from perdure.history.shards import ShardAuthority, SoleOwner
 from perdure.matching.engine import MatchingEngine
 from perdure.persistence.opening import open_store
 from perdure.persistence.ports import Store
-from perdure.rpc.clients import HistoryClient, MatchingClient, MatchingNode
+from perdure.rpc.clients import MatchingClient, MatchingNode
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.partitions.client import PartitionedMatching
 from perdure.rpc.server import RpcServer
@@ -52,7 +62,7 @@ from perdure.runtime.ids import SystemIds
 from perdure.runtime.memory import tune_gc
 from perdure.runtime.tasks import TaskSet
 from perdure.systemworker.ports import LooksAfter
-from perdure.telemetry import tracing
+from perdure.telemetry import logging, otlp
 from perdure.telemetry.collectors import Metrics
 from perdure.telemetry.diagnostics import log_start
 from perdure.telemetry.http import serve_metrics
@@ -125,13 +135,25 @@ class _Builder:
         self._ids = SystemIds(clock=self._clock)
         self._metrics = Metrics()
         self._places: dict[str, str] = {}
-        self._tracer = tracing.connect(
+        process = self._metrics.scoped(service_name=process_name(config.roles))
+        self._tracer = otlp.connect(
+            otel=config.otel,
             endpoint=config.tracing.otlp_endpoint,
-            service_version=VERSION,
+            roles=config.roles,
+            version=VERSION,
             environment=os.environ,
+            observer=SpanMetrics(process),
+            node=config.node.name,
         )
+        parts.callback(
+            logging.observe(
+                span_ids=self._tracer.ids if self._tracer.enabled else None,
+                errors=LogMetrics(process),
+            )
+        )
+        self._metrics = with_exemplars(self._metrics, self._tracer, self._clock)
         self._store_spans = StoreSpans(self._tracer, self._clock, store_kind=config.store.kind)
-        parts.callback(self._tracer.close)
+        parts.push_async_callback(asyncio.to_thread, self._tracer.close)
         loop = asyncio.get_running_loop()
         self._monitor = ProcessMonitor(self._metrics, loop, config.roles)
         parts.callback(self._monitor.close)
@@ -193,6 +215,7 @@ class _Builder:
         history = None
         if "history" in roles:
             history = self._make_history(incarnation, self._matching, cluster.authority)
+            self._samplers.append(HealthMetrics(self._metrics, missing=cluster.missing).sample)
             hints = HintMetrics(self._metrics)
             self._samplers.append(lambda: hints.sample(cluster.hints))
         self._history = cluster.history(history)
@@ -230,6 +253,7 @@ class _Builder:
             on_error=self._task_failed,
             observer=observer,
             rates=self._task_queue_configs,
+            tracer=self._tracer,
         )
         workers = WorkerMetrics(self._metrics)
         self._samplers.append(lambda: observer.sample(matching.statistics()))
@@ -260,6 +284,8 @@ class _Builder:
             shard_observer=ShardMetrics(self._metrics),
             message_observer=MessageMetrics(self._metrics),
             update_observer=UpdateMetrics(self._metrics),
+            schedule_starts=self._make_schedule_starts(),
+            tracer=self._tracer,
         )
         memory = HistoryMemoryMetrics(self._metrics)
         self._samplers.append(lambda: memory.sample(history.statistics()))
@@ -286,6 +312,8 @@ class _Builder:
 
     async def open_ports(self) -> None:
         """Opens the ports: metrics, and last of all gRPC."""
+        name = process_name(self._config.roles)
+        series = SeriesMetrics(self._metrics.scoped(service_name=name))
         if self._config.metrics is not None:
             host = self._config.metrics.host
             endpoint = serve_metrics(
@@ -296,6 +324,7 @@ class _Builder:
             )
             self._parts.callback(endpoint.close)
             self._places["Metrics"] = f"http://{addresses.join(host, endpoint.port)}/metrics"
+        self._samplers.append(series.sample)
         if "frontend" in self._config.roles:
             self._places = {"gRPC": await self._open_public_port(), **self._places}
         self._places["Database"] = self._config.store.describe()
@@ -307,18 +336,28 @@ class _Builder:
         listener = self._config.listeners.grpc
         transport = settings.TRANSPORT.build(self._values)
         quotas = self._make_quotas()
+        metrics = self._metrics.scoped(service_name="frontend")
+        guarded = quotas.guard(counted(frontend.handlers(), metrics))
         server = RpcServer(
-            handlers=traced(quotas.guard(frontend.handlers()), self._tracer),
+            handlers=traced(remembered(guarded, self._tracer), self._tracer),
             clock=self._clock,
-            observer=RpcMetrics(self._metrics.scoped(service_name="frontend"), self._clock),
+            observer=RpcMetrics(metrics, self._clock),
             transport=replace(transport, share_port=listener.shared),
         )
         cluster = self._cluster
         port = await server.start(listener.host, listener.port, serving=cluster is None)
         self._parts.push_async_callback(self._stop_serving, server, frontend)
+        self._samplers.append(follow_connections(metrics, port))
         if cluster is not None:
             cluster.tell_health(server)
         return listener.address(port)
+
+    def _make_schedule_starts(self) -> ScheduleStarts:
+        starts = ScheduleStarts(settings=partial(SCHEDULES.build, self._values), clock=self._clock)
+        self._settings_changed.append(
+            lambda values: starts.change(partial(SCHEDULES.build, values))
+        )
+        return starts
 
     def _make_quotas(self) -> Quotas:
         quotas = Quotas(
@@ -381,9 +420,12 @@ class _Builder:
             readers=store.readers,
             timeout_seconds=store.timeout_seconds,
             observer=self._store_spans.of_reads(
-                StoreMetrics(self._metrics.scoped(service_name=user))
+                StoreMetrics(self._metrics.scoped(service_name=user), plugin_name=store.kind)
             ),
         )
+        if (connections := self._store.statistics().connections) is not None:
+            pool = ConnectionMetrics(self._metrics.scoped(service_name=user))
+            self._samplers.append(lambda: pool.sample(connections))
         self._parts.push_async_callback(self._store.close)
         self._parts.push_async_callback(self._tasks.close)
 

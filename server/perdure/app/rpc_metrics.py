@@ -8,16 +8,17 @@ and a few additions. Namespaces are what clients write, so no more than a bounde
 """
 
 from asyncio import CancelledError
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from temporalio.api.enums.v1 import failed_cause_pb2 as enums
 
-from perdure.core.errors import ResourceExhaustedError, ServiceError
+from perdure.core.errors import Code, ResourceExhaustedError, ServiceError
 from perdure.frontend.quotas.quotas import Quotas
 from perdure.rpc.clients import StaleTask
 from perdure.runtime.ports import Clock
 from perdure.telemetry import catalogue
+from perdure.telemetry import server_catalogue as further
 from perdure.telemetry.collectors import OVERFLOW, Metrics
 from perdure.telemetry.metric import Metric
 from perdure.telemetry.process import process_name
@@ -26,6 +27,8 @@ from perdure.telemetry.series import CounterSeries, HistogramSeries
 _CAUSES = enums.DESCRIPTOR.enum_types_by_name["ResourceExhaustedCause"].values_by_number
 _SCOPES = enums.DESCRIPTOR.enum_types_by_name["ResourceExhaustedScope"].values_by_number
 UNKNOWN_NAMESPACE = "_unknown_"
+_POLLING = {"GetWorkflowExecutionHistory": "PollWorkflowExecutionHistory"}
+"""What the real server calls calls that wait for something new."""
 NAMESPACES_PER_RPC = 500
 """Beyond these, namespaces of an RPC are counted together."""
 
@@ -39,7 +42,15 @@ class RpcMetrics:
 
     def operation(self, service: str, name: str) -> "OperationMetrics":
         """Returns the observer of one RPC."""
-        return OperationMetrics(self._metrics.scoped(operation=name), self._clock)
+        polling = _POLLING.get(name)
+        prefix = "Operator" if service.endswith(".OperatorService") else ""
+        return OperationMetrics(
+            self._metrics.scoped(operation=prefix + name),
+            self._clock,
+            polling=OperationMetrics(self._metrics.scoped(operation=polling), self._clock)
+            if polling
+            else None,
+        )
 
 
 class InternodeMetrics:
@@ -80,6 +91,25 @@ class _Kinds(NamedTuple):
     errors: Metric
 
 
+_ERRORS: Mapping[str, Metric] = {
+    "serviceerror_DeadlineExceeded": further.SERVICE_ERRORS_CONTEXT_TIMEOUT,
+    "serviceerror_InvalidArgument": further.SERVICE_ERRORS_INVALID_ARGUMENT,
+    "serviceerror_NamespaceNotFound": further.SERVICE_ERRORS_ENTITY_NOT_FOUND,
+    "serviceerror_NotFound": further.SERVICE_ERRORS_ENTITY_NOT_FOUND,
+    "serviceerror_NotOwner": further.SERVICE_ERRORS_SHARD_OWNERSHIP_LOST,
+    "serviceerror_WorkflowExecutionAlreadyStarted": (
+        further.SERVICE_ERRORS_EXECUTION_ALREADY_STARTED
+    ),
+}
+"""What counts errors of a type that callers bring about, or that pass by themselves."""
+_UNEXPECTED = frozenset(
+    {
+        *(Code.ABORTED, Code.DATA_LOSS, Code.DEADLINE_EXCEEDED, Code.INTERNAL),
+        *(Code.UNAVAILABLE, Code.UNIMPLEMENTED, Code.UNKNOWN),
+    }
+)
+"""Codes of errors that the real server takes for its own. A caller that has gone is none."""
+
 _SERVER = _Kinds(
     catalogue.SERVICE_REQUESTS, catalogue.SERVICE_LATENCY, catalogue.SERVICE_ERROR_WITH_TYPE
 )
@@ -106,7 +136,9 @@ class CallMetrics:
         """Returns when a call began."""
         return self._clock.monotonic()
 
-    def end(self, begun: float, namespace: str, error: BaseException | None) -> None:
+    def end(
+        self, begun: float, namespace: str, error: BaseException | None, waits: bool = False
+    ) -> None:
         """Notes how a call ended."""
         series = self._by_namespace.get(namespace) or self._bind(namespace)
         series.requests.value += 1
@@ -115,11 +147,10 @@ class CallMetrics:
             self._metrics.counter(self._kinds.errors).bind(
                 namespace=namespace or UNKNOWN_NAMESPACE, error_type=error_type(error)
             ).inc()
-            if isinstance(error, ResourceExhaustedError):
-                self._exhausted(namespace, error)
+            self._failed(namespace, error)
 
-    def _exhausted(self, namespace: str, error: ResourceExhaustedError) -> None:
-        """Notes that a limit was reached."""
+    def _failed(self, namespace: str, error: BaseException) -> None:
+        """Notes what else is counted of an error."""
 
     def _bind(self, namespace: str) -> _Series:
         name = namespace or UNKNOWN_NAMESPACE
@@ -137,23 +168,56 @@ class CallMetrics:
 class OperationMetrics(CallMetrics):
     """An `OperationObserver` that also tells how many calls are being answered."""
 
-    __slots__ = ("_pending",)
+    __slots__ = ("_panics", "_pending", "_polling")
 
-    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+    def __init__(
+        self, metrics: Metrics, clock: Clock, *, polling: "OperationMetrics | None" = None
+    ) -> None:
+        """Counts one RPC.
+
+        Args:
+            metrics: With the RPC's name.
+            clock: Times calls.
+            polling: What counts its calls that wait for something new.
+        """
         super().__init__(metrics, clock, _SERVER)
+        self._polling = polling or self
         pending = metrics.gauge(catalogue.SERVICE_PENDING_REQUESTS)
         # The namespace is not known before the request is parsed.
         self._pending = pending.bind(namespace=UNKNOWN_NAMESPACE)
+        self._panics = metrics.counter(further.SERVICE_PANICS).bind()
 
     def begin(self) -> float:
         """Notes that a call has come in; returns when."""
         self._pending.value += 1
         return self._clock.monotonic()
 
-    def end(self, begun: float, namespace: str, error: BaseException | None) -> None:
+    def end(
+        self, begun: float, namespace: str, error: BaseException | None, waits: bool = False
+    ) -> None:
         """Notes how a call ended."""
         self._pending.value -= 1
-        super().end(begun, namespace, error)
+        CallMetrics.end(self._polling if waits else self, begun, namespace, error)
+
+    def _bind(self, namespace: str) -> _Series:
+        series = super()._bind(namespace)
+        alias = self._metrics.histogram(further.SERVICE_LATENCY_NOUSERLATENCY)
+        name = namespace if namespace in self._by_namespace else OVERFLOW
+        alias.share(series.latency, namespace=name or UNKNOWN_NAMESPACE)
+        return series
+
+    def _failed(self, namespace: str, error: BaseException) -> None:
+        if isinstance(error, ResourceExhaustedError):
+            self._exhausted(namespace, error)
+            return
+        unforeseen = not isinstance(error, ServiceError | StaleTask | CancelledError)
+        if unforeseen:
+            self._panics.value += 1
+        metric = _ERRORS.get(error_type(error))
+        if unforeseen or (isinstance(error, ServiceError) and error.code in _UNEXPECTED):
+            metric = metric or further.SERVICE_ERRORS
+        if metric is not None:
+            self._metrics.counter(metric).bind(namespace=namespace or UNKNOWN_NAMESPACE).inc()
 
     def _exhausted(self, namespace: str, error: ResourceExhaustedError) -> None:
         self._metrics.counter(catalogue.SERVICE_ERRORS_RESOURCE_EXHAUSTED).bind(

@@ -14,6 +14,7 @@ _COUNTERS: Mapping[ScheduleEvent, Metric] = {
     ScheduleEvent.MISSED: catalogue.SCHEDULE_MISSED_CATCHUP_WINDOW,
     ScheduleEvent.SKIPPED: catalogue.SCHEDULE_OVERLAP_SKIPPED,
     ScheduleEvent.DROPPED: catalogue.SCHEDULE_BUFFER_OVERRUNS,
+    ScheduleEvent.DELAYED: catalogue.SCHEDULE_RATE_LIMITED,
 }
 _SECONDS = 1e-9
 """Times are nanoseconds, latencies are seconds."""

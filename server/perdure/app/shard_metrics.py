@@ -1,6 +1,6 @@
 """What history tells metrics of the shards that this process holds."""
 
-from perdure.telemetry import catalogue
+from perdure.telemetry import catalogue, server_catalogue
 from perdure.telemetry.collectors import Metrics
 
 
@@ -14,11 +14,22 @@ class ShardMetrics:
         self._created = controller.counter(catalogue.SHARDITEM_CREATED_COUNT).bind()
         self._removed = controller.counter(catalogue.SHARDITEM_REMOVED_COUNT).bind()
         self._closed = controller.counter(catalogue.SHARD_CLOSED_COUNT).bind()
+        self._rounds = controller.counter(server_catalogue.ACQUIRE_SHARDS_COUNT).bind()
+        self._round = controller.histogram(server_catalogue.ACQUIRE_SHARDS_LATENCY).bind()
+        self._timer_lag = metrics.histogram(server_catalogue.SHARDINFO_SCHEDULED_QUEUE_LAG).bind(
+            operation="ShardInfo", task_category="timer"
+        )
         acquisition = metrics.histogram(catalogue.SHARDITEM_ACQUISITION_LATENCY)
         self._acquisition = acquisition.bind(operation="ShardInfo")
 
+    def timer_fired(self, late_seconds: float) -> None:
+        """Notes how late a timer is handled."""
+        self._timer_lag.observe(late_seconds)
+
     def acquired(self, shards: int, seconds: float) -> None:
         """Times the acquisition of each shard: they were taken together."""
+        self._rounds.inc()
+        self._round.observe(seconds)
         for _ in range(shards):
             self._acquisition.observe(seconds)
 

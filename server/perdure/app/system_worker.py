@@ -1,7 +1,7 @@
 """Puts the system worker together."""
 
 from perdure.persistence.ports import VisibilityStore
-from perdure.rpc.clients import HistoryClient
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import TaskSet

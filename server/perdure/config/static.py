@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from perdure.config import addresses
+from perdure.config.otel import Otel
 from perdure.core.slots import SLOT_COUNT
 
 Role = Literal["frontend", "history", "matching", "worker"]
@@ -176,7 +177,7 @@ class Logging(_Model):
 
 
 class Tracing(_Model):
-    """Where spans go; an empty endpoint leaves it to OTEL_EXPORTER_OTLP_ENDPOINT."""
+    """Where spans go, in short; `otel` says more, and OTEL_* variables do without either."""
 
     otlp_endpoint: str = ""
     """URL of an OTLP collector that takes gRPC; needs the extra `tracing`."""
@@ -211,7 +212,9 @@ class ServerConfig(_Model):
     logging: Logging = Logging()
     """What is logged, and how it looks."""
     tracing: Tracing = Tracing()
-    """Where spans go; without an endpoint, here or in the environment, none are made."""
+    """Where spans go, in short; without one, here, in `otel` or in the environment, none are."""
+    otel: Otel = Otel()
+    """Where traces are sent, in the form of Temporal's configuration."""
     namespaces: list[str] = []
     """Namespaces to make when they do not exist."""
     search_attributes: dict[str, SearchAttributeType] = {}

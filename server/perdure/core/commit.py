@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
+from perdure.core.outcomes import RunSizes, WorkflowTaskOutcome
+
 
 class ItemKind(IntEnum):
     """What a row of a run's pending items holds. Numbers are stored: never reuse one."""
@@ -76,7 +78,8 @@ class DispatchTask:
     """A workflow or activity task that waits for a poller: the outbox row, and the hint.
 
     `scheduled_event_id` and `attempt` let history drop the task when the state has moved on.
-    `expiry` is when it stops being worth dispatching (schedule-to-start); 0 means never.
+    `expiry` is when it stops being worth dispatching (schedule-to-start); 0 means never. `cause` is
+    the span that brought it about: of the hint only, the row is without it.
     """
 
     key: DispatchKey
@@ -87,6 +90,7 @@ class DispatchTask:
     scheduled_time: int
     expiry: int = 0
     sticky: bool = False
+    cause: bytes = field(default=b"", compare=False)
 
 
 class TimerRow(NamedTuple):
@@ -233,7 +237,8 @@ class ActivityOutcome(NamedTuple):
 
     `closed` says that no other attempt comes. Latencies are nanoseconds: since a worker took this
     attempt (None when none had), and since the activity was scheduled. `timeout` is the real
-    server's name of the timeout that ended the attempt, such as "StartToClose".
+    server's name of the timeout that ended the attempt, such as "StartToClose". `attempt` is its
+    number, from 1.
     """
 
     ending: ActivityEnding
@@ -244,6 +249,7 @@ class ActivityOutcome(NamedTuple):
     start_to_close: int | None
     schedule_to_close: int
     timeout: str = ""
+    attempt: int = 1
 
 
 class ScheduleEvent(Enum):
@@ -255,6 +261,8 @@ class ScheduleEvent(Enum):
     MISSED = "missed"
     SKIPPED = "skipped"
     DROPPED = "dropped"
+    DELAYED = "delayed"
+    """More are started at the time than may be."""
 
 
 class ScheduleOutcome(NamedTuple):
@@ -292,3 +300,5 @@ class Commit:
     visibility: list[VisibilityRow] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
     schedule_outcomes: list[ScheduleOutcome] = field(default_factory=list)
+    task_outcomes: list[WorkflowTaskOutcome] = field(default_factory=list)
+    sizes: list[RunSizes] = field(default_factory=list)

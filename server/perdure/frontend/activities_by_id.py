@@ -21,8 +21,9 @@ from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.validation.failures import too_large
 from perdure.frontend.validation.identifiers import check_length
-from perdure.rpc.clients import HistoryClient, Namespace
+from perdure.rpc.clients import Namespace
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.history_client import HistoryClient
 
 _Report = (
     wf.RespondActivityTaskCompletedByIdRequest

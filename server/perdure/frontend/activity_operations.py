@@ -10,14 +10,16 @@ from typing import Final, TypeVar
 
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
+from perdure.core.activity.options import unknown_option
 from perdure.core.errors import InvalidArgumentError, NotFoundError
 from perdure.core.protobuf import duration_problem
 from perdure.core.uuids import is_uuid
 from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.validation.priorities import check_priority
-from perdure.rpc.clients import HistoryClient, Namespace
+from perdure.rpc.clients import Namespace
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.history_client import HistoryClient
 from perdure.runtime.ports import Ids
 
 _ByName = (
@@ -138,8 +140,8 @@ class ActivityOperations:
     ) -> wf.UpdateActivityExecutionOptionsResponse:
         """Changes options of an activity."""
         namespace = await self._enter_execution(request)
-        if not request.restore_original and not request.HasField("activity_options"):
-            raise InvalidArgumentError(_NO_OPTIONS)
+        if not request.restore_original:
+            _check_options(request)
         _check_workflow(request)
         by_name = wf.UpdateActivityOptionsRequest(restore_original=request.restore_original)
         if request.HasField("activity_options"):
@@ -195,6 +197,18 @@ def _check_jitter(
 ) -> None:
     if problem := duration_problem(request.jitter):
         raise InvalidArgumentError(f"invalid jitter: {problem}")
+
+
+def _check_options(request: wf.UpdateActivityExecutionOptionsRequest) -> None:
+    if not request.HasField("activity_options"):
+        raise InvalidArgumentError(_NO_OPTIONS)
+    if not request.HasField("update_mask"):
+        return
+    if not request.update_mask.paths:
+        raise InvalidArgumentError("UpdateMask must specify at least one path")
+    unknown = unknown_option(request.update_mask.paths)
+    if unknown is not None:
+        raise InvalidArgumentError(f'unsupported update_mask path: "{unknown}"')
 
 
 def _check_workflow(request: _ByExecution) -> None:

@@ -19,8 +19,9 @@ from perdure.frontend.unavailable import check_deployment_options, refuse_build_
 from perdure.frontend.validation.failures import replaced_if_large, too_large
 from perdure.frontend.validation.identifiers import check_build_id, check_length
 from perdure.frontend.validation.task_queues import check_task_queue
-from perdure.rpc.clients import Encoded, HistoryClient, MatchingClient, Namespace
+from perdure.rpc.clients import Encoded, MatchingClient, Namespace
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.history_client import HistoryClient
 
 RESULT_TOO_LARGE: Final = "Complete result exceeds size limit."
 CANCEL_DETAILS_TOO_LARGE: Final = "Cancel details exceed size limit."

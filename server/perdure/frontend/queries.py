@@ -11,8 +11,9 @@ from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.validation.identifiers import check_execution
 from perdure.frontend.validation.payloads import check_blob
 from perdure.proto.stored_pb2 import TaskToken
-from perdure.rpc.clients import HistoryClient, MatchingClient
+from perdure.rpc.clients import MatchingClient
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.history_client import HistoryClient
 
 
 class Queries:

@@ -25,8 +25,9 @@ from perdure.frontend.validation.identifiers import check_length, check_workflow
 from perdure.frontend.validation.payloads import check_blob, check_memo
 from perdure.frontend.validation.priorities import check_priority
 from perdure.frontend.validation.task_queues import check_start_queue
-from perdure.rpc.clients import HistoryClient, Namespace
+from perdure.rpc.clients import Namespace
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.search_attributes import SearchAttributeRegistry
 from perdure.runtime.ports import Ids
 

@@ -26,8 +26,9 @@ from perdure.frontend.workers import Workers
 from perdure.frontend.workflow_tasks import WorkflowTasks
 from perdure.frontend.workflows import Workflows
 from perdure.persistence.ports import VisibilityStore
-from perdure.rpc.clients import HistoryClient, MatchingClient
+from perdure.rpc.clients import MatchingClient
 from perdure.rpc.handler import Handler
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.methods import OPERATOR_SERVICE, WORKFLOW_SERVICE, path_of
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.search_attributes import SearchAttributeRegistry

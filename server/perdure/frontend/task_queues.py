@@ -11,6 +11,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.frontend.gates import NamespaceGate
 from perdure.frontend.settings import FrontendSettings
+from perdure.frontend.task_queue_versions import asked_of_matching, described
 from perdure.frontend.validation.queue_configs import check_queue_config
 from perdure.frontend.validation.task_queues import check_task_queue
 from perdure.rpc.clients import MatchingClient, Namespace
@@ -50,9 +51,14 @@ class TaskQueues:
         """Returns pollers and statistics."""
         namespace = await self._namespaces.enter(request.namespace)
         self._check(request)
+        if request.api_mode == DESCRIBE_TASK_QUEUE_MODE_ENHANCED:
+            asked = asked_of_matching(request)
+            if asked is None:
+                return described(request, None)
+            found = await self._matching.describe_task_queue(namespace, asked)
+            return described(request, found)
         response = await self._matching.describe_task_queue(namespace, request)
-        if request.api_mode != DESCRIBE_TASK_QUEUE_MODE_ENHANCED:
-            await self._add_config(response, namespace, request)
+        await self._add_config(response, namespace, request)
         return response
 
     async def _add_config(

@@ -25,8 +25,9 @@ from perdure.frontend.long_polls import LongPolls
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.starts import Starts
 from perdure.frontend.validation.identifiers import check_execution, is_too_long, refuse_nul
-from perdure.rpc.clients import HistoryClient, Namespace
+from perdure.rpc.clients import Namespace
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.history_client import HistoryClient
 from perdure.runtime.ports import Ids
 
 T = TypeVar("T")

@@ -18,8 +18,9 @@ from perdure.frontend.validation.failures import replaced_if_large
 from perdure.frontend.validation.identifiers import check_build_id, check_length, refuse_nul
 from perdure.frontend.validation.task_queues import check_task_queue
 from perdure.proto.stored_pb2 import TaskToken
-from perdure.rpc.clients import Encoded, HistoryClient, MatchingClient, Namespace
+from perdure.rpc.clients import Encoded, MatchingClient, Namespace
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.history_client import HistoryClient
 
 
 class WorkflowTasks:

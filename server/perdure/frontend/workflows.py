@@ -20,8 +20,9 @@ from perdure.frontend.validation.options import check_mask, check_options
 from perdure.frontend.validation.payloads import check_blob
 from perdure.frontend.validation.priorities import check_priority
 from perdure.proto.stored_pb2 import HistoryPageToken
-from perdure.rpc.clients import Encoded, HistoryClient
+from perdure.rpc.clients import Encoded
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.history_client import HistoryClient
 
 CLOSE_EVENT = enums.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
 _HistoryRequest = (

@@ -41,6 +41,8 @@ class Activities:
             info = run.activities.get(task.scheduled_event_id)
             if info is None or info.task_id != task.key.task_id or not run.is_running:
                 raise StaleTask
+            if self._executor.tracer.enabled:
+                self._executor.tracer.link(info.cause)
             match status(info):
                 case ActivityStatus.SCHEDULED:
                     start_task(change, task, poller)

@@ -9,6 +9,7 @@ workflow from memory.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from temporalio.api.history.v1 import message_pb2 as history
@@ -16,26 +17,27 @@ from temporalio.api.history.v1 import message_pb2 as history
 from perdure.core.commit import Commit, ReceiptKey, RunKey
 from perdure.core.errors import (
     InvalidArgumentError,
-    NotFoundError,
     ServiceError,
     UnavailableError,
 )
-from perdure.core.slots import slot_of
 from perdure.core.workflow.limits import RunLimitExceeded, check_limits
-from perdure.core.workflow.state import Run, load_run
+from perdure.core.workflow.state import Run
 from perdure.core.workflow.step import NeedsStartEvent, RunStep, Step, StepContext
 from perdure.history.committer import CommitLost, Committer, is_committed
 from perdure.history.dispatch import Dispatcher, FusedStart
-from perdure.history.entries import EntryCache, WorkflowEntry, WorkflowKey
+from perdure.history.entries import EntryCache, WorkflowEntry
 from perdure.history.ids import StepIdentifiers
+from perdure.history.loading import Loader
 from perdure.history.message_queue import MessageQueue
 from perdure.history.ports import CommitObserver, HistorySettings, NamespaceDirectory
+from perdure.history.schedule_starts import ScheduleStarts
 from perdure.history.shards import ShardSet, SlotRange
 from perdure.history.speculative import SpeculativeTasks
 from perdure.history.timers import TimerQueue
-from perdure.persistence.ports import Outcome, Result, StoredRun, StoreError, WorkflowStore
+from perdure.persistence.ports import Outcome, Result, StoreError, WorkflowStore
 from perdure.rpc.clients import StaleTask
 from perdure.runtime.ports import Clock
+from perdure.telemetry.tracing import NO_TRACING, Tracer
 
 T = TypeVar("T")
 Action = Callable[[Step, Run], T]
@@ -49,7 +51,12 @@ def _nothing(_: Any) -> None:
 
 
 class Executor:
-    """Runs steps over workflows."""
+    """Runs steps over workflows.
+
+    Attributes:
+        cache: The workflows in memory.
+        tracer: Knows the span that a step is made in.
+    """
 
     def __init__(
         self,
@@ -67,9 +74,14 @@ class Executor:
         settings: HistorySettings,
         observer: CommitObserver,
         speculative: SpeculativeTasks,
+        schedule_starts: ScheduleStarts,
+        tracer: Tracer = NO_TRACING,
     ) -> None:
+        self._schedule_starts = schedule_starts
+        self.tracer = tracer
         self._speculative = speculative
         self._store = store
+        self._loader = Loader(store=store, shards=shards, cache=cache)
         self._shards = shards
         self._committer = committer
         self.cache = cache
@@ -81,10 +93,6 @@ class Executor:
         self._ids = ids
         self._settings = settings
         self._observer = observer
-        self._in_flight: dict[WorkflowKey, asyncio.Future[Outcome]] = {}
-        self._deleting: dict[WorkflowKey, asyncio.Future[Outcome]] = {}
-        self._loading: dict[WorkflowKey, asyncio.Task[WorkflowEntry | None]] = {}
-        self._overtaken: set[WorkflowKey] = set()
 
     # Steps
 
@@ -105,7 +113,7 @@ class Executor:
         """
 
         async def once(known: StartEvents) -> T:
-            entry, run = await self.find(key)
+            entry, run = await self._loader.find(key)
             _restore_start_event(run, known)
             step = self._step(entry)
             return await self._run(entry, step, lambda: action(step, run), after)
@@ -130,7 +138,7 @@ class Executor:
         assumption = [assume_new]
 
         async def once(known: StartEvents) -> T:
-            entry = await self._find_or_begin(key, assume_new=assumption[0])
+            entry = await self._loader.find_or_begin(key, assume_new=assumption[0])
             assumption[0] = False
             if entry.current is not None:
                 _restore_start_event(entry.current, known)
@@ -159,51 +167,11 @@ class Executor:
             data = await self._store.load_receipt(receipt) if receipt else None
             if data is not None:
                 return data
-            entry, run = await self._find_any(key)
+            entry, run = await self._loader.find_any(key)
             step = self._step(entry)
             return await self._run(entry, step, lambda: action(step, run), _nothing)
 
         return await self._retrying(once)
-
-    async def _find_any(self, key: RunKey) -> tuple[WorkflowEntry, Run | None]:
-        """Returns a run as the newest step left it, None when there is no such run.
-
-        Nothing may be awaited between this and a step.
-        """
-        absent = False
-        while True:
-            entry = await self._find_or_begin((key.namespace_id, key.workflow_id), assume_new=False)
-            run = entry.runs.get(key.run_id) if key.run_id else entry.current
-            if run is not None or absent or not key.run_id:
-                return entry, run
-            try:
-                await self._load_run(entry, key)
-            except NotFoundError:
-                absent = True
-
-    async def _find_or_begin(self, key: WorkflowKey, *, assume_new: bool) -> WorkflowEntry:
-        """Returns the entry in memory, loaded if need be; an empty one where there is no run.
-
-        Nothing may be awaited between this and a step: while a load was awaited, another step may
-        have begun the workflow, or the loaded entry may have been dropped.
-        """
-        self.cache.requests += 1
-        known_absent = assume_new
-        slot = slot_of(*key)
-        while True:
-            if not self._shards.epoch(slot):
-                await self._shards.ready(slot)
-                continue
-            entry = self.cache.get(key)
-            if entry is not None:
-                return entry
-            if known_absent:
-                if assume_new:
-                    self.cache.misses += 1
-                entry = WorkflowEntry(key, slot, None)
-                self.cache.add(entry)
-                return entry
-            known_absent = await self._load(key, slot) is None
 
     async def observe(self, key: RunKey, look: Callable[[WorkflowEntry, Run], T]) -> T:
         """Returns what a look at a run sees, once all of that is durable.
@@ -216,7 +184,7 @@ class Executor:
         """
 
         async def once(_: StartEvents) -> T:
-            entry, run = await self.find(key)
+            entry, run = await self._loader.find(key)
             seen = look(entry, run)
             if not await entry.settled():
                 raise TryAgain
@@ -239,7 +207,7 @@ class Executor:
                     # No try is lost by it: each run has one such event, and it never changes.
                     key = needed.run.key
                     assert key.run_id not in known, "a step that has its start event wants it again"
-                    known[key.run_id] = await self._read_start_event(key)
+                    known[key.run_id] = await self._loader.read_start_event(key)
             except TryAgain:
                 tries += 1
             except (CommitLost, StoreError) as error:
@@ -260,6 +228,8 @@ class Executor:
             find_namespace=self._namespaces.find,
             has_poller=lambda queue: self._dispatcher.has_poller(namespace_id, queue),
             tail_budget=self._settings.tail_bytes,
+            start_pause=partial(self._schedule_starts.pause, info.name),
+            cause=self.tracer.cause() if self.tracer.enabled else b"",
         )
         return Step(context, entry.current)
 
@@ -338,9 +308,7 @@ class Executor:
         _remember(entry, step)
         future = self._committer.submit(commit)
         entry.last_commit = future
-        self._in_flight[entry.key] = future
-        if entry.key in self._loading:
-            self._overtaken.add(entry.key)
+        self._loader.committing(entry.key, future)
         entry.in_flight += 1
         self.cache.resize(entry)
         self._forget_deleted(entry, step, future)
@@ -348,9 +316,7 @@ class Executor:
         def landed(ended: asyncio.Future[Outcome]) -> None:
             # Runs whether or not the caller still waits: what is durable must take effect.
             entry.in_flight -= 1
-            for under_way in (self._in_flight, self._deleting):
-                if under_way.get(entry.key) is ended:
-                    del under_way[entry.key]
+            self._loader.landed(entry.key, ended)
             if _is_lost(ended):
                 self._dispatcher.release(starts)
                 self.cache.drop(entry)
@@ -375,7 +341,7 @@ class Executor:
         deleted = [run_id for run_id, change in step.runs.items() if change.deleted]
         if not deleted:
             return
-        self._deleting[entry.key] = future
+        self._loader.deleting[entry.key] = future
         if entry.current is not None and entry.current.key.run_id in deleted:
             # Whoever looks next waits until it has landed.
             self.cache.drop(entry)
@@ -399,127 +365,20 @@ class Executor:
 
     async def finish(self, slots: SlotRange) -> None:
         """Waits until no commit of some slots is in flight; no step may begin meanwhile."""
-        while pending := [
-            future
-            for key, future in self._in_flight.items()
-            if slots.first <= slot_of(*key) <= slots.last
-        ]:
-            await asyncio.wait(pending)
-
-    # Loading
+        await self._loader.finish(slots)
 
     async def find(self, key: RunKey) -> tuple[WorkflowEntry, Run]:
-        """Returns a run as the newest step left it, loading it if need be.
+        """Returns a run as the newest step left it; `Loader.find` says how."""
+        return await self._loader.find(key)
 
-        Nothing may be awaited between this and a step.
 
-        Raises:
-            NotFoundError: There is no such run.
-        """
-        self.cache.requests += 1
-        cache_key = (key.namespace_id, key.workflow_id)
-        slot = slot_of(*cache_key)
-        while True:
-            epoch = self._shards.epoch(slot)
-            if not epoch:
-                await self._shards.ready(slot)
-                continue
-            entry = self.cache.get(cache_key)
-            if entry is None:
-                entry = await self._load(cache_key, slot)
-                # Under another epoch others may have begun it since it was looked for.
-                if entry is None and self._shards.epoch(slot) == epoch:
-                    return await self._find_earlier(key, slot)
-                continue
-            run = entry.runs.get(key.run_id) if key.run_id else entry.current
-            if run is not None:
-                return entry, run
-            await self._load_run(entry, key)
-
-    async def _find_earlier(self, key: RunKey, slot: int) -> tuple[WorkflowEntry, Run]:
-        """Returns a closed run whose workflow id has no current run: that one was deleted.
-
-        Its entry stays out of memory, where it would stand for a workflow id without a run.
-        """
-        entry = WorkflowEntry((key.namespace_id, key.workflow_id), slot, None)
-        if key.run_id:
-            await self._load_run(entry, key)
-        self._shards.check_lease()
-        run = entry.runs.get(key.run_id)
-        if run is None:
-            raise _not_found(key)
-        entry.dropped = True
-        return entry, run
-
-    async def _load(self, key: WorkflowKey, slot: int) -> WorkflowEntry | None:
-        self.cache.misses += 1
-        loading = self._loading.get(key)
-        if loading is None or loading.done():
-            # (What has just ended may have left memory already.) Whoever waits for it gets its
-            # error, so it is not one of the supervised tasks.
-            loading = asyncio.create_task(self._load_entry(key, slot), name="load-workflow")
-            self._loading[key] = loading
-            loading.add_done_callback(lambda ended: self._loaded(key, ended))
-        return await asyncio.shield(loading)
-
-    def _loaded(self, key: WorkflowKey, ended: asyncio.Task[WorkflowEntry | None]) -> None:
-        if self._loading.get(key) is ended:
-            del self._loading[key]
-            self._overtaken.discard(key)
-        if not ended.cancelled():
-            ended.exception()
-
-    async def _load_entry(self, key: WorkflowKey, slot: int) -> WorkflowEntry | None:
-        while True:
-            # A dropped entry may have commits under way, which a read now would not see.
-            while (pending := self._in_flight.get(key)) is not None:
-                await asyncio.wait([pending])
-            await self._shards.ready(slot)
-            epoch = self._shards.epoch(slot)
-            self._overtaken.discard(key)
-            stored = await self._store.load_current(*key)
-            # What was read under an earlier epoch may lack what a dying transaction wrote. What was
-            # read before a workflow was begun in memory lacks it, and memory may have lost it again
-            # before the answer came.
-            if self._shards.epoch(slot) == epoch and key not in self._overtaken:
-                break
-        known = self.cache.get(key)
-        if known is not None or stored is None:
-            return known
-        entry = WorkflowEntry(key, slot, _to_run(stored))
-        self.cache.add(entry)
-        return entry
-
-    async def _load_run(self, entry: WorkflowEntry, key: RunKey) -> None:
-        while (deleting := self._deleting.get(entry.key)) is not None:
-            await asyncio.wait([deleting])
-        deletions = entry.deletions
-        stored = await self._store.load_run(key) if key.run_id else None
-        if entry.deletions != deletions:
-            # What was read may be of a run that is being deleted.
-            return
-        if stored is None:
-            if not await entry.settled():
-                return
-            raise _not_found(key)
-        if not entry.dropped and key.run_id not in entry.runs:
-            entry.runs[key.run_id] = _to_run(stored)
-            if self.cache.holds(entry):
-                self.cache.resize(entry)
-
-    async def _read_start_event(self, key: RunKey) -> history.HistoryEvent:
-        batches = await self._store.read_history(key, 1, 2, 1)
-        assert batches, "every run has a first event"
-        return history.History.FromString(batches[0].blob).events[0]
+def _is_lost(ended: asyncio.Future[Outcome]) -> bool:
+    return bool(ended.cancelled() or ended.exception() or not is_committed(ended.result()))
 
 
 def beyond(change: RunStep) -> RunStep:
     """Returns a collector for what goes on in memory when a run's step has been finished."""
     return RunStep(change.run, change.context, change.now, change.run.version)
-
-
-def _is_lost(ended: asyncio.Future[Outcome]) -> bool:
-    return bool(ended.cancelled() or ended.exception() or not is_committed(ended.result()))
 
 
 class TryAgain(Exception):
@@ -538,16 +397,3 @@ def _restore_start_event(run: Run, known: StartEvents) -> None:
     """Gives a run its first event back, which was loaded for it before it left memory."""
     if (event := known.get(run.key.run_id)) is not None:
         run.start_event = event
-
-
-def _to_run(stored: StoredRun) -> Run:
-    return load_run(stored.key, stored.version, stored.start, stored.state, stored.items)
-
-
-def _not_found(key: RunKey) -> NotFoundError:
-    if key.run_id:
-        return NotFoundError(
-            f'workflow execution not found for workflow ID "{key.workflow_id}" '
-            f'and run ID "{key.run_id}"'
-        )
-    return NotFoundError(f"workflow not found for ID: {key.workflow_id}")

@@ -10,7 +10,7 @@ from perdure.core.workflow.step import Step
 from perdure.history.execution import Executor
 from perdure.history.ports import MessageObserver
 from perdure.proto import stored_pb2 as stored
-from perdure.rpc.clients import HistoryMessages
+from perdure.rpc.history_client import HistoryMessages
 
 NOT_FOUND = stored.Receipt(outcome=stored.Receipt.OUTCOME_NOT_FOUND)
 NAMESPACE_NOT_FOUND = stored.Receipt(outcome=stored.Receipt.OUTCOME_NAMESPACE_NOT_FOUND)

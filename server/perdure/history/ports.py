@@ -140,6 +140,10 @@ class ShardObserver(Protocol):
         """So many shards are not held any more; `held` of them are left."""
         ...
 
+    def timer_fired(self, late_seconds: float) -> None:
+        """A timer is handled from now on, so long after it was due."""
+        ...
+
 
 @dataclass(slots=True, frozen=True)
 class HistoryStatistics:
@@ -200,4 +204,7 @@ class SilentObserver:
         """Does nothing."""
 
     def lost(self, shards: int, held: int) -> None:
+        """Does nothing."""
+
+    def timer_fired(self, late_seconds: float) -> None:
         """Does nothing."""

@@ -15,7 +15,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.commit import HistoryBatch, RunKey
 from perdure.core.errors import InvalidArgumentError, UnavailableError
 from perdure.core.reset.begin import Past, begin_reset, cut
-from perdure.core.reset.reapply import wanted_types
+from perdure.core.reset.reapply import of_base, wanted_types
 from perdure.core.reset.rebuild import Rebuilt
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow.state import Run
@@ -94,14 +94,14 @@ class Resets:
         rebuilt = Rebuilt(self._ids.run_id(), self._max_reset_points)
         past = Past(rebuilt)
         wanted = wanted_types(request)
+        passed_on = of_base(wanted)
         at_boundary = False
-        end = view.next_event_id if wanted else target
-        async for batch in self._batches(view.key, end):
+        async for batch in self._batches(view.key, view.next_event_id):
             parsed = history.History.FromString(batch.blob).events
             for event in parsed:
                 if event.event_id < target:
                     rebuilt.apply(event)
-                elif event.event_type in wanted:
+                elif event.event_type in passed_on:
                     past.later.append(event)
             past.batches += cut([batch], target - 1)
             at_boundary = at_boundary or batch.last_event_id == target - 1
@@ -113,7 +113,7 @@ class Resets:
         self, view: _View, past: Past, wanted: frozenset[events.EventType.ValueType]
     ) -> None:
         """Reads what the runs say that continued the one that is reset."""
-        while wanted and view.continued_as:
+        while view.continued_as:
             key = view.key._replace(run_id=view.continued_as)
             view = await self._executor.observe(key, _look)
             async for batch in self._batches(key, view.next_event_id):

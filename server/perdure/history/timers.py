@@ -40,7 +40,20 @@ class TimerQueue:
         page_rows: int,
         concurrency: int,
         fire: Fire,
+        on_fire: Callable[[float], None] = lambda _late_seconds: None,
     ) -> None:
+        """Scans nothing yet.
+
+        Args:
+            store: Where the rows are.
+            clock: Says what is due.
+            tasks: Where the background work runs.
+            horizon_seconds: How far ahead rows are held in memory.
+            page_rows: Rows read from the store at a time.
+            concurrency: Rows that are handled at a time.
+            fire: Handles a row that is due.
+            on_fire: Told of each row, when it is first handled, how many seconds late that is.
+        """
         self._store = store
         self._clock = clock
         self._tasks = tasks
@@ -48,6 +61,7 @@ class TimerQueue:
         self._page_rows = page_rows
         self._concurrency = concurrency
         self._fire = fire
+        self._on_fire = on_fire
         self._heap: list[TimerRow] = []
         self._known: set[TimerRow] = set()
         self._failures: dict[TimerRow, int] = {}
@@ -126,6 +140,8 @@ class TimerQueue:
 
     async def _fire_one(self, row: TimerRow) -> None:
         self._added_again[row] = False
+        if row not in self._failures:
+            self._on_fire(max(0, self._clock.now() - row.due) / NANOSECONDS_PER_SECOND)
         try:
             await self._fire(row)
         except ServiceError:

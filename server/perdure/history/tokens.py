@@ -25,6 +25,7 @@ class TokenMaker:
             attempt=task.attempt,
             nonce=task.nonce,
             store_incarnation=self._incarnation,
+            cause=task.cause,
         )
 
     def activity(self, run: Run, activity: stored.ActivityInfo) -> stored.TaskToken:
@@ -39,6 +40,7 @@ class TokenMaker:
             nonce=activity.nonce,
             store_incarnation=self._incarnation,
             activity_id=activity.activity_id,
+            cause=activity.cause,
         )
 
     def read(self, blob: bytes, missing: str) -> stored.TaskToken:

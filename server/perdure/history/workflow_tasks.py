@@ -80,6 +80,8 @@ class WorkflowTasks:
             pending = run.state.workflow_task
             if not _is_task(run, task):
                 raise StaleTask
+            if self._executor.tracer.enabled:
+                self._executor.tracer.link(pending.cause)
             if not workflow_task.is_started(run.state):
                 start_task(change, task, poller)
             elif pending.request_id != poller.request_id:

@@ -31,14 +31,15 @@ from perdure.persistence.ports import StoreError
 from perdure.rpc.clients import (
     Encoded,
     ForwardOutcome,
-    HistoryTasks,
     Namespace,
     Poller,
     QueryOutcome,
     QueryTask,
 )
+from perdure.rpc.history_client import HistoryTasks
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.tasks import ErrorCallback, TaskSet
+from perdure.telemetry.tracing import NO_TRACING, Tracer
 
 
 class MatchingEngine:
@@ -70,6 +71,7 @@ class MatchingEngine:
         on_error: ErrorCallback,
         observer: MatchingObserver | None = None,
         rates: QueueRates | None = None,
+        tracer: Tracer = NO_TRACING,
     ) -> None:
         """Makes an engine without queues.
 
@@ -82,6 +84,7 @@ class MatchingEngine:
             on_error: Told of background work that died of a bug.
             observer: Counts for metrics.
             rates: What operators say of how fast queues hand out tasks.
+            tracer: Where spans of tasks that wait go.
         """
         self._clock = clock
         self._ids = ids
@@ -108,7 +111,12 @@ class MatchingEngine:
             )
             self._partitions.on_load = self._limits.loaded
         self._polls = Polls(
-            settings=settings, clock=clock, ids=ids, tasks=self._tasks, incarnation=incarnation
+            settings=settings,
+            clock=clock,
+            ids=ids,
+            tasks=self._tasks,
+            incarnation=incarnation,
+            tracer=tracer,
         )
         self._queries = Queries(poller_window=settings.query_poller)
         self._workers = Workers(

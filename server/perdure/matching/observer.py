@@ -25,8 +25,22 @@ class QueueObserver(Protocol):
         """A poll ended with an empty response, after `waited` seconds."""
         ...
 
-    def task_dispatched(self, latency: float, sync: bool) -> None:
-        """A task was started `latency` seconds after it was scheduled."""
+    def task_dispatched(self, latency: float, sync: bool, forwarded: bool = False) -> None:
+        """A task was started `latency` seconds after it was scheduled.
+
+        Args:
+            latency: In seconds.
+            sync: Whether the poller had waited for it.
+            forwarded: Whether it is another partition's.
+        """
+        ...
+
+    def task_forwarded(self) -> None:
+        """A task was sent to the root partition."""
+        ...
+
+    def task_throttled(self) -> None:
+        """A task has to wait, since the queue has a rate limit."""
         ...
 
 
@@ -91,5 +105,11 @@ class SilentObserver:
     def poll_timed_out(self, waited: float) -> None:
         """Does nothing."""
 
-    def task_dispatched(self, latency: float, sync: bool) -> None:
+    def task_dispatched(self, latency: float, sync: bool, forwarded: bool = False) -> None:
+        """Does nothing."""
+
+    def task_forwarded(self) -> None:
+        """Does nothing."""
+
+    def task_throttled(self) -> None:
         """Does nothing."""

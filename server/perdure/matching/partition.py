@@ -22,21 +22,18 @@ from perdure.core.matching.backlog import Backlog, Source
 from perdure.core.matching.line import WaitingLine
 from perdure.core.matching.pollers import PollerHistory
 from perdure.core.matching.position import Position, position_of
-from perdure.core.matching.rate_limit import DispatchLimit
 from perdure.core.matching.rates import RateWindow
 from perdure.core.matching.reading import LowWaterMark, ReadSchedule
 from perdure.core.matching.scaling import PollerScaling, ScalingRules
 from perdure.matching.forwarding import Forwarder, QueueTasks
 from perdure.matching.observer import QueueObserver
+from perdure.matching.rate_gate import RateGate
 from perdure.matching.reader import BacklogReader, QueueRows
 from perdure.matching.settings import MatchingSettings
 from perdure.matching.waiting import ForwardedTask, Match, PendingQuery, WaitingPoller
 from perdure.matching.watch import PartitionWatch
 from perdure.rpc.clients import Encoded, ForwardOutcome, Poller
 from perdure.runtime.tasks import TaskSet
-
-_SHORTEST_LIMIT_PAUSE = 0.001
-"""Seconds."""
 
 _UNPOLLED_SECONDS = 120.0
 """After which a queue counts as one that nobody polls: the real server's bound."""
@@ -68,15 +65,12 @@ class Partition:
         "_forwarder",
         "_idle_unload",
         "_last_hint",
-        "_limit",
-        "_limit_timer",
         "_line",
         "_loop",
-        "_operator_rate",
         "_queries",
+        "_rate",
         "_reader",
         "_watch",
-        "_worker_rate",
         "abandoned",
         "added",
         "backlog",
@@ -123,10 +117,7 @@ class Partition:
         self._queries: WaitingLine[PendingQuery] = WaitingLine()
         self._forwarded: WaitingLine[ForwardedTask] = WaitingLine()
         self._failures: dict[Position, int] = {}
-        self._worker_rate: float | None = None
-        self._operator_rate: float | None = None
-        self._limit: DispatchLimit | None = None
-        self._limit_timer: asyncio.TimerHandle | None = None
+        self._rate = RateGate(open_again=self._match_held, throttled=observer.task_throttled)
         self._closed = False
         self._reader = BacklogReader(
             queue=queue,
@@ -171,7 +162,7 @@ class Partition:
     @property
     def limited(self) -> bool:
         """Whether workers have set a rate."""
-        return self._limit is not None
+        return self._rate.limited
 
     def polled_within(self, seconds: float) -> bool:
         """Tells whether somebody polls now, or did within the last `seconds`."""
@@ -197,7 +188,8 @@ class Partition:
         return self._take_held()
 
     def _take_held(self) -> DispatchTask | None:
-        return self._take_task() if self._limit is None else self._take_limited(self._limit)
+        # If not now, pollers look again when a task may go.
+        return self._take_task() if not self.backlog.held or self._rate.take() else None
 
     def join(self, waiter: WaitingPoller) -> None:
         """Lets a poller for which there is nothing now wait."""
@@ -212,30 +204,18 @@ class Partition:
 
     def limit_rate(self, tasks_per_second: float) -> None:
         """Sets how fast tasks are handed out; a poller said so."""
-        self._worker_rate = tasks_per_second
-        self._set_limit()
+        self._rate.set_by_worker(tasks_per_second)
+        self._match_held()
 
     def override_rate(self, tasks_per_second: float | None) -> None:
         """Sets how fast tasks are handed out, whatever workers say; None leaves it to them."""
-        if tasks_per_second != self._operator_rate:
-            self._operator_rate = tasks_per_second
-            self._set_limit()
-
-    def _set_limit(self) -> None:
-        now = self._loop.time()
-        rate = self._worker_rate if self._operator_rate is None else self._operator_rate
-        if rate is None:
-            self._limit = None
-        elif self._limit is None:
-            self._limit = DispatchLimit(rate=rate, now=now)
-        else:
-            self._limit.change(rate, now)
-        self._match_held()
+        if self._rate.set_by_operator(tasks_per_second):
+            self._match_held()
 
     def offer(self, task: DispatchTask) -> None:
         """Gives a hint to a poller, or holds it."""
         self.added.total += 1
-        if self._limit is not None:
+        if self._rate.limited:
             self._hold(task)
             self._match_held()
             return
@@ -265,13 +245,12 @@ class Partition:
 
     def reserve(self) -> WaitingPoller | None:
         """Takes the poller that has waited longest out of the line, if a task may start now."""
-        if self._limit is None:
-            return self._next_waiter()
-        if not self._limit.take(self._loop.time()):
+        if not self._rate.try_take():
+            self.observer.task_throttled()
             return None
         waiter = self._next_waiter()
         if waiter is None:
-            self._limit.give_back()
+            self._rate.give_back()
         return waiter
 
     def deliver(self, waiter: WaitingPoller, response: Encoded, task: DispatchTask | None) -> bool:
@@ -287,8 +266,7 @@ class Partition:
 
     def release(self, waiter: WaitingPoller) -> None:
         """Puts a reserved poller back in its place, and gives it what has come meanwhile."""
-        if self._limit is not None:
-            self._limit.give_back()
+        self._rate.give_back()
         if waiter.match.done():
             return
         if waiter.ending:
@@ -327,8 +305,7 @@ class Partition:
 
     def put_back_untaken(self, task: DispatchTask) -> None:
         """Takes back a task that was forwarded and for which no poller came."""
-        if self._limit is not None:
-            self._limit.give_back()
+        self._rate.give_back()
         self.put_back(task)
 
     def failed(self, task: DispatchTask) -> int:
@@ -393,9 +370,7 @@ class Partition:
         """Ends all polls and plans no reads any more."""
         self._closed = True
         self._reader.close()
-        if self._limit_timer is not None:
-            self._limit_timer.cancel()
-            self._limit_timer = None
+        self._rate.close()
         self.end_polls(lambda _: True)
         if self._forwarder is not None:
             self._forwarder.close()
@@ -439,7 +414,7 @@ class Partition:
         return forwarded
 
     def _take_forwarded(self, forwarded: ForwardedTask) -> ForwardedTask | None:
-        if self._limit is None or forwarded.limited or self._within(self._limit):
+        if forwarded.limited or self._rate.take():
             return self._forwarded.take()
         return None
 
@@ -454,6 +429,7 @@ class Partition:
                 if self._reader.idle or self.backlog.wants_rows:
                     self._reader.plan()
                 return
+            self.observer.task_forwarded()
             forwarder.send(task)
 
     def _take_task(self) -> DispatchTask | None:
@@ -461,28 +437,6 @@ class Partition:
         if self.backlog.wants_rows and task is not None:
             self._reader.plan()
         return task
-
-    def _take_limited(self, limit: DispatchLimit) -> DispatchTask | None:
-        """Takes a task if the limit lets it; if not, has pollers look again when it will."""
-        if not self.backlog.held or self._within(limit):
-            return self._take_task()
-        return None
-
-    def _within(self, limit: DispatchLimit) -> bool:
-        """Tells whether a task may go now; if not, what waits is looked at when one may."""
-        now = self._loop.time()
-        if limit.take(now):
-            return True
-        ready_at = limit.ready_at()
-        if ready_at is not None and self._limit_timer is None:
-            # A loop may call a little early: then it must not be called for the same moment again.
-            when = max(ready_at, now + _SHORTEST_LIMIT_PAUSE)
-            self._limit_timer = self._loop.call_at(when, self._on_limit_timer)
-        return False
-
-    def _on_limit_timer(self) -> None:
-        self._limit_timer = None
-        self._match_held()
 
     def _match_held(self) -> None:
         while (waiter := self._next_waiter()) is not None:

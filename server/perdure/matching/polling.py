@@ -27,10 +27,17 @@ from perdure.matching.partition import Partition
 from perdure.matching.settings import MatchingSettings
 from perdure.matching.waiting import ForwardedTask, Match, PendingQuery, WaitingPoller
 from perdure.proto import stored_pb2 as stored
-from perdure.rpc.clients import Encoded, ForwardOutcome, HistoryTasks, Poller, StaleTask
+from perdure.rpc.clients import (
+    Encoded,
+    ForwardOutcome,
+    Poller,
+    StaleTask,
+)
+from perdure.rpc.history_client import HistoryTasks
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.retry import Backoff, retry
 from perdure.runtime.tasks import TaskSet
+from perdure.telemetry.tracing import Tracer
 
 EMPTY = Encoded(b"")
 """The response of a poll that got nothing."""
@@ -53,6 +60,7 @@ class Polls:
         "_incarnation",
         "_settings",
         "_tasks",
+        "_tracer",
         "closed",
         "history",
     )
@@ -65,6 +73,7 @@ class Polls:
         ids: Ids,
         tasks: TaskSet,
         incarnation: str,
+        tracer: Tracer,
     ) -> None:
         """Makes a server of polls.
 
@@ -74,6 +83,7 @@ class Polls:
             ids: Names polls.
             tasks: Runs what must go on after a poll was cancelled.
             incarnation: The store's, for the tokens of queries.
+            tracer: Where spans of tasks that have waited go.
         """
         self.history: HistoryTasks | None = None
         self.closed = False
@@ -82,6 +92,7 @@ class Polls:
         self._ids = ids
         self._tasks = tasks
         self._incarnation = incarnation
+        self._tracer = tracer
         self._backoff = Backoff(
             initial_seconds=settings.shortest_start_retry,
             maximum_seconds=settings.longest_start_retry,
@@ -128,7 +139,10 @@ class Polls:
         partition.join(waiter)
         timer = loop.call_at(deadline, partition.end, waiter)
         try:
-            return await waiter.match
+            match = await waiter.match
+            if self._tracer.enabled and waiter.fused_task is not None:
+                self._tracer.link(waiter.fused_task.cause)
+            return match
         except asyncio.CancelledError:
             self._vanished(partition, waiter)
             raise
@@ -208,7 +222,7 @@ class Polls:
             forwarded.settle(ForwardOutcome.FAILED)
             raise
         forwarded.settle(ForwardOutcome.STARTED)
-        self._count_start(root, task, began, sync=forwarded.waited_for)
+        self._count_start(root, task, began, sync=forwarded.waited_for, forwarded=True)
         return response
 
     async def _record(self, task: DispatchTask, poller: Poller) -> Encoded:
@@ -218,11 +232,37 @@ class Polls:
         return await self.history.record_activity_task_started(task, poller)
 
     def _count_start(
-        self, partition: Partition, task: DispatchTask, began: float, *, sync: bool
+        self,
+        partition: Partition,
+        task: DispatchTask,
+        began: float,
+        *,
+        sync: bool,
+        forwarded: bool = False,
     ) -> None:
         observer = partition.observer
         observer.poll_succeeded(sync, asyncio.get_running_loop().time() - began)
-        observer.task_dispatched((self._clock.now() - task.scheduled_time) * 1e-9, sync)
+        now = self._clock.now()
+        observer.task_dispatched((now - task.scheduled_time) * 1e-9, sync, forwarded)
+        if self._tracer.enabled:
+            self._record_wait(task, now)
+
+    def _record_wait(self, task: DispatchTask, now: int) -> None:
+        """Makes the span of a task's way to its worker, below what brought it about."""
+        self._tracer.record(
+            "matching.dispatch",
+            # The clocks of two machines may differ.
+            began=min(task.scheduled_time, now),
+            ended=now,
+            kind="consumer",
+            below=task.cause,
+            attributes={
+                "temporalTaskQueue": task.key.queue.name,
+                "temporalTaskType": task.key.queue.task_type.name,
+                "temporalWorkflowID": task.run.workflow_id,
+                "temporalRunID": task.run.run_id,
+            },
+        )
 
     def _pass_on(self, query: PendingQuery, partition: Partition) -> Encoded:
         """Returns the response that brings a query to a worker."""

@@ -24,6 +24,25 @@ class StoreObserver(Protocol):
 
 
 @dataclass(slots=True)
+class ConnectionStatistics:
+    """The connections of a store that has some.
+
+    Attributes:
+        limit: How many may be open.
+        open: How many are.
+        busy: How many of those do something.
+        attempts: How often one was made, or tried to be, since the store was opened.
+        failures: How often none could be made.
+    """
+
+    limit: int = 0
+    open: int = 0
+    busy: int = 0
+    attempts: int = 0
+    failures: int = 0
+
+
+@dataclass(slots=True)
 class StoreStatistics:
     """Sums since the store was opened.
 
@@ -36,6 +55,7 @@ class StoreStatistics:
         careful_commits: Batches that had to be applied one transition at a time.
         reads: Reads that ended, with an error or without.
         read_seconds: Time spent in reads.
+        connections: Those to the database, where there are any.
     """
 
     commits: int = 0
@@ -46,6 +66,7 @@ class StoreStatistics:
     careful_commits: int = 0
     reads: int = 0
     read_seconds: float = 0.0
+    connections: ConnectionStatistics | None = None
 
 
 class Meter:

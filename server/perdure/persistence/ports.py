@@ -38,6 +38,7 @@ from perdure.core.commit import (
     VisibilityRow,
 )
 from perdure.core.visibility.query import Attribute, VisibilityFilter
+from perdure.persistence.observation import StoreStatistics
 
 
 class StoreError(Exception):
@@ -374,6 +375,10 @@ class MembershipStore(Protocol):
 
 class Store(WorkflowStore, VisibilityStore, MetadataStore, MembershipStore, Protocol):
     """A whole store."""
+
+    def statistics(self) -> StoreStatistics:
+        """Returns what the store has counted since it was opened."""
+        ...
 
     async def close(self) -> None:
         """Finishes what is in flight and releases the database."""

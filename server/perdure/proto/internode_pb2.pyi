@@ -144,6 +144,7 @@ class DispatchTask(_message.Message):
     SCHEDULED_TIME_FIELD_NUMBER: _builtins.int
     EXPIRY_FIELD_NUMBER: _builtins.int
     STICKY_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     pinned_version: _builtins.str
     priority: _builtins.int
     fairness_key: _builtins.str
@@ -154,6 +155,8 @@ class DispatchTask(_message.Message):
     scheduled_time: _builtins.int
     expiry: _builtins.int
     sticky: _builtins.bool
+    cause: _builtins.bytes
+    """The sampled span that brought it about: trace id (16 bytes) and span id (8); or empty."""
     @_builtins.property
     def queue(self) -> Global___TaskQueueKey: ...
     @_builtins.property
@@ -173,10 +176,11 @@ class DispatchTask(_message.Message):
         scheduled_time: _builtins.int = ...,
         expiry: _builtins.int = ...,
         sticky: _builtins.bool = ...,
+        cause: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "expiry", b"expiry", "fairness_key", b"fairness_key", "pinned_version", b"pinned_version", "priority", b"priority", "queue", b"queue", "run", b"run", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "slot", b"slot", "sticky", b"sticky", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cause", b"cause", "expiry", b"expiry", "fairness_key", b"fairness_key", "pinned_version", b"pinned_version", "priority", b"priority", "queue", b"queue", "run", b"run", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "slot", b"slot", "sticky", b"sticky", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

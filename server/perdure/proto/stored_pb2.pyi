@@ -71,6 +71,7 @@ class RunStart(_message.Message):
     PARENT_NAMESPACE_FIELD_NUMBER: _builtins.int
     PARENT_INITIATED_EVENT_ID_FIELD_NUMBER: _builtins.int
     SCHEDULED_BY_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     workflow_type: _builtins.str
     task_queue: _builtins.str
     execution_timeout: _builtins.int
@@ -94,6 +95,8 @@ class RunStart(_message.Message):
     """Of a child: its parent's namespace, and the event of the parent's run that started it."""
     parent_namespace: _builtins.str
     parent_initiated_event_id: _builtins.int
+    cause: _builtins.bytes
+    """The span in which the run was started."""
     @_builtins.property
     def retry_policy(self) -> _message_pb2.RetryPolicy: ...
     @_builtins.property
@@ -147,10 +150,11 @@ class RunStart(_message.Message):
         parent_namespace: _builtins.str = ...,
         parent_initiated_event_id: _builtins.int = ...,
         scheduled_by: Global___ScheduledBy | None = ...,
+        cause: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "execution_timeout", b"execution_timeout", "parent", b"parent", "priority", b"priority", "retry_policy", b"retry_policy", "root", b"root", "run_timeout", b"run_timeout", "scheduled_by", b"scheduled_by", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "original_start_time", b"original_start_time", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "scheduled_by", b"scheduled_by", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout", "_run_timeout", b"_run_timeout", "attempt", b"attempt", "cause", b"cause", "completion_callbacks", b"completion_callbacks", "continued_run_id", b"continued_run_id", "cron_schedule", b"cron_schedule", "execution_expiration_time", b"execution_expiration_time", "execution_time", b"execution_time", "execution_timeout", b"execution_timeout", "first_run_id", b"first_run_id", "first_workflow_task_backoff", b"first_workflow_task_backoff", "identity", b"identity", "links", b"links", "original_run_id", b"original_run_id", "original_start_time", b"original_start_time", "parent", b"parent", "parent_initiated_event_id", b"parent_initiated_event_id", "parent_namespace", b"parent_namespace", "parent_namespace_id", b"parent_namespace_id", "priority", b"priority", "request_id", b"request_id", "retry_policy", b"retry_policy", "root", b"root", "run_expiration_time", b"run_expiration_time", "run_timeout", b"run_timeout", "scheduled_by", b"scheduled_by", "start_time", b"start_time", "task_queue", b"task_queue", "task_timeout", b"task_timeout", "user_metadata", b"user_metadata", "versioning_override", b"versioning_override", "workflow_type", b"workflow_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__execution_timeout: _TypeAlias = _typing.Literal["execution_timeout"]  # noqa: Y015
     _WhichOneofArgType__execution_timeout: _TypeAlias = _typing.Literal["_execution_timeout", b"_execution_timeout"]  # noqa: Y015
@@ -213,6 +217,7 @@ class WorkflowTask(_message.Message):
     IDENTITY_FIELD_NUMBER: _builtins.int
     BUILD_ID_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     scheduled_event_id: _builtins.int
     started_event_id: _builtins.int
     attempt: _builtins.int
@@ -232,6 +237,10 @@ class WorkflowTask(_message.Message):
     build_id: _builtins.str
     partition: _builtins.int
     """Of the task's queue: with its id it names the task's row."""
+    cause: _builtins.bytes
+    """The sampled span in which it was scheduled: trace id (16 bytes) and span id (8). Here and in
+    other messages it is empty without tracing.
+    """
     def __init__(
         self,
         *,
@@ -253,10 +262,11 @@ class WorkflowTask(_message.Message):
         identity: _builtins.str = ...,
         build_id: _builtins.str = ...,
         partition: _builtins.int = ...,
+        cause: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "build_id", b"build_id", "history_size_bytes", b"history_size_bytes", "identity", b"identity", "nonce", b"nonce", "original_scheduled_time", b"original_scheduled_time", "partition", b"partition", "request_id", b"request_id", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_event_id", b"started_event_id", "started_time", b"started_time", "sticky", b"sticky", "suggest_continue_as_new", b"suggest_continue_as_new", "task_id", b"task_id", "task_queue", b"task_queue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "build_id", b"build_id", "cause", b"cause", "history_size_bytes", b"history_size_bytes", "identity", b"identity", "nonce", b"nonce", "original_scheduled_time", b"original_scheduled_time", "partition", b"partition", "request_id", b"request_id", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_event_id", b"started_event_id", "started_time", b"started_time", "sticky", b"sticky", "suggest_continue_as_new", b"suggest_continue_as_new", "task_id", b"task_id", "task_queue", b"task_queue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -468,6 +478,7 @@ class ActivityInfo(_message.Message):
     IS_RESET_FIELD_NUMBER: _builtins.int
     DROPS_HEARTBEAT_FIELD_NUMBER: _builtins.int
     ORIGINAL_OPTIONS_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     scheduled_event_id: _builtins.int
     activity_id: _builtins.str
     activity_type: _builtins.str
@@ -499,6 +510,8 @@ class ActivityInfo(_message.Message):
     """It has been reset while a worker has it, which the worker is told."""
     drops_heartbeat: _builtins.bool
     """The next attempt shall not see what this one's heartbeats said."""
+    cause: _builtins.bytes
+    """The span in which it was scheduled."""
     @_builtins.property
     def retry_policy(self) -> _message_pb2.RetryPolicy: ...
     @_builtins.property
@@ -554,10 +567,11 @@ class ActivityInfo(_message.Message):
         is_reset: _builtins.bool = ...,
         drops_heartbeat: _builtins.bool = ...,
         original_options: _message_pb2_3.ActivityOptions | None = ...,
+        cause: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat_details", b"heartbeat_details", "last_failure", b"last_failure", "original_options", b"original_options", "pause", b"pause", "priority", b"priority", "retry_policy", b"retry_policy", "user_metadata", b"user_metadata"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "activity_type", b"activity_type", "attempt", b"attempt", "attempt_scheduled_time", b"attempt_scheduled_time", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "cancel_requested_event_id", b"cancel_requested_event_id", "drops_heartbeat", b"drops_heartbeat", "heartbeat_details", b"heartbeat_details", "heartbeat_timeout", b"heartbeat_timeout", "identity", b"identity", "is_reset", b"is_reset", "last_attempt_complete_time", b"last_attempt_complete_time", "last_failure", b"last_failure", "last_heartbeat_time", b"last_heartbeat_time", "last_worker_identity", b"last_worker_identity", "nonce", b"nonce", "original_options", b"original_options", "partition", b"partition", "pause", b"pause", "priority", b"priority", "request_id", b"request_id", "retry_due", b"retry_due", "retry_interval", b"retry_interval", "retry_policy", b"retry_policy", "schedule_to_close_timeout", b"schedule_to_close_timeout", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_time", b"started_time", "task_id", b"task_id", "task_queue", b"task_queue", "user_metadata", b"user_metadata"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "activity_type", b"activity_type", "attempt", b"attempt", "attempt_scheduled_time", b"attempt_scheduled_time", "build_id", b"build_id", "cancel_requested", b"cancel_requested", "cancel_requested_event_id", b"cancel_requested_event_id", "cause", b"cause", "drops_heartbeat", b"drops_heartbeat", "heartbeat_details", b"heartbeat_details", "heartbeat_timeout", b"heartbeat_timeout", "identity", b"identity", "is_reset", b"is_reset", "last_attempt_complete_time", b"last_attempt_complete_time", "last_failure", b"last_failure", "last_heartbeat_time", b"last_heartbeat_time", "last_worker_identity", b"last_worker_identity", "nonce", b"nonce", "original_options", b"original_options", "partition", b"partition", "pause", b"pause", "priority", b"priority", "request_id", b"request_id", "retry_due", b"retry_due", "retry_interval", b"retry_interval", "retry_policy", b"retry_policy", "schedule_to_close_timeout", b"schedule_to_close_timeout", "schedule_to_start_timeout", b"schedule_to_start_timeout", "scheduled_event_id", b"scheduled_event_id", "scheduled_time", b"scheduled_time", "start_to_close_timeout", b"start_to_close_timeout", "started_time", b"started_time", "task_id", b"task_id", "task_queue", b"task_queue", "user_metadata", b"user_metadata"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -602,19 +616,23 @@ class TimerInfo(_message.Message):
     TIMER_ID_FIELD_NUMBER: _builtins.int
     STARTED_EVENT_ID_FIELD_NUMBER: _builtins.int
     DUE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     timer_id: _builtins.str
     started_event_id: _builtins.int
     due: _builtins.int
+    cause: _builtins.bytes
+    """The span in which it was started."""
     def __init__(
         self,
         *,
         timer_id: _builtins.str = ...,
         started_event_id: _builtins.int = ...,
         due: _builtins.int = ...,
+        cause: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["due", b"due", "started_event_id", b"started_event_id", "timer_id", b"timer_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "due", b"due", "started_event_id", b"started_event_id", "timer_id", b"timer_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -711,6 +729,7 @@ class ChildInfo(_message.Message):
     STARTED_EVENT_ID_FIELD_NUMBER: _builtins.int
     HEADER_FIELD_NUMBER: _builtins.int
     CONTROL_FIELD_NUMBER: _builtins.int
+    EARLIER_RUN_IDS_FIELD_NUMBER: _builtins.int
     initiated_event_id: _builtins.int
     message_id: _builtins.str
     """With the run's slot these are the key of the row of the message that starts it."""
@@ -729,6 +748,10 @@ class ChildInfo(_message.Message):
     def header(self) -> _message_pb2.Header:
         """Until then: what the event that says so repeats of the command."""
 
+    @_builtins.property
+    def earlier_run_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The runs that have sent the message that starts it, before a reset had this run send it."""
+
     def __init__(
         self,
         *,
@@ -744,10 +767,11 @@ class ChildInfo(_message.Message):
         started_event_id: _builtins.int = ...,
         header: _message_pb2.Header | None = ...,
         control: _builtins.str = ...,
+        earlier_run_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "due", b"due", "header", b"header", "initiated_event_id", b"initiated_event_id", "message_id", b"message_id", "namespace", b"namespace", "namespace_id", b"namespace_id", "parent_close_policy", b"parent_close_policy", "started_event_id", b"started_event_id", "started_run_id", b"started_run_id", "workflow_id", b"workflow_id", "workflow_type", b"workflow_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control", b"control", "due", b"due", "earlier_run_ids", b"earlier_run_ids", "header", b"header", "initiated_event_id", b"initiated_event_id", "message_id", b"message_id", "namespace", b"namespace", "namespace_id", b"namespace_id", "parent_close_policy", b"parent_close_policy", "started_event_id", b"started_event_id", "started_run_id", b"started_run_id", "workflow_id", b"workflow_id", "workflow_type", b"workflow_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1007,6 +1031,7 @@ class Message(_message.Message):
     SCHEDULED_CLOSED_FIELD_NUMBER: _builtins.int
     END_SCHEDULED_FIELD_NUMBER: _builtins.int
     CHILD_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The receiver tells repeated deliveries apart by it."""
     namespace_id: _builtins.str
@@ -1016,6 +1041,8 @@ class Message(_message.Message):
     initiated_event_id: _builtins.int
     child_workflow_only: _builtins.bool
     """Whether only a child of the sender takes it in."""
+    cause: _builtins.bytes
+    """The span in which it was written."""
     @_builtins.property
     def target(self) -> _message_pb2.WorkflowExecution: ...
     @_builtins.property
@@ -1057,10 +1084,11 @@ class Message(_message.Message):
         scheduled_closed: Global___Message.ScheduledClosed | None = ...,
         end_scheduled: Global___Message.EndScheduled | None = ...,
         child: Global___Message.Child | None = ...,
+        cause: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "end_scheduled", b"end_scheduled", "parent_close", b"parent_close", "payload", b"payload", "scheduled_closed", b"scheduled_closed", "sender", b"sender", "signal", b"signal", "start_scheduled", b"start_scheduled", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "child_workflow_only", b"child_workflow_only", "end_scheduled", b"end_scheduled", "id", b"id", "initiated_event_id", b"initiated_event_id", "namespace_id", b"namespace_id", "parent_close", b"parent_close", "payload", b"payload", "scheduled_closed", b"scheduled_closed", "sender", b"sender", "sender_namespace_id", b"sender_namespace_id", "signal", b"signal", "start_scheduled", b"start_scheduled", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_request", b"cancel_request", "cause", b"cause", "child", b"child", "child_result", b"child_result", "child_start", b"child_start", "child_workflow_only", b"child_workflow_only", "end_scheduled", b"end_scheduled", "id", b"id", "initiated_event_id", b"initiated_event_id", "namespace_id", b"namespace_id", "parent_close", b"parent_close", "payload", b"payload", "scheduled_closed", b"scheduled_closed", "sender", b"sender", "sender_namespace_id", b"sender_namespace_id", "signal", b"signal", "start_scheduled", b"start_scheduled", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["signal", "cancel_request", "child_start", "child_result", "parent_close", "start_scheduled", "scheduled_closed", "end_scheduled"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
@@ -1182,6 +1210,7 @@ class TaskToken(_message.Message):
     ACTIVITY_ID_FIELD_NUMBER: _builtins.int
     TASK_QUEUE_FIELD_NUMBER: _builtins.int
     QUERY_TASK_ID_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     kind: Global___TaskToken.Kind.ValueType
     namespace_id: _builtins.str
     workflow_id: _builtins.str
@@ -1194,6 +1223,8 @@ class TaskToken(_message.Message):
     activity_id: _builtins.str
     task_queue: _builtins.str
     query_task_id: _builtins.str
+    cause: _builtins.bytes
+    """The span that brought the task about."""
     def __init__(
         self,
         *,
@@ -1208,10 +1239,11 @@ class TaskToken(_message.Message):
         activity_id: _builtins.str = ...,
         task_queue: _builtins.str = ...,
         query_task_id: _builtins.str = ...,
+        cause: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "attempt", b"attempt", "kind", b"kind", "namespace_id", b"namespace_id", "nonce", b"nonce", "query_task_id", b"query_task_id", "run_id", b"run_id", "scheduled_event_id", b"scheduled_event_id", "store_incarnation", b"store_incarnation", "task_queue", b"task_queue", "workflow_id", b"workflow_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity_id", b"activity_id", "attempt", b"attempt", "cause", b"cause", "kind", b"kind", "namespace_id", b"namespace_id", "nonce", b"nonce", "query_task_id", b"query_task_id", "run_id", b"run_id", "scheduled_event_id", b"scheduled_event_id", "store_incarnation", b"store_incarnation", "task_queue", b"task_queue", "workflow_id", b"workflow_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1362,11 +1394,14 @@ class ScheduleState(_message.Message):
         ACTUAL_TIME_FIELD_NUMBER: _builtins.int
         OVERLAP_POLICY_FIELD_NUMBER: _builtins.int
         MANUAL_FIELD_NUMBER: _builtins.int
+        HELD_UNTIL_FIELD_NUMBER: _builtins.int
         nominal_time: _builtins.int
         actual_time: _builtins.int
         overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType
         manual: _builtins.bool
         """By request of a client: pausing and limits do not apply."""
+        held_until: _builtins.int
+        """It waits until then for its turn; 0 while it has not been told to."""
         def __init__(
             self,
             *,
@@ -1374,10 +1409,11 @@ class ScheduleState(_message.Message):
             actual_time: _builtins.int = ...,
             overlap_policy: _schedule_pb2.ScheduleOverlapPolicy.ValueType = ...,
             manual: _builtins.bool = ...,
+            held_until: _builtins.int = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["actual_time", b"actual_time", "manual", b"manual", "nominal_time", b"nominal_time", "overlap_policy", b"overlap_policy"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["actual_time", b"actual_time", "held_until", b"held_until", "manual", b"manual", "nominal_time", b"nominal_time", "overlap_policy", b"overlap_policy"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 

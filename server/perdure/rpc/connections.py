@@ -1,4 +1,4 @@
-"""Closes the connections that clients have to a port of this process.
+"""Counts and closes the connections that clients have to a port of this process.
 
 gRPC's server can do so only while it takes no more calls, and then answers a call that comes in at
 that moment with CANCELLED, which SDKs do not retry. They do make a call anew whose connection
@@ -20,14 +20,28 @@ def close_connections(port: int) -> int:
     Where a process cannot list its descriptors, none is closed.
     """
     closed = 0
+    for connection in _connections_to(port):
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+            closed += 1
+    return closed
+
+
+def count_connections(port: int) -> int:
+    """Returns how many TCP connections to a port there are.
+
+    Where a process cannot list its descriptors, it is 0.
+    """
+    return sum(1 for _ in _connections_to(port))
+
+
+def _connections_to(port: int) -> Iterator[socket.socket]:
     for connection in _connections():
         with connection, suppress(OSError):
-            # A listening socket has no peer, and stays.
+            # A listening socket has no peer.
             connection.getpeername()
             if connection.getsockname()[1] == port:
-                connection.shutdown(socket.SHUT_RDWR)
-                closed += 1
-    return closed
+                yield connection
 
 
 def _connections() -> Iterator[socket.socket]:

@@ -163,11 +163,11 @@ def _serve(
     always_detailed: bool,
 ) -> Behaviour:
     parse, begin, end = method.parse, observer.begin, observer.end
-    names_namespace = method.names_namespace
+    names_namespace, may_wait = method.names_namespace, method.may_wait
 
     async def serve(data: bytes, call: Call) -> bytes:
         begun = begin()
-        namespace = ""
+        namespace, waits = "", False
         calls.number += 1
         try:
             if calls.refused:
@@ -177,6 +177,8 @@ def _serve(
             request = parse(data)
             if names_namespace:
                 namespace = request.namespace  # type: ignore[attr-defined]
+            if may_wait:
+                waits = request.wait_new_event  # type: ignore[attr-defined]
             response = await handler(request, GrpcContext(call))
             answer = (
                 bytes(response)  # grpc.aio takes nothing but bytes itself, no subclass
@@ -184,16 +186,16 @@ def _serve(
                 else response.SerializeToString()
             )
         except asyncio.CancelledError as cancelled:
-            end(begun, namespace, cancelled)
+            end(begun, namespace, cancelled, waits)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             failure = _foreseen(error)
-            end(begun, namespace, failure or error)
+            end(begun, namespace, failure or error, waits)
             told = failure or MaskedError(faults.record(method.name, error))
             return await abort(call, told, always_detailed=always_detailed)
         finally:
             calls.end()
-        end(begun, namespace, None)
+        end(begun, namespace, None, waits)
         return answer
 
     return serve

@@ -41,13 +41,16 @@ class OperationObserver(Protocol):
         """Notes that a call has come in; returns what `end` wants back."""
         ...
 
-    def end(self, begun: float, namespace: str, error: BaseException | None) -> None:
+    def end(
+        self, begun: float, namespace: str, error: BaseException | None, waits: bool = False
+    ) -> None:
         """Notes how a call ended.
 
         Args:
             begun: What `begin` returned.
             namespace: As the request names it: not yet known to exist, empty when it names none.
             error: A ServiceError, CancelledError, or what was not expected; None for success.
+            waits: Whether it asked to wait for something new, where its RPC leaves that open.
         """
         ...
 
@@ -78,5 +81,7 @@ class SilentObserver:
         """Notes nothing."""
         return 0.0
 
-    def end(self, begun: float, namespace: str, error: BaseException | None) -> None:
+    def end(
+        self, begun: float, namespace: str, error: BaseException | None, waits: bool = False
+    ) -> None:
         """Notes nothing."""

@@ -26,6 +26,7 @@ class Method:
         path: What a client calls: `/package.Service/Name`.
         parse: Makes the request of its bytes; raises DecodeError.
         names_namespace: Whether the request has a field `namespace`.
+        may_wait: Whether the request has a field `wait_new_event`.
     """
 
     path: str
@@ -33,6 +34,7 @@ class Method:
     name: str
     parse: Callable[[bytes], Message]
     names_namespace: bool
+    may_wait: bool
 
 
 def path_of(service: ServiceDescriptor, name: str) -> str:
@@ -60,4 +62,5 @@ def _describe(service: ServiceDescriptor, method: MethodDescriptor) -> Method:
         name=method.name,
         parse=GetMessageClass(request).FromString,
         names_namespace="namespace" in request.fields_by_name,
+        may_wait="wait_new_event" in request.fields_by_name,
     )

@@ -6,6 +6,7 @@ an exception is never lost; nothing outlives `close`.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 ErrorCallback = Callable[[str, BaseException], None]
@@ -19,7 +20,7 @@ _INSIST_SECONDS = 0.1
 class TaskSet:
     """A group of named tasks with one owner, who closes it."""
 
-    __slots__ = ("_closed", "_on_error", "_tasks")
+    __slots__ = ("_closed", "_context", "_on_error", "_tasks")
 
     def __init__(self, *, on_error: ErrorCallback) -> None:
         """Makes an empty group.
@@ -31,6 +32,7 @@ class TaskSet:
         # A dictionary rather than a set: tasks are cancelled in the order they were started in.
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._closed = False
+        self._context = copy_context()
 
     def __len__(self) -> int:
         """Returns how many tasks have not ended."""
@@ -47,7 +49,9 @@ class TaskSet:
         return [task.get_name() for task in self._tasks]
 
     def spawn(self, name: str, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Starts a task on the running loop.
+        """Starts a task on the running loop, in the context that the group was made in.
+
+        What it does is no part of the request that has brought it about: that may have ended.
 
         Raises:
             RuntimeError: The group is closed; the coroutine was never started.
@@ -55,7 +59,9 @@ class TaskSet:
         if self._closed:
             coroutine.close()
             raise RuntimeError(f"cannot start task {name!r}: its group is closed")
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        task = asyncio.get_running_loop().create_task(
+            coroutine, name=name, context=self._context.copy()
+        )
         self._tasks[task] = None
         task.add_done_callback(self._ended)
         return task

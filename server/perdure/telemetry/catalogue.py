@@ -5,26 +5,26 @@ dashboards and alerts made for it work here; what only Perdure has stands at the
 dashboards, alerts and docs use these objects, never names.
 """
 
+from perdure.telemetry import labels, server_catalogue, workflow_catalogue
 from perdure.telemetry.metric import Kind, Metric, Unit, counter, gauge, histogram
 
 __all__ = ["CATALOGUE", "Kind", "Metric", "Unit"]
 
-_SERVICE = ("service_name",)
-_OPERATION = ("operation", *_SERVICE)
-_RPC = ("namespace", *_OPERATION)
-_CLIENT = (*_RPC, "service_role")
-_CACHE = ("cache_type", *_SERVICE)
-_CACHE_USE = ("cache_type", "namespace_id", *_OPERATION)
-_ERROR = ("error_type", *_RPC)
-_RUN = ("namespace_state", *_RPC)
-_VERSION = ("worker_build_id", "worker_deployment_name", "worker_version")
-_QUEUE = (*_RUN, "partition", "task_type", "taskqueue", *_VERSION)
-_BACKLOG = (*_QUEUE, "task_priority")
-_PARTITION = (*_RPC, "partition", "task_type", "taskqueue")
-_WORKFLOW = (*_RUN, "taskqueue", "workflowType")
-_ACTIVITY = ("activityType", *_RPC, "taskqueue", "versioning_behavior", "workflowType")
-_SCHEDULE = ("namespace", *_SERVICE)
-_ACTIVITY_TIMEOUT = (*_ACTIVITY, "timeout_type")
+_ACTIVITY = labels.ACTIVITY
+_ACTIVITY_TIMEOUT = labels.ACTIVITY_TIMEOUT
+_BACKLOG = labels.BACKLOG
+_CACHE = labels.CACHE
+_CACHE_USE = labels.CACHE_USE
+_CLIENT = labels.CLIENT
+_ERROR = labels.ERROR
+_OPERATION = labels.OPERATION
+_PARTITION = labels.PARTITION
+_QUEUE = labels.QUEUE
+_RPC = labels.RPC
+_RUN = labels.RUN
+_SCHEDULE = labels.SCHEDULE
+_SERVICE = labels.SERVICE
+_WORKFLOW = labels.WORKFLOW
 
 SERVICE_REQUESTS = counter("service_requests", _RPC, "RPCs received.")
 SERVICE_LATENCY = histogram(
@@ -86,6 +86,9 @@ SCHEDULE_OVERLAP_SKIPPED = counter(
 )
 SCHEDULE_BUFFER_OVERRUNS = counter(
     "schedule_buffer_overruns", _SCHEDULE, "Times dropped since too many waited."
+)
+SCHEDULE_RATE_LIMITED = counter(
+    "schedule_rate_limited", _SCHEDULE, "Actions that wait since too many are started at the time."
 )
 ACTIVITY_SUCCESS = counter("activity_success", _ACTIVITY, "Activities completed.")
 ACTIVITY_FAIL = counter(
@@ -315,12 +318,25 @@ SETTINGS_READ = counter(
     ("outcome", *_SERVICE),
     "Times that the file of settings had changed, by whether it was used or refused.",
 )
+LOG_ERRORS = counter(
+    "log_errors",
+    ("component", "outcome", *_SERVICE),
+    "Errors logged, by whether the line was written or left out as one of many.",
+)
+SPANS_EXPORTED = counter("spans_exported", _SERVICE, "Spans that a collector has taken.")
+SPANS_LOST = counter(
+    "spans_lost",
+    ("reason", *_SERVICE),
+    "Spans that were lost: the collector did not take them, or there was no room for them.",
+)
 EVENT_LOOP_LAG = histogram("event_loop_lag", _SERVICE, "How late the event loop runs what is due.")
 
-CATALOGUE: tuple[Metric, ...] = tuple(
-    value for value in tuple(globals().values()) if isinstance(value, Metric)
+CATALOGUE: tuple[Metric, ...] = (
+    *(value for value in tuple(globals().values()) if isinstance(value, Metric)),
+    *workflow_catalogue.METRICS,
+    *server_catalogue.METRICS,
 )
-"""Every metric above, in order."""
+"""Every metric, in order: those above and those of the two other modules."""
 
 PROCESS = (
     counter("process_cpu_seconds_total", (), "Processor time used."),

@@ -6,99 +6,122 @@ histograms carry exemplars. Process metrics (`process_*`) come from the client l
 """
 
 import math
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import Exemplar, Metric
 from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.registry import Collector
 
 from perdure.telemetry.collectors import AnyFamily, Metrics
 from perdure.telemetry.metric import Kind
-from perdure.telemetry.series import HistogramSeries
+from perdure.telemetry.series import Exemplar, HistogramSeries
 
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = openmetrics.CONTENT_TYPE_LATEST
+_QUALITY = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
+
+
+class _Format(NamedTuple):
+    """Where the two differ.
+
+    Attributes:
+        counter: What the type of a counter is called.
+        bound: Writes the upper bound of a bucket.
+        exemplars: Whether buckets have them.
+    """
+
+    counter: str
+    bound: Callable[[float], str]
+    exemplars: bool
 
 
 def text(metrics: Metrics) -> bytes:
     """Renders every series in the text format."""
-    lines: list[str] = []
-    for family in metrics.families():
-        lines.extend(_family_lines(family))
-    process = CollectorRegistry(auto_describe=False)
-    ProcessCollector(registry=process)
-    return "".join(lines).encode() + generate_latest(process)
+    return _render(metrics, _TEXT) + generate_latest(_process())
 
 
 def open_metrics(metrics: Metrics) -> bytes:
     """Renders every series in the OpenMetrics format, with exemplars."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_CatalogueCollector(metrics))
-    ProcessCollector(registry=registry)
-    rendered: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
-    return rendered
+    process: bytes = openmetrics.generate_latest(_process())  # type: ignore[no-untyped-call]
+    return _render(metrics, _OPEN_METRICS) + process  # which has the end mark
 
 
-def _family_lines(family: AnyFamily) -> Iterator[str]:
+def prefers_open_metrics(accept: str) -> bool:
+    """Tells whether a client is to get OpenMetrics, by its Accept header.
+
+    It is, when it takes version 1.0 of it no less gladly than the text format.
+    """
+    wanted = {"application/openmetrics-text": 0.0, "text/plain": 0.0}
+    for each in accept.split(","):
+        kind, *parameters = (part.strip().lower() for part in each.split(";"))
+        given = dict(parameter.partition("=")[::2] for parameter in parameters)
+        if (
+            kind == "application/openmetrics-text"
+            and given.get("version", "1.0.0").strip('"') != "1.0.0"
+        ):
+            continue
+        quality = given.get("q", "1")
+        if kind in wanted and _QUALITY.fullmatch(quality):
+            wanted[kind] = max(wanted[kind], float(quality))
+    return 0 < wanted["application/openmetrics-text"] >= wanted["text/plain"]
+
+
+def _process() -> CollectorRegistry:
+    process = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=process)
+    return process
+
+
+def _render(metrics: Metrics, form: _Format) -> bytes:
+    lines: list[str] = []
+    for family in metrics.families():
+        lines.extend(_family_lines(family, form))
+    return "".join(lines).encode()
+
+
+def _family_lines(family: AnyFamily, form: _Format) -> Iterator[str]:
     metric = family.metric
-    yield f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.kind.value}\n"
+    kind = form.counter if metric.kind is Kind.COUNTER else metric.kind.value
+    yield f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {kind}\n"
     for key, series in family.series():
         pairs = [f'{name}="{value}"' for name, value in zip(metric.labels, key, strict=True)]
         labels = ",".join(pairs)
         if isinstance(series, HistogramSeries):
-            for bound, count in _cumulative(series):
-                yield f'{metric.name}_bucket{{{labels},le="{bound}"}} {count}\n'
-            yield f"{metric.name}_sum{{{labels}}} {series.total!r}\n"
-            yield f"{metric.name}_count{{{labels}}} {count}\n"
+            yield from _histogram_lines(metric.name, labels, series, form)
         else:
             yield f"{metric.name}{{{labels}}} {series.current()!r}\n"
 
 
-def _cumulative(series: HistogramSeries) -> list[tuple[str, int]]:
+def _histogram_lines(
+    name: str, labels: str, series: HistogramSeries, form: _Format
+) -> Iterator[str]:
     counts = list(series.counts)  # one moment's counts, whatever the event loop adds meanwhile
-    seen = 0
-    result = []
-    for bound, count in zip((*series.bounds, math.inf), counts, strict=True):
-        seen += count
-        result.append((_bound(bound), seen))
-    return result
+    count = 0
+    for position, bound in enumerate((*series.bounds, math.inf)):
+        count += counts[position]
+        example = series.exemplars.get(position) if form.exemplars else None
+        end = _exemplar(example) if example is not None else ""
+        yield f'{name}_bucket{{{labels},le="{form.bound(bound)}"}} {count}{end}\n'
+    yield f"{name}_sum{{{labels}}} {series.total!r}\n"
+    yield f"{name}_count{{{labels}}} {count}\n"
 
 
-def _bound(bound: float) -> str:
+def _exemplar(example: Exemplar) -> str:
+    trace_id, span_id = example.span
+    ids = f'trace_id="{trace_id}",span_id="{span_id}"'
+    return f" # {{{ids}}} {example.value!r} {example.seconds:.3f}"
+
+
+def _short_bound(bound: float) -> str:
     if bound == math.inf:
         return "+Inf"
     return str(int(bound)) if bound.is_integer() else repr(bound)
 
 
-class _CatalogueCollector(Collector):
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterable[Metric]:
-        for family in self._metrics.families():
-            yield _open_metrics_family(family)
+def _float_bound(bound: float) -> str:
+    return "+Inf" if bound == math.inf else repr(bound)
 
 
-def _open_metrics_family(family: AnyFamily) -> Metric:
-    declared = family.metric
-    kind = "unknown" if declared.kind is Kind.COUNTER else declared.kind.value
-    result = Metric(declared.name, declared.help, kind)
-    for key, series in family.series():
-        labels = dict(zip(declared.labels, key, strict=True))
-        if isinstance(series, HistogramSeries):
-            _add_histogram(result, labels, series)
-        else:
-            result.add_sample(declared.name, labels, series.current())
-    return result
-
-
-def _add_histogram(result: Metric, labels: dict[str, str], series: HistogramSeries) -> None:
-    count = 0
-    for position, (bound, count) in enumerate(_cumulative(series)):
-        example = series.exemplars.get(position)
-        exemplar = Exemplar({"trace_id": example.trace_id}, example.value) if example else None
-        le = bound if "." in bound or bound == "+Inf" else f"{bound}.0"
-        result.add_sample(f"{result.name}_bucket", {**labels, "le": le}, count, exemplar=exemplar)
-    result.add_sample(f"{result.name}_sum", labels, series.total)
-    result.add_sample(f"{result.name}_count", labels, count)
+_TEXT = _Format("counter", _short_bound, exemplars=False)
+_OPEN_METRICS = _Format("unknown", _float_bound, exemplars=True)

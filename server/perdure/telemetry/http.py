@@ -67,7 +67,7 @@ def serve_metrics(
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"metrics are at /metrics\n"]
         before_scrape()
-        if "application/openmetrics-text" in environ.get("HTTP_ACCEPT", ""):
+        if exposition.prefers_open_metrics(environ.get("HTTP_ACCEPT", "")):
             body, kind = exposition.open_metrics(metrics), exposition.OPENMETRICS_TYPE
         else:
             body, kind = exposition.text(metrics), exposition.TEXT_TYPE

@@ -2,17 +2,22 @@
 
 A call gives tags as keywords (`log.info("shard acquired", shard_id=3)`); they are written as the
 real server writes them (`shard-id`). Levels below the configured one cost a method that returns.
+Inside a span a line has its `trace_id` and `span_id`. Errors that repeat themselves are left out
+(`log_limits.py`).
 """
 
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any, TextIO, cast
+from collections.abc import Callable, MutableMapping
+from typing import Any, Protocol, TextIO, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from perdure.config.static import LogFormat, LogLevel
+from perdure.runtime.clock import SystemClock
+from perdure.runtime.ports import Clock
+from perdure.telemetry.log_limits import RepeatLimiter
 
 Logger = FilteringBoundLogger
 """What takes log lines. Nothing is ever logged as critical: that level means never."""
@@ -25,48 +30,99 @@ LEVELS: dict[LogLevel, int] = {
     "never": logging.CRITICAL,
 }
 TAGS = {
-    "activity_id": "activity-id",
+    "activity_id": "wf-activity-id",
     "attempt": "attempt",
-    "error_type": "error-type",
-    "event_id": "wf-event-id",
+    "error_type": "service-error-type",
+    "event_id": "wf-history-event-id",
     "namespace": "wf-namespace",
     "namespace_id": "wf-namespace-id",
     "request_id": "request-id",
     "run_id": "wf-run-id",
+    "scheduled_event_id": "wf-scheduled-event-id",
     "shard_id": "shard-id",
     "task_queue": "wf-task-queue-name",
     "task_type": "wf-task-queue-type",
+    "timer_id": "wf-timer-id",
     "workflow_id": "wf-id",
     "workflow_type": "wf-type",
 }
 """Keywords that have a name of Temporal's; others only get dashes for underscores."""
-_OWN_FIELDS = frozenset({"level", "ts", "msg", "event", "timestamp", "exception", "exc_info"})
+_OWN_FIELDS = frozenset(
+    {"level", "ts", "msg", "event", "timestamp", "exception", "exc_info", "trace_id", "span_id"}
+)
+SpanIds = Callable[[], tuple[str, str] | None]
+"""Returns trace id and span id of the span around the caller."""
 
 
-def configure(level: LogLevel, form: LogFormat, stream: TextIO | None = None) -> None:
+class ErrorObserver(Protocol):
+    """Hears of errors, for metrics: cheap, and must not log."""
+
+    def error_logged(self, component: str, *, written: bool) -> None:
+        """A component has logged an error; `written` unless it was left out as one of many."""
+        ...
+
+
+class _Observed:
+    """What a running server tells its log, and wants to know of it."""
+
+    span_ids: SpanIds | None = None
+    errors: ErrorObserver | None = None
+
+
+_OBSERVED = _Observed()
+
+
+def observe(*, span_ids: SpanIds | None, errors: ErrorObserver) -> Callable[[], None]:
+    """Has lines name their span, and an observer told of errors; returns what ends that.
+
+    Args:
+        span_ids: Looks for the span; None without tracing.
+        errors: The observer.
+    """
+    _OBSERVED.span_ids, _OBSERVED.errors = span_ids, errors
+
+    def end() -> None:
+        if _OBSERVED.errors is errors:
+            _OBSERVED.span_ids = _OBSERVED.errors = None
+
+    return end
+
+
+def configure(
+    level: LogLevel, form: LogFormat, stream: TextIO | None = None, clock: Clock | None = None
+) -> None:
     """Sets up every logger of the process, those of libraries too.
 
     Args:
         level: The least that is written.
         form: `json`, `text` (logfmt) or `pretty` (for eyes).
         stream: Where lines go; stderr by default.
+        clock: Says how often errors are repeated.
     """
     output = sys.stderr if stream is None else stream
-    shared: list[Processor] = [
+    limit = _ErrorLimit(RepeatLimiter((clock or SystemClock()).monotonic))
+    named: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         _warn_level,
+        _span_ids,
+    ]
+    rest: list[Processor] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         _tag_names,
     ]
     rendering = _rendering(form, colours=output.isatty())
     structlog.configure(
-        processors=[*shared, *rendering],
+        processors=[*named, limit, *rest, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(file=output),
         cache_logger_on_first_use=False,
     )
-    _configure_libraries(LEVELS[level], output, shared, rendering)
+    handler = _library_handler(output, [*named, *rest], rendering)
+    handler.addFilter(limit.filter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(LEVELS[level], logging.WARNING))
 
 
 def get_logger(component: str) -> Logger:
@@ -74,19 +130,60 @@ def get_logger(component: str) -> Logger:
     return cast("Logger", structlog.get_logger(component=component))
 
 
-def _configure_libraries(
-    level: int, output: TextIO, shared: list[Processor], rendering: list[Processor]
-) -> None:
+def _library_handler(
+    output: TextIO, shared: list[Processor], rendering: list[Processor]
+) -> logging.Handler:
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(max(level, logging.WARNING))
+    return handler
+
+
+class _ErrorLimit:
+    """Leaves out errors that are repeated: as a processor, and as a filter of libraries' lines."""
+
+    def __init__(self, limiter: RepeatLimiter) -> None:
+        self._limiter = limiter
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        if event["level"] == "error":
+            # Faults that clients are told of share a sentence, and are of different kinds.
+            kind = (str(event["event"]), str(event.get("fault_id", "")))
+            left_out = self._admit(str(event.get("component", "")), *kind)
+            if left_out is None:
+                raise structlog.DropEvent
+            if left_out:
+                event["left_out"] = left_out
+        return event
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tells whether a library's line is written."""
+        if record.levelno < logging.ERROR:
+            return True
+        left_out = self._admit(record.name, str(record.msg))
+        if left_out:
+            record.left_out = left_out
+        return left_out is not None
+
+    def _admit(self, component: str, *kind: str) -> int | None:
+        left_out = self._limiter.admit(component, *kind)
+        if _OBSERVED.errors is not None:
+            _OBSERVED.errors.error_logged(component, written=left_out is not None)
+        return left_out
+
+
+def _span_ids(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    if _OBSERVED.span_ids is not None and (ids := _OBSERVED.span_ids()) is not None:
+        event["trace_id"], event["span_id"] = ids
+    return event
 
 
 def _rendering(form: LogFormat, *, colours: bool) -> list[Processor]:

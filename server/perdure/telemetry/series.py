@@ -52,11 +52,29 @@ class GaugeSeries:
         return self._read() if self._read else self.value
 
 
-class Exemplar(NamedTuple):
-    """An observation that can be looked up among the traces."""
+class SpanIds(NamedTuple):
+    """A sampled span, in hexadecimal digits: 32 of its trace, 16 of its own."""
 
     trace_id: str
+    span_id: str
+
+
+CurrentSpan = Callable[[], SpanIds | None]
+"""Returns the sampled span that an observation belongs to; None where there is none."""
+
+
+class Exemplar(NamedTuple):
+    """An observation that can be looked up among the traces.
+
+    Attributes:
+        span: Where.
+        value: In the metric's unit.
+        seconds: When, since the Unix epoch.
+    """
+
+    span: SpanIds
     value: float
+    seconds: float
 
 
 class HistogramSeries:
@@ -69,13 +87,31 @@ class HistogramSeries:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
         self.exemplars: dict[int, Exemplar] = {}
+        """The last traced observation of each bucket, by the bucket's place."""
 
     def observe(self, value: float) -> None:
         """Counts a value, in the metric's unit."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
-    def observe_traced(self, value: float, trace_id: str) -> None:
-        """Counts a value and remembers its trace as the bucket's example."""
-        self.observe(value)
-        self.exemplars[bisect_left(self.bounds, value)] = Exemplar(trace_id, value)
+
+class TracedHistogramSeries(HistogramSeries):
+    """A distribution whose buckets remember the last observation of a sampled trace."""
+
+    __slots__ = ("_now", "_span")
+
+    def __init__(
+        self, bounds: tuple[float, ...], span: CurrentSpan, now: Callable[[], float]
+    ) -> None:
+        super().__init__(bounds)
+        self._span = span
+        self._now = now
+
+    def observe(self, value: float) -> None:
+        """Counts a value, in the metric's unit."""
+        position = bisect_left(self.bounds, value)
+        self.counts[position] += 1
+        self.total += value
+        span = self._span()
+        if span is not None:
+            self.exemplars[position] = Exemplar(span, value, self._now())

@@ -1,19 +1,23 @@
 """Spans: where a request's time goes, across machines and through timers.
 
 Code that may be traced holds a `Tracer`. The one that is off hands out one shared object and makes
-nothing. The other is OpenTelemetry's, loaded only when the configuration or the environment names
-an endpoint: then spans carry W3C trace contexts in and out as `traceparent` strings. What the
-standard `OTEL_*` variables say is read by OpenTelemetry's SDK itself.
+nothing; callers whose preparations cost anything look at `enabled` first. The other one is
+OpenTelemetry's (`opentelemetry.py`), loaded only when the configuration or the environment asks for
+it. Between machines trace contexts travel as W3C headers; with what is stored (tasks, timers,
+messages) goes a `Cause`, by which what happens later is linked to the request that brought it
+about.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-from perdure.config.errors import ConfigError
+SpanKind = Literal["server", "client", "producer", "consumer", "internal"]
 
-SpanKind = Literal["server", "client", "internal"]
+Cause = bytes
+"""Names a sampled span: its trace's id (16 bytes) and its own (8 bytes). Empty where there is none,
+so that without tracing nothing is stored."""
 
 
 class Span(Protocol):
@@ -27,21 +31,13 @@ class Span(Protocol):
         """Marks the span as failed."""
         ...
 
-    def traceparent(self) -> str:
-        """Returns the W3C context that makes other spans children of this one, or ""."""
-        ...
-
-    def trace_id(self) -> str:
-        """Returns the trace's id in 32 hexadecimal digits, or ""."""
-        ...
-
 
 class Tracer(Protocol):
     """Makes spans."""
 
     @property
     def enabled(self) -> bool:
-        """Whether spans go anywhere: callers skip what only a span would need."""
+        """Whether spans are made at all."""
         ...
 
     def span(
@@ -49,10 +45,21 @@ class Tracer(Protocol):
         name: str,
         *,
         kind: SpanKind = "internal",
-        parent: str = "",
+        caller: Mapping[str, str | bytes] | None = None,
+        causes: Sequence[Cause] = (),
         attributes: Mapping[str, str | int] | None = None,
     ) -> AbstractContextManager[Span]:
-        """Opens a span until the context ends; `parent` is a traceparent."""
+        """Opens a span until the context ends; meanwhile it is the one around the caller.
+
+        Args:
+            name: The span's.
+            kind: The span's.
+            caller: Headers of the call that it serves: it continues the trace that they name, or
+                begins one. None: it is a child of the span around the caller, if there is one.
+            causes: What it is linked to. One that begins a trace is sampled as a child of the first
+                of them would be.
+            attributes: The span's.
+        """
         ...
 
     def record(
@@ -61,22 +68,42 @@ class Tracer(Protocol):
         *,
         began: int,
         ended: int,
+        kind: SpanKind = "client",
+        below: Cause | None = None,
         attributes: Mapping[str, str | int] | None = None,
         error: str = "",
     ) -> None:
-        """Makes a span of what is over, below the span around the caller; without one, nothing.
+        """Makes a span of what is over; without one above it, nothing.
 
         Args:
             name: The span's.
             began: Nanoseconds since the Unix epoch.
             ended: The same.
+            kind: The span's.
+            below: The span above it; None for the one around the caller.
             attributes: The span's.
             error: Why it failed, if it did.
         """
         ...
 
+    def link(self, cause: Cause) -> None:
+        """Links the span around the caller to another one, if there are both."""
+        ...
+
+    def cause(self) -> Cause:
+        """Returns the name of the span around the caller, to be stored; empty if not sampled."""
+        ...
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Returns what a call has to carry; nothing where there is no span around the caller."""
+        ...
+
+    def ids(self) -> tuple[str, str] | None:
+        """Returns trace id and span id, in hexadecimal, of the span around the caller."""
+        ...
+
     def close(self) -> None:
-        """Sends what has not been sent."""
+        """Sends what has not been sent, for a bounded time; blocks meanwhile."""
         ...
 
 
@@ -100,12 +127,6 @@ class _NoSpan:
     def failed(self, sentence: str) -> None:
         """Does nothing."""
 
-    def traceparent(self) -> str:
-        """Returns nothing."""
-        return ""
-
-    trace_id = traceparent
-
 
 _NO_SPAN = _NoSpan()
 
@@ -121,7 +142,8 @@ class NoTracer:
         name: str,
         *,
         kind: SpanKind = "internal",
-        parent: str = "",
+        caller: Mapping[str, str | bytes] | None = None,
+        causes: Sequence[Cause] = (),
         attributes: Mapping[str, str | int] | None = None,
     ) -> AbstractContextManager[Span]:
         """Returns the one span that records nothing."""
@@ -133,10 +155,27 @@ class NoTracer:
         *,
         began: int,
         ended: int,
+        kind: SpanKind = "client",
+        below: Cause | None = None,
         attributes: Mapping[str, str | int] | None = None,
         error: str = "",
     ) -> None:
         """Makes nothing."""
+
+    def link(self, cause: Cause) -> None:
+        """Links nothing."""
+
+    def cause(self) -> Cause:
+        """Returns the empty one."""
+        return b""
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Returns none."""
+        return ()
+
+    def ids(self) -> tuple[str, str] | None:
+        """Returns none."""
+        return None
 
     def close(self) -> None:
         """Has nothing to send."""
@@ -144,28 +183,3 @@ class NoTracer:
 
 NO_TRACING: Tracer = NoTracer()
 """The tracer to use where none is configured."""
-
-
-_ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-
-
-def connect(*, endpoint: str, service_version: str, environment: Mapping[str, str]) -> Tracer:
-    """Returns a tracer that sends spans to an OTLP endpoint such as `http://127.0.0.1:4317`.
-
-    Args:
-        endpoint: Where to, by gRPC. Empty: where the environment says, or nowhere.
-        service_version: Sent with every span.
-        environment: The process's.
-
-    Raises:
-        ConfigError: The OpenTelemetry packages are not installed.
-    """
-    if not endpoint and not any(environment.get(name) for name in _ENDPOINT_VARIABLES):
-        return NO_TRACING
-    try:
-        from perdure.telemetry.opentelemetry import otlp_tracer  # noqa: PLC0415 costs memory only where it is used
-    except ImportError as error:
-        raise ConfigError(
-            "tracing needs the OpenTelemetry packages: pip install 'perdure[tracing]'"
-        ) from error
-    return otlp_tracer(endpoint, service_version) or NO_TRACING

@@ -22,7 +22,7 @@ from conformance.recording import Recording
 from conformance.rpc import build, call
 from conformance.scenario import IDENTITY, NAMESPACE, ScenarioEnv, scenario
 
-_SLOW = {"initial_interval": {"seconds": 600}, "backoff_coefficient": 1.0}
+SLOW = {"initial_interval": {"seconds": 600}, "backoff_coefficient": 1.0}
 _QUICK = {"initial_interval": {"nanos": 1_000_000}, "backoff_coefficient": 1.0}
 
 
@@ -256,7 +256,7 @@ async def activity_pause_in_backoff(env: ScenarioEnv) -> Recording:
     """No attempt follows while an activity is paused; unpausing may count attempts anew."""
     record, driver = env.recording(), Driver(env)
     await driver.start()
-    await driver.step(schedule_activity("a", driver.queue, retry_policy=_SLOW))
+    await driver.step(schedule_activity("a", driver.queue, retry_policy=SLOW))
     task = await driver.poll_activity()
     await driver.heartbeat(task, "half")
     await driver.fail_activity(task, application_failure("one"))
@@ -323,7 +323,7 @@ async def activity_reset_waiting(env: ScenarioEnv) -> Recording:
     """An activity that is reset in its backoff or before its start is handed out at once."""
     record, driver = env.recording(), Driver(env)
     await driver.start()
-    await driver.step(schedule_activity("a", driver.queue, retry_policy=_SLOW))
+    await driver.step(schedule_activity("a", driver.queue, retry_policy=SLOW))
     await record.call("reset before its start", reset(driver, id="a"))
     record.note("described", await pending(driver))
     task = await driver.poll_activity()
@@ -348,7 +348,7 @@ async def activity_reset_paused(env: ScenarioEnv) -> Recording:
     """A reset ends a pause unless it is told to keep it."""
     record, driver = env.recording(), Driver(env)
     await driver.start()
-    await driver.step(schedule_activity("a", driver.queue, retry_policy=_SLOW))
+    await driver.step(schedule_activity("a", driver.queue, retry_policy=SLOW))
     await driver.fail_activity(await driver.poll_activity(), application_failure("one"))
     await record.call("pause", pause(driver, id="a", reason="why"))
     await record.call("reset, kept", reset(driver, id="a", keep_paused=True))
@@ -369,7 +369,7 @@ async def activity_reset_paused(env: ScenarioEnv) -> Recording:
     return record
 
 
-_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "task_queue": {"name": "elsewhere"},
     "schedule_to_close_timeout": {"seconds": 900},
     "schedule_to_start_timeout": {"seconds": 800},
@@ -386,225 +386,11 @@ _OPTIONS: dict[str, Any] = {
 
 
 @scenario
-async def activity_options_updated(env: ScenarioEnv) -> Recording:
-    """Options are changed by a mask, one, by type or all; originals are restored."""
-    record, driver = env.recording(), Driver(env)
-    await driver.start()
-    other = {"activity_type": {"name": "Other"}}
-    await driver.step(
-        schedule_activity("a", driver.queue, retry_policy=_SLOW),
-        schedule_activity("b", driver.queue, retry_policy=_SLOW, **other),
-    )
-    await record.call(
-        "one option",
-        update_options(driver, "start_to_close_timeout", options=_OPTIONS, id="a"),
-    )
-    record.note("described", await pending(driver))
-    for path in (
-        "schedule_to_close_timeout",
-        "schedule_to_start_timeout",
-        "heartbeat_timeout",
-        "retry_policy.initial_interval",
-        "retry_policy.backoff_coefficient",
-        "retry_policy.maximum_interval",
-        "retry_policy.maximum_attempts",
-        "retry_policy",
-        "priority",
-        "priority.priority_key",
-        "task_queue.name",
-        "task_queue",
-        "heartbeatTimeout",
-        "no_such_option",
-    ):
-        await record.call(path, update_options(driver, path, options=_OPTIONS, type="Other"))
-    record.note("described by type", await pending(driver))
-    await record.call(
-        "all of them",
-        update_options(
-            driver,
-            "task_queue.name",
-            options={"task_queue": {"name": driver.queue}},
-            match_all=True,
-        ),
-        show=lambda _: "OK",
-    )
-    record.note("described all", await pending(driver))
-    await record.call("restore", update_options(driver, restore_original=True, match_all=True))
-    record.note("described restored", await pending(driver))
-    await driver.terminate()
-    return record
-
-
-@scenario
-async def activity_options_take_effect(env: ScenarioEnv) -> Recording:
-    """New options hold for what waits: another queue, a shorter backoff, a timeout."""
-    record, driver = env.recording(), Driver(env)
-    await driver.start()
-    await driver.step(schedule_activity("a", env.name("nobody"), retry_policy=_SLOW))
-    await record.call(
-        "queue",
-        update_options(
-            driver, "task_queue.name", options={"task_queue": {"name": driver.queue}}, id="a"
-        ),
-    )
-    task = await driver.poll_activity()
-    record.note("task", task)
-    await record.call(
-        "while started",
-        update_options(
-            driver,
-            "heartbeat_timeout",
-            options={"heartbeat_timeout": {"seconds": 5}},
-            id="a",
-        ),
-    )
-    await record.call("heartbeat", driver.heartbeat(task, "half"))
-    await driver.fail_activity(task, application_failure("one"))
-    await record.call(
-        "backoff",
-        update_options(
-            driver,
-            "retry_policy.initial_interval",
-            "retry_policy.backoff_coefficient",
-            options={
-                "retry_policy": {"initial_interval": {"seconds": 1}, "backoff_coefficient": 3.0}
-            },
-            id="a",
-        ),
-    )
-    record.note("described waiting", await pending(driver))
-    again = await driver.poll_activity()
-    record.note("task again", again)
-    await record.call("restore", update_options(driver, id="a", restore_original=True))
-    await record.call(
-        "timeout",
-        update_options(
-            driver,
-            "schedule_to_close_timeout",
-            options={"schedule_to_close_timeout": {"nanos": 1_000_000}},
-            id="a",
-        ),
-    )
-    await driver.event("ACTIVITY_TASK_TIMED_OUT")
-    await driver.terminate()
-    record.events("history", await driver.history())
-    return record
-
-
-@scenario
-async def activity_reset_restores_options(env: ScenarioEnv) -> Recording:
-    """A reset restores the original options when it is told to."""
-    record, driver = env.recording(), Driver(env)
-    await driver.start()
-    await driver.step(schedule_activity("a", driver.queue, retry_policy=_SLOW))
-    every = tuple(path for path in _OPTIONS if path not in {"task_queue", "retry_policy"})
-    await record.call(
-        "update", update_options(driver, *every, "task_queue.name", options=_OPTIONS, id="a")
-    )
-    await record.call("pause", pause(driver, id="a"))
-    record.note("described", await pending(driver))
-    await record.call(
-        "reset", reset(driver, id="a", restore_original_options=True, keep_paused=True)
-    )
-    record.note("described restored", await pending(driver))
-    await record.call("reset again", reset(driver, id="a", restore_original_options=True))
-    task = await driver.poll_activity()
-    record.note("task", task)
-    await driver.terminate()
-    return record
-
-
-_BAD_OPTIONS: dict[str, dict[str, Any]] = {
-    "options without mask": {"options": _OPTIONS},
-    "restore with options": {"options": _OPTIONS, "restore_original": True},
-    "restore with mask": {
-        "update_mask": {"paths": ["heartbeat_timeout"]},
-        "restore_original": True,
-    },
-    "mask without options": {"update_mask": {"paths": ["heartbeat_timeout"]}},
-    "mask without queue": {"update_mask": {"paths": ["task_queue.name"]}, "options": {}},
-    "mask without policy": {
-        "update_mask": {"paths": ["retry_policy.maximum_attempts"]},
-        "options": {},
-    },
-    "negative timeout": {
-        "update_mask": {"paths": ["heartbeat_timeout"]},
-        "options": {"heartbeat_timeout": {"seconds": -1}},
-    },
-    "neither timeout": {
-        "update_mask": {"paths": ["schedule_to_close_timeout", "start_to_close_timeout"]},
-        "options": {"heartbeat_timeout": {"seconds": 1}},
-    },
-    "empty queue": {
-        "update_mask": {"paths": ["task_queue.name"]},
-        "options": {"task_queue": {"name": ""}, "heartbeat_timeout": {"seconds": 1}},
-    },
-    "bad coefficient": {
-        "update_mask": {"paths": ["retry_policy.backoff_coefficient"]},
-        "options": {"retry_policy": {"backoff_coefficient": 0.5}},
-    },
-    "negative attempts": {
-        "update_mask": {"paths": ["retry_policy.maximum_attempts"]},
-        "options": {"retry_policy": {"maximum_attempts": -1}},
-    },
-    "bad priority": {
-        "update_mask": {"paths": ["priority.priority_key"]},
-        "options": {"priority": {"priority_key": -1}},
-    },
-}
-
-
-@scenario
-async def activity_operations_refused(env: ScenarioEnv) -> Recording:
-    """What is missing or wrong in operations on activities."""
-    record, driver = env.recording(), Driver(env)
-    operations = {
-        "pause": pause,
-        "unpause": unpause,
-        "reset": reset,
-        "update": update_options,
-    }
-    missing = {"workflow_id": env.name("missing")}
-    await driver.start()
-    cases: dict[str, dict[str, Any]] = {
-        "nothing is said": {},
-        "no execution": {"execution": {}, "id": "a"},
-        "no such workflow": {"execution": missing, "id": "a"},
-        "bad run id": {"execution": {"workflow_id": driver.workflow_id, "run_id": "x"}, "id": "a"},
-        "no such activity": {"id": "nope"},
-        "no such type": {"type": "Nope"},
-        "empty id": {"id": ""},
-        "long id": {"id": "a" * 1001},
-        "long workflow id": {"execution": {"workflow_id": "w" * 1001}, "id": "a"},
-        "no such namespace": {"namespace": "no-such-namespace", "id": "a"},
-        "long identity": {"identity": "i" * 1001, "id": "a"},
-    }
-    for name, operation in operations.items():
-        for case, fields in cases.items():
-            await record.call(f"{name}: {case}", operation(driver, **fields))
-    for name, operation in {"unpause": unpause}.items():
-        await record.call(f"{name}: all of none", operation(driver, unpause_all=True))
-    for name, operation in {"reset": reset, "update": update_options}.items():
-        await record.call(f"{name}: all of none", operation(driver, match_all=True))
-    await driver.step(schedule_activity("a", driver.queue))
-    for case, fields in _BAD_OPTIONS.items():
-        await record.call(f"options: {case}", update_options(driver, id="a", **fields))
-    record.note("described", await pending(driver))
-    negative = {"seconds": -1}
-    await record.call("pause", pause(driver, id="a"))
-    await record.call("unpause: negative jitter", unpause(driver, id="a", jitter=negative))
-    await driver.terminate()
-    for name, operation in operations.items():
-        await record.call(f"{name}: closed workflow", operation(driver, id="a"))
-    return record
-
-
-@scenario
 async def activity_operations_by_execution(env: ScenarioEnv) -> Recording:
     """The operations by their newer names, on an activity of a workflow."""
     record, driver = env.recording(), Driver(env)
     started = await driver.start()
-    await driver.step(schedule_activity("a", driver.queue, retry_policy=_SLOW))
+    await driver.step(schedule_activity("a", driver.queue, retry_policy=SLOW))
 
     async def operate(request: type[Message], answer: type[Message], **fields: Any) -> Message:
         defaults: dict[str, Any] = {

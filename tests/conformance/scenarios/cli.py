@@ -1,51 +1,26 @@
 """The `temporal` CLI: what its commands print as JSON."""
 
-import asyncio
-import json
-import re
 from typing import Any
 
 from conformance.commands import complete_workflow, record_marker
 from conformance.driver import Driver
 from conformance.recording import Recording
 from conformance.scenario import ScenarioEnv, scenario
-from conformance.targets import oracle_command
-
-_CLI_IDENTITY = re.compile(r"temporal-cli:\S+@\S+")
-_UNLIKE = {
-    "historySizeBytes": "<size>",
-    "executionDuration": "<duration>",
-    "taskId": "<task id>",
-    "eventTime": "<time>",
-}
-"""Values that no two runs share, by the names that the CLI prints them under."""
+from conformance.terminal import alike, execute
 
 
 async def temporal(env: ScenarioEnv, *arguments: str) -> Any:
     """Runs the CLI against the server and returns what it printed as JSON, or its error."""
-    code, output, errors = await _run(env, *arguments, "--output=json")
-    if code:
-        return {"exit": code, "error": errors}
-    return _alike(json.loads(output)) if output else "OK"
+    printed = await execute(env, *arguments, "--output=json")
+    if printed.code:
+        return {"exit": printed.code, "error": printed.errors}
+    return alike(printed.json()) if printed.output else "OK"
 
 
 async def temporal_text(env: ScenarioEnv, *arguments: str) -> str:
     """Runs the CLI against the server and returns what it printed for people, or its error."""
-    code, output, errors = await _run(env, *arguments, "--color=never")
-    return f"exit {code}: {errors}" if code else output
-
-
-async def _run(env: ScenarioEnv, *arguments: str) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *oracle_command(),
-        *arguments,
-        f"--address={env.address}",
-        "--disable-config-file",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await process.communicate()
-    return process.returncode, output.decode().strip(), errors.decode().strip()
+    printed = await execute(env, *arguments)
+    return f"exit {printed.code}: {printed.errors}" if printed.code else printed.output
 
 
 @scenario
@@ -167,16 +142,6 @@ async def cli_schedule(env: ScenarioEnv) -> Recording:
     record.note("delete again", await temporal(env, "schedule", "delete", named))
     record.note("describe deleted", await temporal(env, "schedule", "describe", named))
     return record
-
-
-def _alike(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _UNLIKE.get(key) or _alike(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_alike(item) for item in value]
-    if isinstance(value, str):
-        return _CLI_IDENTITY.sub("temporal-cli:<user>@<host>", value)
-    return value
 
 
 @scenario

@@ -1,6 +1,5 @@
 """The `temporal worker` commands: JSON, and the tables that people read."""
 
-import asyncio
 import re
 from typing import Any
 
@@ -8,7 +7,7 @@ from conformance.recording import Recording
 from conformance.scenario import ScenarioEnv, scenario
 from conformance.scenarios.cli import temporal
 from conformance.scenarios.workers import heartbeat, record_heartbeats
-from conformance.targets import oracle_command
+from conformance.terminal import execute
 
 _AGO = re.compile(r"\d+ (?:second|minute|hour|day|month|year)s? ago|now")
 
@@ -33,15 +32,6 @@ async def cli_worker(env: ScenarioEnv) -> Recording:
 
 async def text(env: ScenarioEnv, *arguments: str) -> Any:
     """Runs the CLI and returns the words of each line that it printed for people."""
-    process = await asyncio.create_subprocess_exec(
-        *oracle_command(),
-        *arguments,
-        f"--address={env.address}",
-        "--disable-config-file",
-        "--color=never",
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    lines = _AGO.sub("<ago>", output.decode()).replace(f"-{env.nonce}", "").splitlines()
+    printed = await execute(env, *arguments)
+    lines = _AGO.sub("<ago>", printed.output).replace(f"-{env.nonce}", "").splitlines()
     return [" ".join(line.split()) for line in lines]

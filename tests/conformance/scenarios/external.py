@@ -1,6 +1,5 @@
 """Signals and cancel requests that workflows send to other workflows, and to themselves."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from conformance.commands import (
     continue_as_new,
     signal_external,
 )
-from conformance.driver import Driver, event_type, payload, payloads
+from conformance.driver import Driver, event_type, payload, payloads, until
 from conformance.recording import Recording
 from conformance.scenario import ScenarioEnv, scenario
 
@@ -42,12 +41,11 @@ async def _pair(env: ScenarioEnv) -> tuple[Driver, Driver]:
 async def _ended(driver: Driver, count: int = 1) -> None:
     """Waits until the outcomes of what a workflow sent are in its history."""
 
-    async with asyncio.timeout(15):
-        while True:
-            events = await driver.history()
-            if sum(event_type(event) in _ENDS for event in events) >= count:
-                return
-            await asyncio.sleep(0.02)
+    async def ended() -> bool:
+        events = await driver.history()
+        return sum(event_type(event) in _ENDS for event in events) >= count
+
+    await until(ended, what="outcomes of what a workflow sent")
 
 
 async def _terminate(*drivers: Driver) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 import grpc
-from temporalio.api.operatorservice.v1 import request_response_pb2 as op
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from conformance.commands import (
@@ -22,9 +21,8 @@ from conformance.driver import Driver, application_failure, until
 from conformance.recording import Recording
 from conformance.rpc import build, call
 from conformance.scenario import NAMESPACE, SEARCH_ATTRIBUTES, ScenarioEnv, scenario
-from conformance.scenarios.cli import temporal, temporal_text
 
-_FIRST = {
+FIRST = {
     "ConformanceKeyword": '"abc"',
     "ConformanceKeywordList": '["x","y"]',
     "ConformanceText": '"Hello big-World, foo_bar"',
@@ -54,7 +52,7 @@ def _attributes(values: dict[str, str]) -> dict[str, Any]:
     return {"indexed_fields": fields}
 
 
-class _Listed:
+class Listed:
     """Workflows on a task queue, and questions about them."""
 
     def __init__(self, env: ScenarioEnv, record: Recording) -> None:
@@ -73,7 +71,7 @@ class _Listed:
     async def three(self) -> None:
         """Starts one without search attributes and two with all of them."""
         await self.start("none", {})
-        await self.start("first", _FIRST)
+        await self.start("first", FIRST)
         await self.start("second", _SECOND)
         await self.seen(3)
 
@@ -86,7 +84,7 @@ class _Listed:
         """Waits until so many are visible."""
 
         async def visible() -> bool:
-            return (await _patiently(partial(self.count, condition))).count == number
+            return (await patiently(partial(self.count, condition))).count == number
 
         await until(visible, what=f"{number} workflows in visibility")
 
@@ -111,9 +109,9 @@ class _Listed:
     async def ask_named(self, conditions: Mapping[str, str]) -> None:
         """The same of conditions that are called by other names."""
         for name, condition in conditions.items():
-            found = _patiently(partial(self.found, condition))
+            found = patiently(partial(self.found, condition))
             await self._record.call(name, found, show=_ids)
-            counted = _patiently(partial(self.count, condition))
+            counted = patiently(partial(self.count, condition))
             await self._record.call(f"count: {name}", counted, show=lambda answer: answer.count)
 
     async def end(self) -> None:
@@ -121,7 +119,7 @@ class _Listed:
             await driver.terminate()
 
 
-async def _patiently(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+async def patiently(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
     """Asks again while the server says that it is asked too often."""
 
     async def answer() -> tuple[_Answer] | None:
@@ -146,7 +144,7 @@ def _ids(
 
 async def _asked(env: ScenarioEnv, conditions: Sequence[str]) -> Recording:
     record = env.recording()
-    listed = _Listed(env, record)
+    listed = Listed(env, record)
     await listed.three()
     await listed.ask(conditions)
     await listed.end()
@@ -263,7 +261,7 @@ async def visibility_datetimes(env: ScenarioEnv) -> Recording:
 async def visibility_system_attributes(env: ScenarioEnv) -> Recording:
     """The attributes that every workflow has, of open and of closed runs."""
     record = env.recording()
-    listed = _Listed(env, record)
+    listed = Listed(env, record)
     done = await listed.start("done", {})
     await done.step(complete_workflow())
     failed = await listed.start("failed", {}, workflow_type={"name": "Other"})
@@ -318,7 +316,7 @@ async def visibility_system_attributes(env: ScenarioEnv) -> Recording:
 async def visibility_durations(env: ScenarioEnv) -> Recording:
     """ExecutionDuration in every form that is taken or refused."""
     record = env.recording()
-    listed = _Listed(env, record)
+    listed = Listed(env, record)
     done = await listed.start("done", {})
     await done.step(complete_workflow())
     await listed.start("open", {})
@@ -345,8 +343,8 @@ async def visibility_durations(env: ScenarioEnv) -> Recording:
 async def visibility_groups(env: ScenarioEnv) -> Recording:
     """Counts in groups: by status and by division, and what else is refused."""
     record = env.recording()
-    listed = _Listed(env, record)
-    done = await listed.start("done", _FIRST)
+    listed = Listed(env, record)
+    done = await listed.start("done", FIRST)
     await done.step(complete_workflow())
     await listed.start("open", _SECOND)
     await listed.start("divided", {"TemporalNamespaceDivision": '"Mine"'})
@@ -365,7 +363,7 @@ async def visibility_groups(env: ScenarioEnv) -> Recording:
         ("", "GROUP BY Nope"),
         ("", "GROUP BY"),
     ):
-        counted = _patiently(partial(listed.count, condition, group))
+        counted = patiently(partial(listed.count, condition, group))
         await record.call(f"{condition} {group}".strip(), counted)
     await listed.drivers[1].terminate()
     await listed.drivers[2].terminate()
@@ -376,7 +374,7 @@ async def visibility_groups(env: ScenarioEnv) -> Recording:
 async def visibility_pages_while_rows_change(env: ScenarioEnv) -> Recording:
     """A page token goes on from where it was, though what was listed has changed since."""
     record = env.recording()
-    listed = _Listed(env, record)
+    listed = Listed(env, record)
     for number in range(5):
         await listed.start(f"{number}", {})
         await listed.seen(number + 1)
@@ -388,7 +386,7 @@ async def visibility_pages_while_rows_change(env: ScenarioEnv) -> Recording:
     )
     pages = []
     for _ in range(3):
-        page = await _patiently(partial(call, env, request, wf.ListWorkflowExecutionsResponse))
+        page = await patiently(partial(call, env, request, wf.ListWorkflowExecutionsResponse))
         pages.append(_ids(page))
         request.next_page_token = page.next_page_token
         # The ones just listed close, which moves them behind those that are still to come.
@@ -401,10 +399,10 @@ async def visibility_pages_while_rows_change(env: ScenarioEnv) -> Recording:
     scan = build(
         wf.ScanWorkflowExecutionsRequest, namespace=NAMESPACE, query=listed.mine(""), page_size=3
     )
-    first = await _patiently(partial(call, env, scan, wf.ScanWorkflowExecutionsResponse))
+    first = await patiently(partial(call, env, scan, wf.ScanWorkflowExecutionsResponse))
     record.note("scanned", len(first.executions))
     scan.next_page_token = first.next_page_token
-    second = await _patiently(partial(call, env, scan, wf.ScanWorkflowExecutionsResponse))
+    second = await patiently(partial(call, env, scan, wf.ScanWorkflowExecutionsResponse))
     record.note("scanned then", [len(second.executions), bool(second.next_page_token)])
     for driver in listed.drivers[:3]:
         await driver.terminate()
@@ -415,7 +413,7 @@ async def visibility_pages_while_rows_change(env: ScenarioEnv) -> Recording:
 async def visibility_open_and_closed(env: ScenarioEnv) -> Recording:
     """The old listings of open and closed workflows, with each of their filters."""
     record = env.recording()
-    listed = _Listed(env, record)
+    listed = Listed(env, record)
     done = await listed.start("done", {})
     await done.step(complete_workflow())
     still = await listed.start("open", {})
@@ -443,7 +441,7 @@ async def visibility_open_and_closed(env: ScenarioEnv) -> Recording:
     }
     for name, fields in filters.items():
         request = build(wf.ListClosedWorkflowExecutionsRequest, namespace=NAMESPACE, **fields)
-        answer = _patiently(partial(call, env, request, wf.ListClosedWorkflowExecutionsResponse))
+        answer = patiently(partial(call, env, request, wf.ListClosedWorkflowExecutionsResponse))
         await record.call(f"closed {name}", answer, show=_ids)
     still_by_id = {"execution_filter": {"workflow_id": still.workflow_id}}
     for name, fields in {
@@ -454,7 +452,7 @@ async def visibility_open_and_closed(env: ScenarioEnv) -> Recording:
         "by type of nobody": {"type_filter": {"name": env.name("nobody")}},
     }.items():
         opened = build(wf.ListOpenWorkflowExecutionsRequest, namespace=NAMESPACE, **fields)
-        found = _patiently(partial(call, env, opened, wf.ListOpenWorkflowExecutionsResponse))
+        found = patiently(partial(call, env, opened, wf.ListOpenWorkflowExecutionsResponse))
         await record.call(f"open {name}", found, show=_ids)
     archived = build(wf.ListArchivedWorkflowExecutionsRequest, namespace=NAMESPACE)
     await record.call("archived", call(env, archived, wf.ListArchivedWorkflowExecutionsResponse))
@@ -466,9 +464,9 @@ async def visibility_open_and_closed(env: ScenarioEnv) -> Recording:
 async def visibility_of_attributes_set_later(env: ScenarioEnv) -> Recording:
     """Search attributes of signal-with-start, of upserts and of continue-as-new are found."""
     record = env.recording()
-    listed = _Listed(env, record)
+    listed = Listed(env, record)
     driver = Driver(env, workflow="wf-signalled")
-    await driver.signal_with_start("go", search_attributes=_attributes(_FIRST))
+    await driver.signal_with_start("go", search_attributes=_attributes(FIRST))
     listed.drivers.append(driver)
     await listed.seen(1, "ConformanceInt = 5")
     await listed.ask(["ConformanceKeyword = 'abc'", "ConformanceText = 'big'"])
@@ -492,74 +490,4 @@ async def visibility_of_attributes_set_later(env: ScenarioEnv) -> Recording:
         ]
     )
     await listed.end()
-    return record
-
-
-@scenario
-async def visibility_queries_too_large(env: ScenarioEnv) -> Recording:
-    """Queries that nest too deep are refused."""
-    record = env.recording()
-    for name, query in {
-        "parentheses": "(" * 200 + "ConformanceInt = 1" + ")" * 200,
-        "fewer": "(" * 199 + "ConformanceInt = 1" + ")" * 199,
-        "negations": "NOT " * 200 + "ConformanceInt = 1",
-        "no end": "(" * 150,
-    }.items():
-        request = build(wf.CountWorkflowExecutionsRequest, namespace=NAMESPACE, query=query)
-        answer = _patiently(partial(call, env, request, wf.CountWorkflowExecutionsResponse))
-        await record.call(name, answer, show=lambda _: "OK")
-    return record
-
-
-@scenario
-async def cli_workflow_list(env: ScenarioEnv) -> Recording:
-    """`temporal workflow list` and `count`, as JSON and as tables."""
-    record = env.recording()
-    listed = _Listed(env, record)
-    await listed.start("open", _FIRST)
-    await listed.seen(1)
-    query = f"--query={listed.mine('')}"
-    record.note("list", await temporal(env, "workflow", "list", query))
-    record.note("list of one", await temporal(env, "workflow", "list", query, "--limit=1"))
-    table = await temporal_text(env, "workflow", "list", query)
-    record.note("table", [line.split()[:3] for line in table.splitlines()])
-    record.note("count", await temporal(env, "workflow", "count", query))
-    record.note("count as text", await temporal_text(env, "workflow", "count", query))
-    grouped = f"{query} GROUP BY ExecutionStatus"
-    record.note("groups", await temporal(env, "workflow", "count", grouped))
-    record.note("groups as text", await temporal_text(env, "workflow", "count", grouped))
-    record.note("refused", await temporal(env, "workflow", "list", "--query=Nope = 1"))
-    await listed.end()
-    return record
-
-
-@scenario
-async def cli_search_attributes(env: ScenarioEnv) -> Recording:
-    """`temporal operator search-attribute`: create, list and remove, as JSON and as tables."""
-    record, space = env.recording(), env.name("space")
-    await temporal(env, "operator", "namespace", "create", f"--namespace={space}")
-    attribute = ("operator", "search-attribute")
-    where = f"--namespace={space}"
-    create = (*attribute, "create", where)
-
-    async def known() -> bool:
-        request = build(op.ListSearchAttributesRequest, namespace=space)
-        try:
-            await call(env, request, op.ListSearchAttributesResponse)
-        except grpc.aio.AioRpcError:  # it is not known everywhere yet
-            return False
-        return True
-
-    await until(known, what="the namespace")
-    record.note("create", await temporal(env, *create, "--name=Mine", "--type=Keyword"))
-    record.note("again", await temporal(env, *create, "--name=Mine", "--type=Keyword"))
-    record.note("other type", await temporal(env, *create, "--name=Mine", "--type=Int"))
-    record.note("reserved", await temporal(env, *create, "--name=RunId", "--type=Keyword"))
-    record.note("list", await temporal(env, *attribute, "list", where))
-    table = await temporal_text(env, *attribute, "list", where)
-    record.note("table", sorted(" ".join(line.split()) for line in table.splitlines()))
-    remove = (*attribute, "remove", where, "--yes")
-    record.note("remove", await temporal(env, *remove, "--name=Mine"))
-    record.note("remove again", await temporal(env, *remove, "--name=Mine"))
-    record.note("remove the system's", await temporal(env, *remove, "--name=RunId"))
     return record

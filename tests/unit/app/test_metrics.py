@@ -11,16 +11,15 @@ from perdure.core.commit import (
     ActivityEnding,
     ActivityOutcome,
     Commit,
-    RunWrite,
     ScheduleEvent,
     ScheduleOutcome,
     TaskQueueKey,
     TaskType,
     VisibilityRow,
 )
-from perdure.core.errors import InvalidArgumentError, NotFoundError
+from perdure.core.errors import InvalidArgumentError, NotFoundError, UnavailableError
+from perdure.core.outcomes import RunSizes
 from perdure.matching.observer import QueueStatistics
-from perdure.proto.stored_pb2 import RunState
 from perdure.runtime.deterministic import ManualClock
 from perdure.telemetry import exposition
 from perdure.telemetry.collectors import Metrics
@@ -99,6 +98,7 @@ def test_a_queue_has_series_while_it_is_loaded() -> None:
         "approximate_backlog_age_seconds": "5.0",
         "approximate_backlog_count": "7.0",
         "asyncmatch_latency_sum": "2.0",
+        "local_to_local_matches": "2.0",
         "no_poller_tasks": "1.0",
         "pending_polls": "3.0",
         "poll_latency_sum": "60.0",
@@ -106,6 +106,7 @@ def test_a_queue_has_series_while_it_is_loaded() -> None:
         "poll_success_sync": "1.0",
         "poll_timeouts": "1.0",
         "syncmatch_latency_sum": "0.25",
+        "task_dispatch_latency_sum": "2.0",
         "task_schedule_to_start_latency_sum": "2.25",
         "tasks_added": "1.0",
     }
@@ -171,9 +172,8 @@ def test_a_sticky_queue_whose_workers_are_not_known_yet_has_no_name() -> None:
 def test_transitions_and_endings_are_counted() -> None:
     metrics = Metrics()
     observer = HistoryMetrics(metrics, namespace_name=lambda _: "default")
-    state = RunState(state_transition_count=6).SerializeToString()
     commit = Commit(namespace_id="id-1", workflow_id="w", slot=1, epoch=1)
-    commit.runs.append(RunWrite(run_id="r", expected_version=3, state=state))
+    commit.sizes.append(RunSizes(6, 11, 3000, 500, closed=True))
     commit.visibility.append(
         VisibilityRow("id-1", "r", "w", "Hello", "orders", COMPLETED, 1, 1, close_time=1 + SECOND)
     )
@@ -272,3 +272,41 @@ def test_a_cancelled_activity_is_counted() -> None:
         "activity_cancel": "1.0",
         "activity_schedule_to_close_latency_sum": "3.0",
     }
+
+
+def test_errors_are_counted_by_whose_they_are() -> None:
+    metrics = Metrics()
+    observer = RpcMetrics(metrics.scoped(service_name="frontend"), CLOCK)
+    operation = observer.operation("temporal.api.workflowservice.v1.WorkflowService", "Start")
+    for error in (
+        NotFoundError("none"),
+        InvalidArgumentError("bad"),
+        UnavailableError("away"),
+        KeyError("unforeseen"),
+        CancelledError(),
+    ):
+        operation.end(operation.begin(), "default", error)
+    labels = '{namespace="default",operation="Start",service_name="frontend"}'
+    lines = rendered(metrics)
+    for name, value in {
+        "service_errors": 2,
+        "service_errors_entity_not_found": 1,
+        "service_errors_invalid_argument": 1,
+        "service_latency_nouserlatency_count": 5,
+    }.items():
+        assert f"{name}{labels} {value}" in [line.replace(".0", "") for line in lines]
+    assert 'service_panics{service_name="frontend"} 1.0' in lines
+
+
+def test_calls_that_wait_for_events_are_polls() -> None:
+    metrics = Metrics()
+    observer = RpcMetrics(metrics.scoped(service_name="frontend"), CLOCK)
+    service = "temporal.api.workflowservice.v1.WorkflowService"
+    operation = observer.operation(service, "GetWorkflowExecutionHistory")
+    operation.end(operation.begin(), "default", None, waits=True)
+    operation.end(operation.begin(), "default", None)
+    requests = [line for line in rendered(metrics) if line.startswith("service_requests{")]
+    assert sorted(line.split('operation="')[1] for line in requests) == [
+        'GetWorkflowExecutionHistory",service_name="frontend"} 1.0',
+        'PollWorkflowExecutionHistory",service_name="frontend"} 1.0',
+    ]

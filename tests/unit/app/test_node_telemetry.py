@@ -21,7 +21,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from perdure.app.node import Node, start_node
 from perdure.config.settings import Values
 from perdure.config.static import Listener, Listeners, Metrics, ServerConfig, Store
-from perdure.telemetry import catalogue, opentelemetry
+from perdure.telemetry import catalogue, otlp
 from perdure.telemetry.metric import Kind
 
 LIMIT = timedelta(seconds=30)
@@ -111,7 +111,7 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> ServerConfig:
 @pytest.fixture
 def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     result = InMemorySpanExporter()
-    monkeypatch.setattr(opentelemetry, "OTLPSpanExporter", lambda endpoint: result)
+    monkeypatch.setattr(otlp, "_grpc_exporter", lambda endpoint: result)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317")
     return result
 

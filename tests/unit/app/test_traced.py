@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
-from perdure.app.traced import subject, traced
+from perdure.app.traced import continued, subject, traced
 from perdure.core.errors import NotFoundError
 from perdure.proto.stored_pb2 import TaskToken
 from perdure.rpc.handler import RequestContext
@@ -38,6 +38,7 @@ async def refuse(request: Message, context: RequestContext) -> Message:
 def test_without_tracing_handlers_are_left_alone() -> None:
     handlers = {PATH: answer}
     assert traced(handlers, NO_TRACING) is handlers
+    assert continued(handlers, NO_TRACING) is handlers
 
 
 def test_a_request_names_what_it_is_about() -> None:
@@ -74,3 +75,32 @@ async def test_a_call_is_a_span_of_its_callers_trace() -> None:
     assert answered.context is not None
     assert answered.context.trace_id == int("ab" * 16, 16)
     assert (refused.name, refused.status.is_ok) == ("a.B/Refuse", False)
+    assert dict(refused.attributes or {})["rpc.grpc.status_code"] == 5
+
+
+class Unasked(Call):
+    metadata: Mapping[str, str | bytes] = {}
+
+
+async def test_of_what_nodes_do_unasked_there_is_no_span() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = OpenTelemetryTracer(provider)
+    handlers = continued({PATH: answer}, tracer)
+    await handlers[PATH](wf.GetSystemInfoRequest(), Unasked())
+    assert exporter.get_finished_spans() == ()
+    await handlers[PATH](wf.GetSystemInfoRequest(), Call())
+    assert len(exporter.get_finished_spans()) == 1
+
+
+async def test_a_workers_answer_is_linked_to_what_brought_its_task_about() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    handlers = traced({PATH: answer}, OpenTelemetryTracer(provider))
+    token = TaskToken(workflow_id="w", cause=b"\x01" * 24).SerializeToString()
+    request = wf.RespondWorkflowTaskCompletedRequest(task_token=token)
+    await handlers[PATH](request, Unasked())
+    (span,) = exporter.get_finished_spans()
+    assert [link.context.trace_id for link in span.links] == [int("01" * 16, 16)]

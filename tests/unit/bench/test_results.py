@@ -72,8 +72,8 @@ def test_a_quiet_run_has_no_remarks() -> None:
 
 
 def test_what_a_database_took_stands_beside_the_server() -> None:
-    first = DatabaseUse(cpu_s=0.2, alone_commits=4.0, loaded_commits=0.5)
-    second = DatabaseUse(cpu_s=0.4, alone_commits=5.0, loaded_commits=0.7)
+    first = DatabaseUse(cpu_s=0.2, alone_commits=4.0, loaded_commits=0.5, alone_error=0.1)
+    second = DatabaseUse(cpu_s=0.4, alone_commits=5.0, loaded_commits=0.7, alone_error=0.1)
     table = tabulate(
         [
             sample(Target.PERDURE, server_cpu_s=0.1),
@@ -89,10 +89,10 @@ def test_what_a_database_took_stands_beside_the_server() -> None:
     assert postgres.loaded_commits == pytest.approx(0.6)
     assert table.ratios(postgres).cpu_to_sqlite == pytest.approx(2.0)
     assert table.ratios(split).cpu_to_one_process == pytest.approx(2.5)
-    assert "| 2.00 | 2.00 | 1.00 | 3.00 | 4.50 | 0.60 |" in markdown_table(table, STORES)
+    assert "| 2.00 | 2.00 | 1.00 | 3.00 | 4.50 | 0.10 | 0.60 |" in markdown_table(table, STORES)
 
 
 def test_measurements_survive_json() -> None:
-    use = DatabaseUse(cpu_s=0.2, alone_commits=4.0, loaded_commits=0.5)
+    use = DatabaseUse(cpu_s=0.2, alone_commits=4.0, loaded_commits=0.5, alone_error=0.1)
     for measurement in (PLAIN, replace(PLAIN, database=use)):
         assert Measurement.from_json(json.loads(json.dumps(asdict(measurement)))) == measurement

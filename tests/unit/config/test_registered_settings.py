@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 
-from perdure.app import settings
+from perdure.app import schedule_settings, settings
 from perdure.config.groups import Group
 from perdure.config.settings import SETTINGS, Setting, resolve
 from perdure.frontend.settings import FrontendSettings
 
-GROUPS: list[Group[Any]] = [item for item in vars(settings).values() if isinstance(item, Group)]
+GROUPS: list[Group[Any]] = [
+    item
+    for module in (schedule_settings, settings)
+    for item in vars(module).values()
+    if isinstance(item, Group)
+]
 REGISTERED = {setting.key: setting for group in GROUPS for setting in group.settings()}
 
 

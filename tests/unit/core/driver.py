@@ -26,7 +26,7 @@ from perdure.core.external.outcomes import settle
 from perdure.core.external.receiving import Outcome, receipt_key, receive
 from perdure.core.protobuf import seconds
 from perdure.core.reset.begin import Past, begin_reset, cut
-from perdure.core.reset.reapply import wanted_types
+from perdure.core.reset.reapply import of_base, wanted_types
 from perdure.core.reset.rebuild import Rebuilt
 from perdure.core.visibility.query import ValueType
 from perdure.core.workflow import close, completion, signals
@@ -244,7 +244,7 @@ class Driver:
         base = self.run(run_id)
         past = Past(Rebuilt(self.ids.run_id(), self.settings.max_auto_reset_points))
         past.batches = cut(self.rows.runs[base.key.run_id].batches, event_id - 1)
-        wanted = wanted_types(request)
+        wanted = of_base(wanted_types(request))
         for event in self.rows.history(base.key.run_id):
             if event.event_id < event_id:
                 past.rebuilt.apply(event)

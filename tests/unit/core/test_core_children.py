@@ -3,13 +3,9 @@
 from typing import Any
 
 import pytest
-from temporalio.api.command.v1 import Command
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import ParentClosePolicy
-from temporalio.api.history.v1 import HistoryEvent
 
 from conformance.commands import (
-    cancel_external,
     complete_workflow,
     continue_as_new,
     fail_workflow,
@@ -17,81 +13,25 @@ from conformance.commands import (
     start_child,
     start_timer,
 )
-from conformance.driver import application_failure, event_type, payload, payloads
+from conformance.driver import application_failure, payload, payloads
 from perdure.core.child import transitions
-from perdure.core.child.receiving import start_receipt_key
-from perdure.core.commit import ItemKey, ItemKind, MessageRow
-from perdure.core.external.receiving import refuse_start
 from perdure.core.protobuf import seconds
 from perdure.core.transition import InvalidTransitionError
 from perdure.core.workflow.describe import describe
 from perdure.core.workflow.settings import WorkflowSettings
-from perdure.proto import stored_pb2 as stored
-from unit.core.checks import Checker
-from unit.core.driver import NAMESPACE_ID, WORKFLOW_ID, Driver
-from unit.core.rows import Rows
-
-CHILD = "child"
-TAKEN = stored.Receipt.OUTCOME_TAKEN
-NOT_FOUND = stored.Receipt.OUTCOME_NOT_FOUND
-ALREADY_EXISTS = stored.Receipt.OUTCOME_ALREADY_EXISTS
-NAMESPACE_NOT_FOUND = stored.Receipt.OUTCOME_NAMESPACE_NOT_FOUND
-INITIATED_ID = 5
-
-
-class Family:
-    """A parent, and the workflow id of its child; messages between them go when they are told."""
-
-    def __init__(self, settings: WorkflowSettings | None = None, **fields: Any) -> None:
-        self.parent = Driver(settings)
-        self.child = Driver(settings)
-        self.child.rows = Rows(NAMESPACE_ID, CHILD)
-        self.parent.start(**fields)
-
-    def send(self, *batch: Command, **fields: Any) -> str:
-        """Has the parent's worker complete a task."""
-        return self.parent.complete(self.parent.take_workflow_task(), *batch, **fields)
-
-    def begin(self, **fields: Any) -> None:
-        """Starts the child, and has the parent hear of it."""
-        assert self.send(start_child(CHILD, "queue", **fields)) == ""
-        self.deliver(self.parent)
-
-    def deliver(self, sender: Driver, *, answered: bool = True) -> stored.Receipt:
-        """Carries the oldest message of one to the other, and its answer back."""
-        row = sender.outbox[0]
-        message = stored.Message.FromString(row.data)
-        receiver = self.child if message.target.workflow_id == CHILD else self.parent
-        receipt = receiver.receive(message)
-        if answered:
-            sender.settle(row, receipt)
-        return receipt
-
-    def check(self) -> None:
-        """Checks both."""
-        Checker(self.parent).check()
-        Checker(self.child).check()
-
-
-def names(driver: Driver, after: int = 0) -> list[str]:
-    history = driver.rows.history(driver.rows.current_run_id)
-    return [event_type(event) for event in history[after:]]
-
-
-def last(driver: Driver, kind: str) -> HistoryEvent:
-    history = driver.rows.history(driver.rows.current_run_id)
-    return next(event for event in reversed(history) if event_type(event) == kind)
-
-
-def message(row: MessageRow) -> stored.Message:
-    return stored.Message.FromString(row.data)
-
-
-def policy(name: str) -> ParentClosePolicy.ValueType:
-    return ParentClosePolicy.Value(f"PARENT_CLOSE_POLICY_{name}")
-
-
-# Starting
+from unit.core.driver import NAMESPACE_ID, WORKFLOW_ID
+from unit.core.family import (
+    ALREADY_EXISTS,
+    CHILD,
+    INITIATED_ID,
+    NAMESPACE_NOT_FOUND,
+    NOT_FOUND,
+    Family,
+    last,
+    message,
+    names,
+    policy,
+)
 
 
 def test_a_child_knows_its_parent_and_its_root_and_hands_them_on() -> None:
@@ -378,145 +318,3 @@ def test_what_has_ended_cannot_end_again() -> None:
 
 
 # The parent closes
-
-CLOSINGS = {
-    "completes": complete_workflow(),
-    "fails": fail_workflow(application_failure("no")),
-    "continues as new": continue_as_new("queue"),
-}
-
-
-@pytest.mark.parametrize("way", [*CLOSINGS, "is terminated"])
-def test_a_closing_parent_tells_its_children_by_their_policy(way: str) -> None:
-    family = Family()
-    batch = [
-        start_child(name, "queue", parent_close_policy=f"PARENT_CLOSE_POLICY_{name}")
-        for name in ("TERMINATE", "ABANDON", "REQUEST_CANCEL")
-    ]
-    family.send(*batch)
-    for row in family.parent.outbox:
-        family.parent.settle(row, stored.Receipt(outcome=TAKEN, started_run_id="first"))
-    if way == "is terminated":
-        family.parent.terminate()
-    else:
-        assert family.send(CLOSINGS[way]) == ""
-    told = {row.target.workflow_id: row.parent_close for row in map(message, family.parent.outbox)}
-    assert {name: closing.policy for name, closing in told.items()} == {
-        "TERMINATE": policy("TERMINATE"),
-        "REQUEST_CANCEL": policy("REQUEST_CANCEL"),
-    }
-    assert {closing.first_run_id for closing in told.values()} == {"first"}
-    assert not family.parent.run().children
-
-
-@pytest.mark.parametrize("name", ["TERMINATE", "REQUEST_CANCEL"])
-def test_a_parents_close_reaches_the_newest_run_of_the_chain(name: str) -> None:
-    family = Family()
-    family.begin(parent_close_policy=f"PARENT_CLOSE_POLICY_{name}")
-    child = family.child
-    child.complete(child.take_workflow_task(), continue_as_new("queue"))
-    family.parent.terminate()
-    assert family.deliver(family.parent).outcome == TAKEN
-    run = child.run()
-    if name == "TERMINATE":
-        event = last(child, "WORKFLOW_EXECUTION_TERMINATED")
-        terminated = event.workflow_execution_terminated_event_attributes
-        assert terminated.reason == "by parent close policy"
-    else:
-        assert run.is_running
-        assert run.state.cancel_requested
-    assert family.parent.outbox == []
-
-
-def test_a_later_workflow_of_the_childs_id_is_left_alone() -> None:
-    family = Family()
-    family.begin()
-    family.child.terminate()
-    family.child.start(workflow_id=CHILD, request_id="later")
-    family.parent.terminate()
-    assert family.deliver(family.parent).outcome == NOT_FOUND
-    assert family.child.run().is_running
-
-
-def test_the_run_that_a_reset_ends_does_not_report_but_the_one_after_it_does() -> None:
-    family = Family()
-    family.begin()
-    family.child.complete(family.child.take_workflow_task(), start_timer("t", 60))
-    family.child.reset(4)
-    assert family.child.outbox == []
-    family.child.complete(family.child.take_workflow_task(), complete_workflow())
-    family.deliver(family.child)
-    assert names(family.parent)[-1] == "CHILD_WORKFLOW_EXECUTION_COMPLETED"
-
-
-def test_what_is_started_by_the_closing_task_never_leaves() -> None:
-    family = Family()
-    family.send(
-        start_child(CHILD, "queue"),
-        start_child("other", "queue", parent_close_policy="PARENT_CLOSE_POLICY_ABANDON"),
-        complete_workflow(),
-    )
-    assert family.parent.outbox == []
-    family.check()
-
-
-def test_a_start_under_way_is_taken_back_or_followed() -> None:
-    family = Family()
-    family.send(start_child(CHILD, "queue"))
-    started = message(family.parent.outbox[0])
-    family.parent.terminate()
-    [row] = family.parent.outbox
-    closing = message(row)
-    assert closing.parent_close.start_message_id == started.id
-    assert closing.parent_close.first_run_id == ""
-    assert start_receipt_key(closing).request_id == started.id
-    family.child.step(lambda step: refuse_start(step, closing))
-    assert family.child.receive(started).outcome == NOT_FOUND
-    assert not family.child.rows.runs
-
-
-def test_an_abandoned_start_under_way_goes_on_without_its_parent() -> None:
-    family = Family()
-    family.send(start_child(CHILD, "queue", parent_close_policy="PARENT_CLOSE_POLICY_ABANDON"))
-    family.parent.terminate()
-    assert family.deliver(family.parent).outcome == TAKEN
-    assert family.child.run().is_running
-    assert family.parent.outbox == []
-    assert names(family.parent)[-1] == "WORKFLOW_EXECUTION_TERMINATED"
-
-
-# Signals and cancel requests to children
-
-
-def test_only_a_child_takes_in_what_is_for_children_only() -> None:
-    family = Family()
-    family.begin()
-    target = WorkflowExecution(workflow_id=CHILD)
-    assert family.send(signal_external(target, child_workflow_only=True)) == ""
-    assert family.deliver(family.parent).outcome == TAKEN
-    assert names(family.child)[-1] == "WORKFLOW_EXECUTION_SIGNALED"
-
-
-def test_a_child_is_not_asked_to_cancel_by_the_task_that_starts_it() -> None:
-    family = Family()
-    target = WorkflowExecution(workflow_id=CHILD)
-    problem = family.send(start_child(CHILD, "queue"), cancel_external(target))
-    assert problem == (
-        "BadRequestCancelExternalWorkflowExecutionAttributes: Start and RequestCancel for child "
-        "workflow is not allowed in same workflow task. WorkflowId=child RunId= Namespace="
-    )
-
-
-# Rows
-
-
-def test_a_child_is_a_row_of_its_own() -> None:
-    family = Family()
-    family.begin()
-    [commit] = family.parent.commits[-1:]
-    [write] = commit.runs
-    assert set(write.items_put) == {ItemKey(ItemKind.CHILD, str(INITIATED_ID))}
-    family.child.terminate()
-    family.deliver(family.child)
-    [write] = family.parent.commits[-1].runs
-    assert write.items_deleted == {ItemKey(ItemKind.CHILD, str(INITIATED_ID))}

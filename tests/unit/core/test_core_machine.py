@@ -14,6 +14,7 @@ from hypothesis.stateful import (
     rule,
 )
 from temporalio.api.common.v1 import Payloads
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 
 from perdure.core.activity.state import ActivityStatus, status
@@ -43,6 +44,8 @@ SETTINGS = WorkflowSettings(
 )
 """Limits that are reached within a few steps."""
 
+MOST_RUNS = 8
+"""Resets copy histories: more runs than this, and each step takes long."""
 REMEMBERED = 4
 """How many tokens a worker keeps, most of them stale."""
 
@@ -113,6 +116,20 @@ class CoreMachine(RuleBasedStateMachine):
             before = run.state.signal_count
             self.driver.signal("signal", request_id, run_id)
             assert run.state.signal_count == before + is_new
+
+    @rule(data=st.data())
+    def reset(self, data: st.DataObject) -> None:
+        base = data.draw(st.sampled_from(sorted(self.driver.rows.runs)))
+        scheduled = EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
+        history = self.driver.rows.history(base)
+        points = [event.event_id + 1 for event in history[:-1] if event.event_type == scheduled]
+        if points and len(self.driver.rows.runs) < MOST_RUNS:
+            reapply = data.draw(st.sampled_from(["UNSPECIFIED", "NONE", "SIGNAL"]))
+            self.driver.reset(
+                data.draw(st.sampled_from(points)),
+                base,
+                reset_reapply_type=f"RESET_REAPPLY_TYPE_{reapply}",
+            )
 
     @rule()
     def request_cancel(self) -> None:

@@ -23,8 +23,9 @@ from perdure.frontend.services import Frontend
 from perdure.frontend.settings import FrontendSettings
 from perdure.frontend.system import ClusterInfo
 from perdure.persistence.memory.store import MemoryStore
-from perdure.rpc.clients import HistoryClient, MatchingClient, Namespace
+from perdure.rpc.clients import MatchingClient, Namespace
 from perdure.rpc.handler import Handler
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.methods import PUBLIC_SERVICES
 from perdure.rpc.namespaces import NamespaceRegistry
 from perdure.rpc.search_attributes import SearchAttributeRegistry

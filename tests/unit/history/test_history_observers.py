@@ -29,6 +29,9 @@ class Told:
     def lost(self, shards: int, held: int) -> None:
         self.events.append(("lost", shards, held))
 
+    def timer_fired(self, late_seconds: float) -> None:
+        assert late_seconds >= 0.0
+
 
 class Granting:
     """A `ShardAuthority`, and a `ShardListener` that does nothing."""

@@ -23,7 +23,13 @@ from perdure.core.commit import (
     TimerRow,
 )
 from perdure.history.engine import HistoryEngine
-from perdure.history.ports import HistorySettings, MessageObserver, SilentObserver
+from perdure.history.ports import (
+    CommitObserver,
+    HistorySettings,
+    MessageObserver,
+    SilentObserver,
+)
+from perdure.history.schedule_starts import ScheduleStarts
 from perdure.history.shards import ShardAuthority, ShardSet, SoleOwner
 from perdure.matching.engine import MatchingEngine
 from perdure.matching.settings import MatchingSettings
@@ -221,10 +227,19 @@ class World:
         *,
         owner: "Owner | None" = None,
         observer: MessageObserver | None = None,
+        commit_observer: CommitObserver | None = None,
+        schedule_starts: ScheduleStarts | None = None,
     ) -> "Server":
         """Starts the engines over the store, which own every slot unless an owner is given."""
         owner = owner or SoleOwner(store=self.store, node_id="node")
-        server = Server(self, settings or HistorySettings(), owner, observer)
+        server = Server(
+            self,
+            settings or HistorySettings(),
+            owner,
+            observer,
+            commit_observer=commit_observer,
+            schedule_starts=schedule_starts,
+        )
         self.servers.append(server)
         await server.owner.begin(server.history.shards)
         return server
@@ -246,6 +261,9 @@ class Server:
         settings: HistorySettings,
         owner: Owner,
         observer: MessageObserver | None,
+        *,
+        commit_observer: CommitObserver | None = None,
+        schedule_starts: ScheduleStarts | None = None,
     ) -> None:
         self.world = world
         self.owner = owner
@@ -265,10 +283,11 @@ class Server:
             ids=world.ids,
             tasks=world.tasks,
             settings=settings,
-            observer=SilentObserver(),
+            observer=commit_observer or SilentObserver(),
             authority=self.owner,
             incarnation="incarnation",
             message_observer=observer,
+            schedule_starts=schedule_starts,
         )
         self.matching.attach_history(self.history)
 

@@ -35,8 +35,14 @@ class Told:
     def poll_timed_out(self, waited: float) -> None:
         self.events.append(("timed out", waited))
 
-    def task_dispatched(self, latency: float, sync: bool) -> None:
+    def task_dispatched(self, latency: float, sync: bool, forwarded: bool = False) -> None:
         self.events.append(("dispatched", sync))
+
+    def task_forwarded(self) -> None:
+        self.events.append(("forwarded",))
+
+    def task_throttled(self) -> None:
+        self.events.append(("throttled",))
 
 
 def observed(world: World) -> Told:

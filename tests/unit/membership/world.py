@@ -149,15 +149,19 @@ class Machine:
         self.moves_shards = True
         self.handover: Callable[[], float] = lambda: 0.01
         generator = random.Random(f"{name} {world.seed} {len(world.machines)}")
-        self.member = Member(
-            node=node_row(name, roles=roles),
-            store=self.wire,
-            clock=world.clock,
-            ids=SeededIds(generator=generator, clock=world.clock),
-            settings=settings,
-            on_error=self._failed,
+        # Background tasks belong to the process in which their group was made.
+        own = self.process.context()
+        self.member = own.run(
+            lambda: Member(
+                node=node_row(name, roles=roles),
+                store=self.wire,
+                clock=world.clock,
+                ids=SeededIds(generator=generator, clock=world.clock),
+                settings=settings,
+                on_error=self._failed,
+            )
         )
-        self.tasks = TaskSet(on_error=self._failed)
+        self.tasks = own.run(lambda: TaskSet(on_error=self._failed))
         self.member.subscribe(self.views.append)
         self.member.on_lost(self._lost)
 

@@ -20,7 +20,6 @@ from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import (
     Encoded,
     ForwardOutcome,
-    HistoryClient,
     MatchingNode,
     Namespace,
     Poller,
@@ -28,6 +27,7 @@ from perdure.rpc.clients import (
     QueryTask,
 )
 from perdure.rpc.handler import RpcObserver
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.peers import Peers
 from perdure.rpc.internode.routing import Node
 from perdure.rpc.internode.serving import internode_handlers
@@ -35,6 +35,7 @@ from perdure.rpc.internode.settings import INTERNODE_TRANSPORT, InternodeSetting
 from perdure.rpc.internode.wire import INTERNODE_SERVICES
 from perdure.rpc.server import RpcServer
 from perdure.runtime.deterministic import ManualClock, SeededIds
+from perdure.telemetry.tracing import NO_TRACING, Tracer
 
 NAMESPACE = Namespace("11111111-2222-3333-4444-555555555555", "default")
 WORKFLOWS = TaskQueueKey(NAMESPACE.id, "queue", TaskType.WORKFLOW)
@@ -174,10 +175,12 @@ async def serving_node(
 
 @asynccontextmanager
 async def connected(
-    settings: InternodeSettings | None = None, observer: RpcObserver | None = None
+    settings: InternodeSettings | None = None,
+    observer: RpcObserver | None = None,
+    tracer: Tracer = NO_TRACING,
 ) -> AsyncIterator[Peers]:
     """Yields connections that are closed in the end."""
-    peers = Peers(settings=settings or QUICK, observer=observer)
+    peers = Peers(settings=settings or QUICK, observer=observer, tracer=tracer)
     try:
         yield peers
     finally:

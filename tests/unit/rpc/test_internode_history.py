@@ -11,7 +11,8 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.errors import NotFoundError, UnavailableError
 from perdure.core.slots import slot_of
 from perdure.proto import stored_pb2 as stored
-from perdure.rpc.clients import HistoryClient, NotOwnerError
+from perdure.rpc.clients import NotOwnerError
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.errors import PeerUnreachableError
 from perdure.rpc.internode.peers import Peers
 from perdure.rpc.internode.routing import REPEATABLE, Node, Router, routed_history

@@ -8,6 +8,9 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from temporalio.api.failure.v1.message_pb2 import Failure
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
@@ -17,7 +20,6 @@ from perdure.core.errors import Code, ServiceError
 from perdure.persistence.ports import StoreUnavailable
 from perdure.rpc.clients import (
     Encoded,
-    HistoryClient,
     MatchingNode,
     Namespace,
     NotOwnerError,
@@ -25,6 +27,7 @@ from perdure.rpc.clients import (
     StaleTask,
 )
 from perdure.rpc.handler import RequestContext
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.errors import PeerUnreachableError, RemoteError
 from perdure.rpc.internode.serving import internode_handlers
 from perdure.rpc.internode.settings import InternodeSettings
@@ -36,7 +39,7 @@ from perdure.rpc.internode.wire import (
     MATCHING_METHODS,
     _methods,
 )
-from perdure.rpc.trace_context import current_traceparent
+from perdure.telemetry.opentelemetry import OpenTelemetryTracer
 from unit.rpc.internode_world import (
     ACTIVITIES,
     NAMESPACE,
@@ -272,10 +275,15 @@ class Contexts:
 async def test_deadlines_and_traces_cross(monkeypatch: pytest.MonkeyPatch) -> None:
     contexts = Contexts(monkeypatch)
     settings = InternodeSettings(call=100.0, wait_margin=50.0)
-    async with serving_node() as server, connected(settings) as peers:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = OpenTelemetryTracer(provider)
+    async with serving_node() as server, connected(settings, tracer=tracer) as peers:
         await peers.history(server.node.address).start_workflow_execution(NAMESPACE, START)
-        current_traceparent.set("00-trace-span-01")
-        await peers.matching(server.node.address).poll_workflow_task_queue(NAMESPACE, POLL, 1_000.0)
+        matching = peers.matching(server.node.address)
+        with tracer.span("rpc"):
+            await matching.poll_workflow_task_queue(NAMESPACE, POLL, 1_000.0)
     plain = contexts.remaining["StartWorkflowExecution"]
     waiting = contexts.remaining["PollWorkflowTaskQueue"]
     # gRPC sends timeouts rounded up, to few digits.
@@ -283,7 +291,12 @@ async def test_deadlines_and_traces_cross(monkeypatch: pytest.MonkeyPatch) -> No
     assert 0 < plain <= 101
     assert waiting is not None
     assert 1_000 < waiting <= 1_060
-    assert contexts.traces == [None, "00-trace-span-01"]
+    call, rpc = exporter.get_finished_spans()
+    assert call.context is not None
+    assert call.parent == rpc.context
+    ids, flags = call.context, call.context.trace_flags
+    sent = f"00-{ids.trace_id:032x}-{ids.span_id:016x}-{flags:02x}"
+    assert contexts.traces == [None, sent]
 
 
 class Observed:
@@ -300,7 +313,9 @@ class Observed:
     def begin(self) -> float:
         return 7.0
 
-    def end(self, begun: float, namespace: str, error: BaseException | None) -> None:
+    def end(
+        self, begun: float, namespace: str, error: BaseException | None, waits: bool = False
+    ) -> None:
         assert begun == 7.0
         self.ends.append((namespace, error))
 

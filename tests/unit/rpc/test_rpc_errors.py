@@ -89,7 +89,9 @@ class Observed:
         self.under_way += 1
         return 7.0
 
-    def end(self, begun: float, namespace: str, error: BaseException | None) -> None:
+    def end(
+        self, begun: float, namespace: str, error: BaseException | None, waits: bool = False
+    ) -> None:
         assert begun == 7.0
         self.under_way -= 1
         self.ends.append((namespace, error))

@@ -55,7 +55,8 @@ def test_intervals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "nanoseconds"), [("1h30m", 5400 * 10**9), ("1.5s", 15 * 10**8), ("2d", 172800 * 10**9)]
+    ("text", "nanoseconds"),
+    [("1h30m", 5400 * 10**9), ("1.5s", 15 * 10**8), ("2d", 172800 * 10**9), ("-1.5s", -15 * 10**8)],
 )
 def test_durations(text: str, nanoseconds: int) -> None:
     assert parse_duration(text) == nanoseconds
@@ -75,7 +76,11 @@ def test_durations(text: str, nanoseconds: int) -> None:
         ),
         ({"cron_string": ["*/0 * * * *"]}, "Minute has invalid Step"),
         ({"cron_string": ["@every x"]}, 'time: invalid duration "x"'),
+        ({"cron_string": ["@every 1h-2m"]}, 'time: invalid duration "1h-2m"'),
+        ({"cron_string": ["@every 9999999h"]}, 'time: invalid duration "9999999h"'),
+        ({"cron_string": ["9" * 5000 + " * * * *"]}, "Minute is not in range [0-59]"),
         ({"cron_string": ["@every 0s"]}, "interval is too small"),
+        ({"cron_string": ["@every 1h/-0.5s"]}, "phase is negative"),
         ({"cron_string": ["@every 1h/2h"]}, "phase cannot be greater than Interval"),
         ({"timezone_name": "Mars/X"}, "unknown time zone Mars/X"),
         ({"timezone_data": b"x"}, "malformed time zone information"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from perdure.telemetry import catalogue
+from perdure.telemetry import catalogue, server_catalogue, workflow_catalogue
 from perdure.telemetry.collectors import OVERFLOW, Metrics
 from perdure.telemetry.metric import Metric, Unit, counter, gauge, histogram
 from workbench.paths import SERVER
@@ -67,6 +67,18 @@ def test_beyond_the_cap_what_clients_choose_is_merged() -> None:
         requests.bind(namespace=f"n{number}", operation="X").inc()
     values = {key: series.value for key, series in requests.series()}
     assert values == {("n0", "X", "s"): 1, ("n1", "X", "s"): 1, (OVERFLOW, "X", "s"): 8}
+    assert requests.overflowed == 8
+
+
+def test_a_shared_series_is_seen_under_both_names() -> None:
+    metrics = Metrics().scoped(service_name="s")
+    requests = metrics.counter(REQUESTS)
+    same = metrics.counter(counter("same", REQUESTS.labels, "The same."))
+    series = requests.bind(namespace="n", operation="X")
+    same.share(series, namespace="n", operation="X")
+    series.inc(3)
+    assert [(key, each.value) for key, each in same.series()] == [(("n", "X", "s"), 3)]
+    assert len(same) == 1
 
 
 def test_the_catalogue_has_every_name_once() -> None:
@@ -79,7 +91,18 @@ def test_the_catalogue_has_every_name_once() -> None:
 
 
 def test_every_metric_of_the_catalogue_is_measured() -> None:
-    declared = {name for name, value in vars(catalogue).items() if isinstance(value, Metric)}
+    declared = {
+        name
+        for module in (catalogue, server_catalogue, workflow_catalogue)
+        for name, value in vars(module).items()
+        if isinstance(value, Metric)
+    }
     sources = [path.read_text("utf-8") for path in (SERVER / "perdure").rglob("*.py")]
-    used = {name for name in declared if any(f"catalogue.{name}" in text for text in sources)}
+    used = {
+        name
+        for name in declared
+        if any(
+            f"{module}.{name}" in text for text in sources for module in ("catalogue", "further")
+        )
+    }
     assert declared - used == set()

@@ -1,19 +1,32 @@
 """What Prometheus reads, parsed by the client library's own parsers."""
 
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.error import HTTPError
 
 import pytest
+from prometheus_client import Metric as PrometheusMetric
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from perdure.config.errors import ConfigError
 from perdure.telemetry import catalogue, exposition
-from perdure.telemetry.collectors import Metrics
+from perdure.telemetry.collectors import Metrics, Traces
 from perdure.telemetry.http import MetricsEndpoint, serve_metrics
 from perdure.telemetry.metric import Kind, Metric
+from perdure.telemetry.series import SpanIds
 
+SPAN = SpanIds("ab" * 16, "cd" * 8)
+NOW = 1_700_000_000.25
+# As Prometheus 2.42 and 3 ask.
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,*/*;q=0.2"
+)
 SAMPLED = [metric for metric in catalogue.CATALOGUE if metric.kind is not Kind.HISTOGRAM]
 
 
@@ -25,7 +38,7 @@ def touch(metrics: Metrics, metric: Metric) -> None:
         case Kind.GAUGE:
             metrics.gauge(metric).bind(**labels).set(3)
         case Kind.HISTOGRAM:
-            metrics.histogram(metric).bind(**labels).observe_traced(3, "ab" * 16)
+            metrics.histogram(metric).bind(**labels).observe(3)
 
 
 @pytest.fixture
@@ -73,16 +86,88 @@ def test_histograms_are_cumulative(metrics: Metrics) -> None:
     }
 
 
-def test_open_metrics_has_counters_as_unknown_and_exemplars(metrics: Metrics) -> None:
+def open_metrics_families(metrics: Metrics) -> dict[str, PrometheusMetric]:
     rendered = exposition.open_metrics(metrics).decode()
-    families = {
+    return {
         family.name: family
         for family in openmetrics_parser.text_string_to_metric_families(rendered)
     }
-    assert families["service_requests"].type == "unknown"
-    assert families["service_requests"].samples[0].value == 3
-    exemplars = [s.exemplar for s in families["service_latency"].samples if s.exemplar]
-    assert [(e.labels, e.value) for e in exemplars] == [({"trace_id": "ab" * 16}, 3)]
+
+
+def test_open_metrics_has_everything_with_counters_as_unknown(metrics: Metrics) -> None:
+    families = open_metrics_families(metrics)
+    for metric in SAMPLED:
+        family = families[metric.name]
+        assert family.type == ("unknown" if metric.kind is Kind.COUNTER else "gauge")
+        (sample,) = family.samples
+        assert (sample.name, sample.value) == (metric.name, 3)
+        assert sample.labels == dict.fromkeys(metric.labels, "some_value")
+    buckets = [s for s in families["service_latency"].samples if s.name.endswith("_bucket")]
+    assert [s.labels["le"] for s in buckets][:2] == ["0.001", "0.002"]
+    assert {s.labels["le"]: s.value for s in buckets}["5.0"] == 1
+    assert "process_resident_memory_bytes" in families
+
+
+def test_both_formats_tell_the_same(metrics: Metrics) -> None:
+    def numbers(families: Iterable[PrometheusMetric]) -> dict[tuple[str, ...], float]:
+        return {
+            (sample.name.removesuffix("_total"), *map(str, map(normal, sample.labels.items()))): (
+                sample.value
+            )
+            for family in families
+            if not family.name.startswith("process_")
+            for sample in family.samples
+        }
+
+    def normal(label: tuple[str, str]) -> tuple[str, str | float]:
+        name, value = label
+        return (name, float(value)) if name == "le" else label
+
+    as_text = text_string_to_metric_families(exposition.text(metrics).decode())
+    assert numbers(as_text) == numbers(open_metrics_families(metrics).values())
+
+
+def test_a_bucket_has_the_last_observation_of_a_sampled_trace() -> None:
+    spans: list[SpanIds | None] = [SPAN, None, SpanIds("ef" * 16, "01" * 8), None]
+    traces = Traces(spans={catalogue.SERVICE_LATENCY: lambda: spans.pop(0)}, now=lambda: NOW)
+    metrics = Metrics().traced(traces)
+    labels = dict.fromkeys(catalogue.SERVICE_LATENCY.labels, "x")
+    latency = metrics.scoped(**labels).histogram(catalogue.SERVICE_LATENCY).bind()
+    for value in (3.0, 4.0, 0.5, 7.0):
+        latency.observe(value)
+    samples = open_metrics_families(metrics)["service_latency"].samples
+    found = {s.labels["le"]: s.exemplar for s in samples if s.exemplar}
+    assert {bound: (e.labels, e.value, float(e.timestamp)) for bound, e in found.items()} == {
+        "5.0": ({"trace_id": "ab" * 16, "span_id": "cd" * 8}, 3.0, NOW),
+        "0.5": ({"trace_id": "ef" * 16, "span_id": "01" * 8}, 0.5, NOW),
+    }
+    assert b"trace_id" not in exposition.text(metrics)
+
+
+def test_other_histograms_have_none() -> None:
+    metrics = Metrics().traced(Traces(spans={catalogue.SERVICE_LATENCY: lambda: SPAN}, now=float))
+    touch(metrics, catalogue.CLIENT_LATENCY)
+    assert b"trace_id" not in exposition.open_metrics(metrics)
+
+
+@pytest.mark.parametrize(
+    ("accept", "open_metrics"),
+    [
+        (PROMETHEUS_2, True),
+        (PROMETHEUS_3, True),
+        ("application/openmetrics-text", True),
+        ('application/openmetrics-text; version="1.0.0"', True),
+        ("application/openmetrics-text;version=0.0.1,text/plain", False),
+        ("application/openmetrics-text;q=0.1,text/plain;q=0.9", False),
+        ("application/openmetrics-text;q=0", False),
+        ("application/openmetrics-text;q=nan", False),
+        ("text/plain", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+def test_who_gets_open_metrics(accept: str, open_metrics: bool) -> None:
+    assert exposition.prefers_open_metrics(accept) is open_metrics
 
 
 def test_process_metrics_are_there(metrics: Metrics) -> None:

@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from perdure.config.static import LogFormat, LogLevel
+from perdure.runtime.deterministic import ManualClock
 from perdure.telemetry import logging
 from perdure.telemetry.diagnostics import log_start
 
@@ -92,3 +93,66 @@ def test_the_start_is_logged(output: io.StringIO) -> None:
     start, setting = map(json.loads, output.getvalue().splitlines())
     assert (start["store"], start["grpc"]) == ("in-memory", "127.0.0.1:7233")
     assert (setting["key"], setting["value"]) == ("limit.maxIDLength", 255)
+
+
+class Errors:
+    """An `ErrorObserver`."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, bool]] = []
+
+    def error_logged(self, component: str, *, written: bool) -> None:
+        self.told.append((component, written))
+
+
+def test_a_line_names_the_span_around_it(output: io.StringIO) -> None:
+    configure(output)
+    ids: list[tuple[str, str] | None] = [("ab" * 16, "cd" * 8), None]
+    end = logging.observe(span_ids=lambda: ids.pop(0), errors=Errors())
+    try:
+        logging.get_logger("history").info("inside")
+        logging.get_logger("history").info("outside")
+    finally:
+        end()
+    logging.get_logger("history").info("when the server has stopped")
+    inside, outside, after = map(json.loads, output.getvalue().splitlines())
+    assert (inside["trace_id"], inside["span_id"]) == ("ab" * 16, "cd" * 8)
+    assert "trace_id" not in outside
+    assert "trace_id" not in after
+
+
+def test_errors_that_repeat_themselves_are_counted_and_left_out(output: io.StringIO) -> None:
+    clock = ManualClock()
+    logging.configure("info", "json", output, clock)
+    errors = Errors()
+    end = logging.observe(span_ids=None, errors=errors)
+    log = logging.get_logger("history")
+    try:
+        for number in range(20):
+            log.error("it broke", number=number)
+            log.warning("careful")
+            stdlib_logging.getLogger("library").error("number %d broke", number)
+        log.error("something else broke")
+        clock.advance(61.0)
+        log.error("it broke", number=20)
+        stdlib_logging.getLogger("library").error("number %d broke", 20)
+    finally:
+        end()
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    ours = [line for line in lines if line["msg"] == "it broke"]
+    assert [line["number"] for line in ours] == [0, 1, 2, 3, 4, 20]
+    assert [line.get("left-out") for line in ours] == [None] * 5 + [15]
+    theirs = [line for line in lines if line["msg"].startswith("number ")]
+    assert [line.get("left-out") for line in theirs] == [None] * 5 + [15]
+    assert len([line for line in lines if line["msg"] == "careful"]) == 20
+    assert len([line for line in lines if line["msg"] == "something else broke"]) == 1
+    assert errors.told.count(("history", True)) == 7
+    assert errors.told.count(("history", False)) == 15
+    assert errors.told.count(("library", False)) == 15
+
+
+def test_faults_that_share_a_sentence_are_told_apart(output: io.StringIO) -> None:
+    logging.configure("info", "json", output, ManualClock())
+    for number in range(9):
+        logging.get_logger("rpc").error("unexpected error", fault_id=str(number))
+    assert len(output.getvalue().splitlines()) == 9

@@ -1,7 +1,8 @@
 """An activity's options as operators see and change them.
 
-A field mask names what is taken over of new options, in snake case or camel case; names that it
-does not know are passed over, as on the real server. Texts are the real server's.
+A field mask names what is taken over of new options, in snake case or camel case. As on the real
+server, one RPC passes over names that it does not know, the other refuses them. Texts are the real
+server's.
 """
 
 import re
@@ -38,6 +39,11 @@ def options_of(activity: stored.ActivityInfo) -> ActivityOptions:
     if activity.priority.ByteSize():
         options.priority.CopyFrom(activity.priority)
     return options
+
+
+def unknown_option(paths: Iterable[str]) -> str | None:
+    """Returns the first name of a mask that the RPC on one execution does not know."""
+    return next((path for path in paths if _snake_case(path) not in _KNOWN), None)
 
 
 def merged(
@@ -159,3 +165,6 @@ _APPLY: Final[dict[str, _Apply]] = {
     "priority": _replace_priority,
 }
 """What each name of a mask takes over. A policy's non-retryable error types stay."""
+
+_KNOWN: Final = frozenset({*_APPLY, "start_delay"} - {"task_queue"})
+"""The names that the RPC on one execution knows; a delay is for activities without a workflow."""

@@ -114,7 +114,9 @@ def _note(
     activity: stored.ActivityInfo,
     ending: ActivityEnding,
     started_time: int,
+    *,
     timeout: str = "",
+    attempt: int = 1,
 ) -> None:
     """Notes how an attempt ended, after the transition that ended it."""
     change.outcomes.append(
@@ -127,6 +129,7 @@ def _note(
             start_to_close=change.now - started_time if started_time else None,
             schedule_to_close=change.now - activity.scheduled_time,
             timeout=timeout,
+            attempt=attempt,
         )
     )
 
@@ -247,6 +250,7 @@ def _time_out(
     change: RunStep, activity: stored.ActivityInfo, timeout_type: enums.TimeoutType.ValueType
 ) -> None:
     started_time, name = activity.started_time, _TIMEOUT_NAMES[timeout_type]
+    attempt = activity.attempt
     failure = timeout_failure(timeout_type)
     if timeout_type in (
         enums.TIMEOUT_TYPE_SCHEDULE_TO_START,
@@ -257,7 +261,9 @@ def _time_out(
         decision = _decide(change, activity, failure)
     if decision.retries:
         transitions.back_off(activity, change, failure, decision.delay)
-        _note(change, activity, ActivityEnding.TIMED_OUT, started_time, name)
+        _note(
+            change, activity, ActivityEnding.TIMED_OUT, started_time, timeout=name, attempt=attempt
+        )
         return
     if (
         decision.state == enums.RETRY_STATE_TIMEOUT
@@ -278,7 +284,7 @@ def _time_out(
         attributes.retry_state = decision.state
 
     transitions.close(activity, change, events.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT, fill)
-    _note(change, activity, ActivityEnding.TIMED_OUT, started_time, name)
+    _note(change, activity, ActivityEnding.TIMED_OUT, started_time, timeout=name, attempt=attempt)
     after_external_event(change)
 
 

@@ -30,4 +30,5 @@ def dispatch_task(run: Run, activity: stored.ActivityInfo) -> DispatchTask:
         attempt=activity.attempt,
         scheduled_time=activity.attempt_scheduled_time,
         expiry=activity.attempt_scheduled_time + timeout if timeout else 0,
+        cause=activity.cause,
     )

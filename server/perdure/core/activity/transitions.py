@@ -81,6 +81,7 @@ def schedule(
         heartbeat_timeout=timeouts.heartbeat,
         retry_policy=policy,
         attempt=1,
+        cause=step.context.cause,
     )
     if attributes.HasField("priority"):
         scheduled.priority.CopyFrom(attributes.priority)

@@ -43,22 +43,26 @@ def take_start(step: Step, message: stored.Message) -> stored.Receipt:
     return stored.Receipt(outcome=stored.Receipt.OUTCOME_TAKEN, started_run_id=result.first_run_id)
 
 
-def hear(step: Step, run: Run | None, message: stored.Message) -> None:
+def hear(step: Step, message: stored.Message) -> None:
     """Records that a child has started, when that is not known and a message comes from it."""
-    info = find(run, message)
-    if run is None or info is None or info.started_run_id:
+    parent, info = step.current, find(step.current, message)
+    if parent is None or info is None or info.started_run_id:
         return
-    change = step.edit(run)
+    change = step.edit(parent)
     record_started(change, info, message.child.first_run_id)
     signals.after_external_event(change)
 
 
-def take_result(step: Step, run: Run | None, message: stored.Message) -> stored.Receipt:
-    """Records how a child has ended, unless its parent has closed, or knows."""
-    info = find(run, message)
-    if run is None or info is None:
+def take_result(step: Step, message: stored.Message) -> stored.Receipt:
+    """Records how a child has ended, unless its parent has closed, or knows.
+
+    Who has pending children is open, and so the current run: the one that has started the child, or
+    one that has it from there by a reset.
+    """
+    parent, info = step.current, find(step.current, message)
+    if parent is None or info is None:
         return NOT_FOUND
-    change = step.edit(run)
+    change = step.edit(parent)
     record_end(change, info, message.sender, message.child_result.close_event)
     signals.after_external_event(change)
     return TAKEN

@@ -35,18 +35,21 @@ def start_key(run: Run, info: stored.ChildInfo) -> MessageKey:
 
 
 def find(run: Run | None, message: stored.Message) -> stored.ChildInfo | None:
-    """Returns the pending child of a run that has sent a message; None when it is none."""
+    """Returns the pending child of a run that has sent a message; None when it is none.
+
+    A child names the run that has started it. That may be an earlier one: the run may have been
+    begun by a reset, and have the child from there. Once it has started its first run tells it.
+    """
     if run is None or not message.HasField("child"):
-        return None
-    if message.child.parent_run_id != run.key.run_id:
         return None
     info = run.children.get(message.child.initiated_event_id)
     sender = (message.sender_namespace_id, message.sender.workflow_id)
     if info is None or (info.namespace_id, info.workflow_id) != sender:
         return None
-    if info.started_run_id and info.started_run_id != message.child.first_run_id:
-        return None
-    return info
+    if info.started_run_id:
+        return info if info.started_run_id == message.child.first_run_id else None
+    senders = (run.key.run_id, *info.earlier_run_ids)
+    return info if message.child.parent_run_id in senders else None
 
 
 def carry_parent(

@@ -63,28 +63,93 @@ def initiate(
     if metadata is not None:
         event.user_metadata.CopyFrom(metadata)
     run = step.run
-    info = stored.ChildInfo(
-        initiated_event_id=event.event_id,
-        # As the real server names the request; it is in the child's description.
-        message_id=f"{run.key.run_id}:{event.event_id}:0",
-        due=next_due(step),
-        namespace_id=initiated.namespace_id,
-        namespace=initiated.namespace,
-        workflow_id=initiated.workflow_id,
-        workflow_type=initiated.workflow_type.name,
-        parent_close_policy=initiated.parent_close_policy,
-        control=initiated.control,
-    )
-    if initiated.HasField("header"):
-        info.header.CopyFrom(initiated.header)
+    info = initiated_child(run.key.run_id, event)
+    info.due = next_due(step)
     run.children[info.initiated_event_id] = info
     _put(step, info)
+    _send_start(step, info, event)
+
+
+def _send_start(step: RunStep, info: stored.ChildInfo, event: history.HistoryEvent) -> None:
+    """Adds the message that starts a child, as its initiated event says."""
+    run = step.run
+    initiated = event.start_child_workflow_execution_initiated_event_attributes
+    metadata = event.user_metadata if event.HasField("user_metadata") else None
     start = stored.Message.ChildStart(
         request=_start_request(step, info, initiated, metadata),
         root=run.start.root if run.start.HasField("root") else run.execution(),
         parent_namespace=step.context.namespace,
     )
     step.add_message(start_row(run, info, start))
+
+
+def initiated_child(run_id: str, event: history.HistoryEvent) -> stored.ChildInfo:
+    """Returns a child of a run as its initiated event says."""
+    attributes = event.start_child_workflow_execution_initiated_event_attributes
+    info = stored.ChildInfo(
+        initiated_event_id=event.event_id,
+        # As the real server names the request; it is in the child's description.
+        message_id=f"{run_id}:{event.event_id}:0",
+        namespace_id=attributes.namespace_id,
+        namespace=attributes.namespace,
+        workflow_id=attributes.workflow_id,
+        workflow_type=attributes.workflow_type.name,
+        parent_close_policy=attributes.parent_close_policy,
+        control=attributes.control,
+    )
+    if attributes.HasField("header"):
+        info.header.CopyFrom(attributes.header)
+    return info
+
+
+def restore(step: RunStep, info: stored.ChildInfo, initiated: history.HistoryEvent | None) -> None:
+    """Gives a run that begins with another one's history a child that was pending there.
+
+    Args:
+        step: The step of the new run.
+        info: The child, which is the run's from now on.
+        initiated: The event that initiated it, when it is not known to have started: it is asked
+            for again.
+    """
+    info.due = next_due(step)
+    step.run.children[info.initiated_event_id] = info
+    _put(step, info)
+    if initiated is not None:
+        _send_start(step, info, initiated)
+
+
+def hand_over(step: RunStep, info: stored.ChildInfo) -> None:
+    """Parts from a child that another run has from now on: it is not told that this one closes."""
+    if status(step.run, info) is INITIATED:
+        step.delete_message(start_key(step.run, info))
+    _forget(step, info)
+
+
+def record_again(step: RunStep, event: history.HistoryEvent) -> None:
+    """Records what another run has heard of a child that this run has from it, if it still waits.
+
+    Args:
+        step: The step of the run.
+        event: Of a type in `HEARD`.
+    """
+    attributes = getattr(event, event.WhichOneof("attributes") or "")
+    info = step.run.children.get(attributes.initiated_event_id)
+    if info is None:
+        return
+    if event.event_type == events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+        record_started(step, info, attributes.workflow_execution.run_id)
+        return
+
+    def fill(written: history.HistoryEvent) -> None:
+        told = getattr(written, event.WhichOneof("attributes") or "")
+        told.CopyFrom(attributes)
+        if event.event_type != events.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
+            told.started_event_id = info.started_event_id
+
+    step.external_event(event.event_type, fill)
+    if status(step.run, info) is INITIATED:
+        step.delete_message(start_key(step.run, info))
+    _forget(step, info)
 
 
 def record_started(step: RunStep, info: stored.ChildInfo, run_id: str) -> None:
@@ -340,3 +405,12 @@ _ENDS: dict[int, tuple[events.EventType.ValueType, _Fill]] = {
         _terminated,
     ),
 }
+
+HEARD = frozenset(
+    {
+        events.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED,
+        events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED,
+        *(event_type for event_type, _ in _ENDS.values()),
+    }
+)
+"""The types of the events by which a parent hears of its children."""

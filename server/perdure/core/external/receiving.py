@@ -49,12 +49,12 @@ def receive(step: Step, run: Run | None, message: stored.Message) -> stored.Rece
         UnimplementedError: What the message says is of a later release.
     """
     if message.WhichOneof("payload") is not None:
-        child.hear(step, run, message)
+        child.hear(step, message)
     match message.WhichOneof("payload"):
         case "child_start":
             receipt = child.take_start(step, message)
         case "child_result":
-            return child.take_result(step, run, message)
+            return child.take_result(step, message)
         case "parent_close":
             return child.take_parent_close(step, run, message)
         case kind if kind in schedule.KINDS:

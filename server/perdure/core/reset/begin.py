@@ -17,9 +17,11 @@ from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.activity.transitions import dispatch
+from perdure.core.child.transitions import restore as restore_child
 from perdure.core.commit import HistoryBatch, ItemKey, ItemKind
 from perdure.core.external.transitions import send_again
-from perdure.core.reset.reapply import reapply, wanted_types
+from perdure.core.reset import children
+from perdure.core.reset.reapply import of_base, reapply, wanted_types
 from perdure.core.reset.rebuild import Rebuilt
 from perdure.core.update.transitions import restore
 from perdure.core.workflow.close import Termination, terminate
@@ -72,10 +74,13 @@ def begin_reset(
     later = list(past.later)
     if current.key.run_id == past.tip[0]:
         wanted = wanted_types(request)
+        if current is base:
+            wanted = of_base(wanted)
         later += [event for event in current.buffered.values() if event.event_type in wanted]
     if current.is_running:
         closing = step.edit(current)
         closing.is_reset = True
+        children.hand_over(closing, past.rebuilt)
         terminate(closing, Termination(request.reason, identity=RESETTER_IDENTITY))
     change = _begin(step, base, past, request)
     _fail_task(change, base, past.rebuilt, request)
@@ -92,7 +97,7 @@ def _begin(step: Step, base: Run, past: Past, request: wf.ResetWorkflowExecution
     attributes = stored.Attributes()
     attributes.CopyFrom(rebuilt.attributes)
     key = base.key._replace(run_id=rebuilt.run_id)
-    run = new_run(key, _start(base.start, step.now), attributes)
+    run = new_run(key, _start(base.start, step.now, step.context.cause), attributes)
     run.state.MergeFrom(rebuilt.state)
     run.state.history_size_bytes = sum(len(batch.blob) for batch in past.batches)
     run.state.reset_request_id = request.request_id
@@ -105,12 +110,13 @@ def _begin(step: Step, base: Run, past: Past, request: wf.ResetWorkflowExecution
     return change
 
 
-def _start(base: stored.RunStart, now: int) -> stored.RunStart:
+def _start(base: stored.RunStart, now: int, cause: bytes) -> stored.RunStart:
     """Returns the new run's immutable half: the other one's, with timeouts that begin now."""
     start = stored.RunStart()
     start.CopyFrom(base)
     start.original_start_time = base.original_start_time or base.start_time
     start.start_time = now
+    start.cause = cause
     start.execution_time = now + base.first_workflow_task_backoff
     if base.execution_timeout:
         start.execution_expiration_time = now + base.execution_timeout
@@ -146,6 +152,11 @@ def _restore_pending(change: RunStep, rebuilt: Rebuilt) -> None:
         dispatch(change, activity)
     for event in rebuilt.initiated.values():
         send_again(change, event)
+    for event_id, child in rebuilt.children.items():
+        restore_child(change, child, rebuilt.child_starts.get(event_id))
+    for request_id, attached in rebuilt.attached.items():
+        run.attached[request_id] = attached
+        change.put_item(ItemKey(ItemKind.CALLBACK, request_id), attached.SerializeToString())
 
 
 def _fail_task(

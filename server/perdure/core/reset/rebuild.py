@@ -14,8 +14,10 @@ from temporalio.api.enums.v1 import event_type_pb2 as events
 from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.workflow.v1 import message_pb2 as workflow
 
+from perdure.core.child.transitions import initiated_child
 from perdure.core.errors import UnimplementedError
 from perdure.core.protobuf import duration_ns, timestamp_ns
+from perdure.core.workflow.buffer import child_close_attributes
 from perdure.core.workflow.upserts import merge
 from perdure.proto import stored_pb2 as stored
 
@@ -39,6 +41,9 @@ class Rebuilt:
         initiated: Events of messages to other workflows whose outcome is not known.
         signal_requests: Request ids of the signals that clients sent.
         updates: What the run has accepted, completed, or taken over from an earlier reset, by id.
+        children: Pending children by initiated event.
+        child_starts: Those initiated events, of the children that are not known to have started.
+        attached: Start requests that were attached to the run, by id.
     """
 
     run_id: str
@@ -53,6 +58,9 @@ class Rebuilt:
     initiated: dict[int, history.HistoryEvent] = field(default_factory=dict)
     signal_requests: set[str] = field(default_factory=set)
     updates: dict[str, stored.UpdateInfo] = field(default_factory=dict)
+    children: dict[int, stored.ChildInfo] = field(default_factory=dict)
+    child_starts: dict[int, history.HistoryEvent] = field(default_factory=dict)
+    attached: dict[str, stored.AttachedRequest] = field(default_factory=dict)
 
     def apply(self, event: history.HistoryEvent) -> None:
         """Takes in the next event.
@@ -182,6 +190,43 @@ def _settled(field_name: str) -> Callable[[Rebuilt, history.HistoryEvent], None]
     return tell
 
 
+def _child_initiated(rebuilt: Rebuilt, event: history.HistoryEvent) -> None:
+    rebuilt.children[event.event_id] = initiated_child(rebuilt.run_id, event)
+    rebuilt.child_starts[event.event_id] = event
+
+
+def _child_started(rebuilt: Rebuilt, event: history.HistoryEvent) -> None:
+    attributes = event.child_workflow_execution_started_event_attributes
+    del rebuilt.child_starts[attributes.initiated_event_id]
+    info = rebuilt.children[attributes.initiated_event_id]
+    info.started_run_id = attributes.workflow_execution.run_id
+    info.started_event_id = event.event_id
+    info.ClearField("header")
+    info.ClearField("control")
+
+
+def _child_failed(rebuilt: Rebuilt, event: history.HistoryEvent) -> None:
+    attributes = event.start_child_workflow_execution_failed_event_attributes
+    del rebuilt.child_starts[attributes.initiated_event_id]
+    del rebuilt.children[attributes.initiated_event_id]
+
+
+def _child_ended(rebuilt: Rebuilt, event: history.HistoryEvent) -> None:
+    attributes = child_close_attributes(event)
+    assert attributes is not None, "the table names the ends of children"
+    del rebuilt.children[attributes.initiated_event_id]
+
+
+def _options_updated(rebuilt: Rebuilt, event: history.HistoryEvent) -> None:
+    attributes = event.workflow_execution_options_updated_event_attributes
+    if attributes.HasField("priority"):
+        rebuilt.state.priority.CopyFrom(attributes.priority)
+    if request_id := attributes.attached_request_id:
+        rebuilt.attached[request_id] = stored.AttachedRequest(
+            request_id=request_id, event_id=event.event_id
+        )
+
+
 def _signaled(rebuilt: Rebuilt, event: history.HistoryEvent) -> None:
     attributes = event.workflow_execution_signaled_event_attributes
     rebuilt.state.signal_count += 1
@@ -284,4 +329,13 @@ _TELL: dict[int, Callable[[Rebuilt, history.HistoryEvent], None]] = {
     events.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED: _settled(
         "request_cancel_external_workflow_execution_failed_event_attributes"
     ),
+    events.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: _child_initiated,
+    events.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED: _child_failed,
+    events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: _child_started,
+    events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED: _child_ended,
+    events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED: _child_ended,
+    events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED: _child_ended,
+    events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT: _child_ended,
+    events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED: _child_ended,
+    events.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED: _options_updated,
 }

@@ -10,61 +10,43 @@ from typing import Final, NamedTuple
 
 from temporalio.api.schedule.v1 import message_pb2 as schedule
 
-from perdure.core.protobuf import NANOSECONDS_PER_SECOND, set_duration
-from perdure.core.schedule.calendars import FIRST_YEAR, LAST_YEAR
+from perdure.core.cron import durations, syntax
+from perdure.core.cron.calendars import FIRST_YEAR, LAST_YEAR
+from perdure.core.cron.syntax import Fault, FaultyPartError, Field
+from perdure.core.protobuf import set_duration
 
 
 class InvalidSpecError(ValueError):
     """A spec is not one; the text is the real server's, for the client."""
 
 
-class Field(NamedTuple):
-    """A field of a calendar: its name in messages and in errors, its default, its range."""
-
-    name: str
-    title: str
-    default: str
-    first: int
-    last: int
-    names: tuple[str, ...] = ()
-
-
-_MONTHS = "january february march april may june july august september october november december"
-_WEEKDAYS = "sunday monday tuesday wednesday thursday friday saturday"
+_SUNDAY: Final = 7
 
 FIELDS: Final = (
     Field("second", "Second", "0", 0, 59),
     Field("minute", "Minute", "0", 0, 59),
     Field("hour", "Hour", "0", 0, 23),
     Field("day_of_month", "DayOfMonth", "*", 1, 31),
-    Field("month", "Month", "*", 1, 12, tuple(_MONTHS.split())),
+    Field("month", "Month", "*", 1, 12, syntax.MONTHS),
     Field("year", "Year", "*", FIRST_YEAR, LAST_YEAR),
-    Field("day_of_week", "DayOfWeek", "*", 0, 7, tuple(_WEEKDAYS.split())),
+    # The whole week has one Sunday.
+    Field("day_of_week", "DayOfWeek", "*", 0, _SUNDAY, syntax.WEEKDAYS, end=_SUNDAY - 1),
 )
 _FIVE = ("minute", "hour", "day_of_month", "month", "day_of_week")
 _LAYOUTS: Final = {5: _FIVE, 6: (*_FIVE, "year"), 7: ("second", *_FIVE, "year")}
-_PREDEFINED: Final = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
-_SUNDAY: Final = 7
-_SHORTEST_NAME: Final = 3
-_NUMBER: Final = re.compile(r"[+-]?[0-9]+")
-_DURATION: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h|d)")
-_UNITS: Final = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,
-    "ms": 1_000_000,
-    "s": NANOSECONDS_PER_SECOND,
-    "m": 60 * NANOSECONDS_PER_SECOND,
-    "h": 3_600 * NANOSECONDS_PER_SECOND,
-    "d": 86_400 * NANOSECONDS_PER_SECOND,
+_DIALECT: Final = syntax.Dialect(
+    wildcards=frozenset("*"),
+    number=re.compile(r"[+-]?[0-9]{1,18}"),
+    longest_name=None,
+    wildcard_ranges=False,
+)
+_SENTENCES: Final = {
+    Fault.SLASHES: "{0.title} has too many slashes",
+    Fault.STEP: "{0.title} has invalid Step",
+    Fault.DASHES: "{0.title} has too many dashes",
+    Fault.VALUE: "{0.title} is not {0.bounds}",
+    Fault.START: "{0.title} Start is not {0.bounds}",
+    Fault.END: "{0.title} End is before Start or not {0.bounds}",
 }
 
 
@@ -82,17 +64,15 @@ def parse_cron(text: str) -> ParsedCron:
     Raises:
         InvalidSpecError: It is none.
     """
-    text, timezone = text.strip(), ""
-    if text.startswith(("TZ=", "CRON_TZ=")):
-        named, space, text = text.partition(" ")
-        if not space:
-            raise InvalidSpecError("CronString has time zone but missing fields")
-        timezone = named.partition("=")[2]
+    zone, separator, text = syntax.split_zone(text.strip())
+    if zone is not None and not separator:
+        raise InvalidSpecError("CronString has time zone but missing fields")
+    timezone = zone or ""
     text, _, comment = text.partition("#")
     text = text.strip()
     if text.startswith("@every"):
         return ParsedCron(None, _parse_every(text), timezone)
-    fields = _PREDEFINED.get(text, text).split()
+    fields = syntax.DESCRIPTORS.get(text, text).split()
     if len(fields) not in _LAYOUTS:
         raise InvalidSpecError("CronString does not have 5-7 fields")
     calendar = schedule.CalendarSpec(comment=comment.strip())
@@ -118,35 +98,12 @@ def parse_calendar(calendar: schedule.CalendarSpec) -> schedule.StructuredCalend
     return structured
 
 
-def _parse_part(field: Field, part: str) -> list[schedule.Range]:
-    step, has_step = 1, "/" in part
-    if has_step:
-        part, *steps = part.split("/")
-        if len(steps) != 1:
-            raise InvalidSpecError(f"{field.title} has too many slashes")
-        if not _NUMBER.fullmatch(steps[0]) or int(steps[0]) < 1:
-            raise InvalidSpecError(f"{field.title} has invalid Step")
-        step = int(steps[0])
-    bounds = f"in range [{field.first}-{field.last}]"
-    # The whole week has one Sunday.
-    start, end = field.first, 6 if field.name == "day_of_week" else field.last
-    if "-" in part:
-        first, *lasts = part.split("-")
-        if len(lasts) != 1:
-            raise InvalidSpecError(f"{field.title} has too many dashes")
-        found = _parse_value(field, first)
-        if found is None:
-            raise InvalidSpecError(f"{field.title} Start is not {bounds}")
-        last = _parse_value(field, lasts[0])
-        if last is None or last < found:
-            raise InvalidSpecError(f"{field.title} End is before Start or not {bounds}")
-        start, end = found, last
-    elif part != "*":
-        found = _parse_value(field, part)
-        if found is None:
-            raise InvalidSpecError(f"{field.title} is not {bounds}")
-        start, end = found, end if has_step else found
-    return _without_second_sunday(field, start, end, step)
+def _parse_part(field: Field, text: str) -> list[schedule.Range]:
+    try:
+        part = syntax.parse_part(text, field, _DIALECT)
+    except FaultyPartError as error:
+        raise InvalidSpecError(_SENTENCES[error.fault].format(field)) from None
+    return _without_second_sunday(field, part.first, part.last, part.step)
 
 
 def _without_second_sunday(field: Field, start: int, end: int, step: int) -> list[schedule.Range]:
@@ -159,17 +116,6 @@ def _without_second_sunday(field: Field, start: int, end: int, step: int) -> lis
     if start < _SUNDAY:
         ranges.append(schedule.Range(start=start, end=_SUNDAY - 1, step=step))
     return ranges
-
-
-def _parse_value(field: Field, text: str) -> int | None:
-    value: int | None = None
-    if _NUMBER.fullmatch(text):
-        value = int(text)
-    elif len(text) >= _SHORTEST_NAME:
-        for number, name in enumerate(field.names, field.first):
-            if name.startswith(text.lower()):
-                value = number
-    return value if value is not None and field.first <= value <= field.last else None
 
 
 def _parse_every(text: str) -> schedule.IntervalSpec:
@@ -190,18 +136,7 @@ def parse_duration(text: str) -> int:
     Raises:
         InvalidSpecError: It is none.
     """
-    if text == "0":
-        return 0
-    total, at = 0, 0
-    for found in _DURATION.finditer(text):
-        if found.start() != at:
-            break
-        amount, unit = found.group().rstrip("nsuµmhd"), found.group(3)
-        whole, _, fraction = amount.partition(".")
-        total += int(whole or "0") * _UNITS[unit]
-        if fraction:
-            total += int(fraction) * _UNITS[unit] // 10 ** len(fraction)
-        at = found.end()
-    if not text or at != len(text):
+    found = durations.parse_duration(text, durations.DAYS)
+    if found is None:
         raise InvalidSpecError(f'time: invalid duration "{text}"')
-    return total
+    return found

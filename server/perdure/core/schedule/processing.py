@@ -8,6 +8,9 @@ backfills, then starts what overlap policies let go ahead. A start is a message 
 own slot; its answer is the next step, and so is the message with which a workflow that was waited
 for says that it is over. Last, the step decides when the schedule next wakes.
 
+A start that would be one too many at the time, of all schedules of the namespace, is told until
+when to wait; it stays in the buffer, and goes then without asking again.
+
 Rules that hold here: a time that has come due is buffered once, since `processed_time` moves with
 it; a buffered start is sent once, since it leaves the buffer in the commit with its message. One
 step looks at a bounded number of times and wakes at once for the rest.
@@ -20,7 +23,7 @@ from temporalio.api.enums.v1 import schedule_pb2 as enums
 from perdure.core.commit import ScheduleEvent, ScheduleOutcome
 from perdure.core.protobuf import seconds, timestamp_ns
 from perdure.core.schedule import rows
-from perdure.core.schedule.overlaps import decide
+from perdure.core.schedule.overlaps import Decision, decide
 from perdure.core.schedule.sending import end_workflow, start_workflow
 from perdure.core.schedule.state import ScheduleRows
 from perdure.core.schedule.times import CompiledSpec, compiled
@@ -138,14 +141,8 @@ def start_buffered(change: RunStep) -> None:
         is_running=awaited or bool(state.running),
         resolve=schedule.overlap_policy,
     )
-    later = [*decision.beside[MOST_STARTED:], *decision.waiting]
+    later = [*_start_each(change, decision), *decision.waiting]
     waiting = [BufferedStart.FromString(each.SerializeToString()) for each in later]
-    starts = [(each, True) for each in decision.beside[:MOST_STARTED]]
-    if decision.alone is not None:
-        starts.append((decision.alone, False))
-    for start, overlapping in starts:
-        if _spend(schedule, start):
-            start_workflow(change, schedule, start, overlapping=overlapping)
     del state.buffered[:]
     state.buffered.extend(waiting)
     state.overlap_skipped += decision.skipped
@@ -153,6 +150,33 @@ def start_buffered(change: RunStep) -> None:
     if decision.terminate or decision.cancel:
         for running in state.running:
             end_workflow(change, running, terminate=decision.terminate)
+
+
+def _start_each(change: RunStep, decision: Decision) -> list[BufferedStart]:
+    """Sends the starts that go ahead; returns those that have to wait for their turn."""
+    left, tried = [], 0
+    for start in decision.beside:
+        is_tried = start.held_until <= change.now and tried < MOST_STARTED
+        tried += is_tried
+        if not is_tried or not _start_one(change, start, overlapping=True):
+            left.append(start)
+    alone = decision.alone
+    if alone is not None and not _start_one(change, alone, overlapping=False):
+        left.append(alone)
+    return left
+
+
+def _start_one(change: RunStep, start: BufferedStart, *, overlapping: bool) -> bool:
+    """Sends a start unless it must wait: then it is told until when, once."""
+    if not start.held_until and (pause := change.context.start_pause()):
+        start.held_until = change.now + pause
+        change.schedule_outcomes.append(ScheduleOutcome(ScheduleEvent.DELAYED))
+    if start.held_until > change.now:
+        return False
+    schedule = rows_of(change)
+    if _spend(schedule, start):
+        start_workflow(change, schedule, start, overlapping=overlapping)
+    return True
 
 
 def _spend(schedule: ScheduleRows, start: BufferedStart) -> bool:
@@ -181,7 +205,11 @@ def _next_wake(change: RunStep, schedule: ScheduleRows, spec: CompiledSpec) -> i
     found: list[int] = []
     if state.backfills and len(state.buffered) < MOST_BUFFERED // 2:
         found.append(change.now + BACKFILL_PAUSE)
-    policies = {schedule.overlap_policy(each.overlap_policy) for each in state.buffered}
+    held = [each.held_until for each in state.buffered if each.held_until]
+    if held:
+        found.append(max(min(held), change.now + LEAST_PAUSE))
+    free = [each.overlap_policy for each in state.buffered if not each.held_until]
+    policies = set(map(schedule.overlap_policy, free))
     if enums.SCHEDULE_OVERLAP_POLICY_ALLOW_ALL in policies:
         found.append(change.now + LEAST_PAUSE)
     if schedule.has_actions_left:

@@ -6,9 +6,10 @@ step. Whatever is not a spec is refused in the real server's words.
 
 from temporalio.api.schedule.v1 import message_pb2 as schedule
 
+from perdure.core.cron.syntax import Field
+from perdure.core.cron.zones import UnknownZoneError, find_zone
 from perdure.core.protobuf import NANOSECONDS_PER_SECOND, duration_ns
-from perdure.core.schedule.cron import FIELDS, Field, InvalidSpecError, parse_calendar, parse_cron
-from perdure.core.schedule.zones import UnknownZoneError, find_zone
+from perdure.core.schedule.cron import FIELDS, InvalidSpecError, parse_calendar, parse_cron
 
 _LAST_WEEKDAY = 6
 

@@ -28,6 +28,11 @@ INFO_FIELD: Final = "ScheduleInfo"
 DEFINITION: Final = ItemKey(ItemKind.SCHEDULE, "")
 STATE: Final = ItemKey(ItemKind.SCHEDULE_STATE, "")
 
+_MESSAGES_BYTES: Final = 10 * 1024
+"""What the messages of a schedule's run take in memory beyond their own bytes (measured)."""
+_COPIES: Final = 2
+"""How often a definition is in memory: its run's listing repeats the most of it."""
+
 DEFAULT_CATCHUP: Final = seconds(365 * 86_400)
 LEAST_CATCHUP: Final = seconds(10)
 DEFAULT_OVERLAP: Final = enums.SCHEDULE_OVERLAP_POLICY_SKIP
@@ -50,7 +55,7 @@ class ScheduleRows:
     @property
     def size_bytes(self) -> int:
         """About how much memory it takes."""
-        return self.definition.ByteSize() + self.state.ByteSize()
+        return _MESSAGES_BYTES + _COPIES * (self.definition.ByteSize() + self.state.ByteSize())
 
     @property
     def catchup_window(self) -> int:

@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from temporalio.api.schedule.v1 import message_pb2 as schedule
 
+from perdure.core.cron.calendars import LAST_YEAR, Calendar
+from perdure.core.cron.zones import find_zone, offset_at
 from perdure.core.protobuf import NANOSECONDS_PER_SECOND, duration_ns, timestamp_ns
-from perdure.core.schedule.calendars import LAST_YEAR, Calendar
-from perdure.core.schedule.zones import find_zone, offset_at
 
 EXCLUDED_SPAN = 14 * 86_400
 """For how long, in seconds, excluded times are searched through before the spec counts as over."""

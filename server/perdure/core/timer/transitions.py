@@ -34,6 +34,7 @@ def start(
         timer_id=attributes.timer_id,
         started_event_id=event.event_id,
         due=step.now + duration,
+        cause=step.context.cause,
     )
     step.run.timers[timer.timer_id] = timer
     step.put_item(ItemKey(ItemKind.TIMER, timer.timer_id), timer.SerializeToString())

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+from perdure.core.cron import durations
 from perdure.core.protobuf import NANOSECONDS_PER_SECOND
 
 _RFC3339 = re.compile(
@@ -25,17 +26,7 @@ _LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrs
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-_UNIT_NANOSECONDS: Final = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,
-    "μs": 1_000,
-    "ms": 1_000_000,
-    "s": NANOSECONDS_PER_SECOND,
-    "m": 60 * NANOSECONDS_PER_SECOND,
-    "h": 3_600 * NANOSECONDS_PER_SECOND,
-    "d": 86_400 * NANOSECONDS_PER_SECOND,
-}
+_UNIT_NANOSECONDS: Final = durations.UNITS | durations.DAYS
 _LONGEST_DURATION_TEXT: Final = 100
 _NANOSECOND_DIGITS: Final = 9
 _GO_EXPONENT_LOW, _GO_EXPONENT_HIGH = -4, 6

@@ -92,3 +92,28 @@ def child_close_attributes(event: history.HistoryEvent) -> ChildCloseAttributes 
             return event.child_workflow_execution_terminated_event_attributes
         case _:
             return None
+
+
+def link_started(event: history.HistoryEvent, started: dict[int, int]) -> None:
+    """Gives a buffered event the id of its started event, which only now has one.
+
+    Args:
+        event: The next event to be appended.
+        started: Started events by what they are of, as they are appended.
+    """
+    # What began and closed while a workflow task was started has both its events in the buffer: the
+    # started event gets its id only now.
+    if event.event_type == events.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+        started[event.activity_task_started_event_attributes.scheduled_event_id] = event.event_id
+        return
+    if event.event_type == events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
+        begun = event.child_workflow_execution_started_event_attributes
+        started[begun.initiated_event_id] = event.event_id
+        return
+    child = child_close_attributes(event)
+    if child is not None and not child.started_event_id:
+        child.started_event_id = started.get(child.initiated_event_id, 0)
+        return
+    attributes = activity_close_attributes(event)
+    if attributes is not None and not attributes.started_event_id:
+        attributes.started_event_id = started.get(attributes.scheduled_event_id, 0)

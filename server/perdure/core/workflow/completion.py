@@ -8,6 +8,7 @@ from temporalio.api.workflow.v1 import message_pb2 as workflow
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import NotFoundError
+from perdure.core.outcomes import CommandNote, WorkflowTaskEnding, WorkflowTaskOutcome
 from perdure.core.protobuf import capped_ns, set_timestamp
 from perdure.core.update import outcomes as updates
 from perdure.core.update.messages import Inbox, are_rejections
@@ -17,6 +18,7 @@ from perdure.core.workflow import commands
 from perdure.core.workflow.close import Termination, terminate
 from perdure.core.workflow.problems import Cause, CommandProblem
 from perdure.core.workflow.signals import require_open
+from perdure.core.workflow.sizes import payload_bytes
 from perdure.core.workflow.step import RunStep, Step
 from perdure.core.workflow.validator import first_problem
 from perdure.core.workflow_task import transitions
@@ -85,6 +87,7 @@ def complete_task(
         return CompletedTask(problem)
     if _leaves_no_trace(change, request):
         return _discard(change, request)
+    _note_completed(change, request)
     completed_event_id = transitions.complete(change, _completion(request))
     _remember_worker(change, request, completed_event_id)
     change.holds_external = True
@@ -107,6 +110,31 @@ def complete_task(
     else:
         _bring_updates(change, request, done)
     return done
+
+
+def _note_completed(change: RunStep, request: wf.RespondWorkflowTaskCompletedRequest) -> None:
+    change.task_outcomes.append(
+        WorkflowTaskOutcome(
+            WorkflowTaskEnding.COMPLETED,
+            change.state.workflow_task.attempt,
+            commands=tuple(
+                CommandNote(command.command_type, payload_bytes(command))
+                for command in request.commands
+            ),
+            sticky=bool(request.sticky_attributes.worker_task_queue.name),
+        )
+    )
+
+
+def _note_failed(change: RunStep, cause: Cause.ValueType, *, refused: bool) -> None:
+    change.task_outcomes.append(
+        WorkflowTaskOutcome(
+            WorkflowTaskEnding.FAILED,
+            change.state.workflow_task.attempt,
+            cause=cause,
+            refused=refused,
+        )
+    )
 
 
 def _leaves_no_trace(change: RunStep, request: wf.RespondWorkflowTaskCompletedRequest) -> bool:
@@ -176,6 +204,7 @@ def _fail_for(
     abort_with_task(change)
     failure = failures.Failure(message=problem.text())
     failure.server_failure_info.SetInParent()
+    _note_failed(change, problem.cause, refused=True)
     transitions.fail(
         change,
         transitions.Failure(problem.cause, request.identity, failure, build_id=build_id(request)),
@@ -256,6 +285,7 @@ def fail_task(
     """
     require_open(change)
     check_token(change, token)
+    _note_failed(change, request.cause, refused=False)
     transitions.fail(
         change,
         transitions.Failure(

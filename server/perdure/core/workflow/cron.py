@@ -10,71 +10,48 @@ and one that comes twice counts twice; `@every` has no zone and counts whole sec
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, tzinfo
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Final, NamedTuple
 
+from perdure.core.cron import durations, syntax
+from perdure.core.cron.calendars import Calendar
+from perdure.core.cron.syntax import FaultyPartError, Field
+from perdure.core.cron.zones import UnknownZoneError, find_zone
 from perdure.core.protobuf import NANOSECONDS_PER_SECOND
 
 INVALID = "invalid CronSchedule."
 NO_TIME = "invalid CronSchedule, no time can be found to satisfy the schedule"
 
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
-_DESCRIPTORS = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
-_UNITS = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,
-    "μs": 1_000,
-    "ms": 1_000_000,
-    "s": NANOSECONDS_PER_SECOND,
-    "m": 60 * NANOSECONDS_PER_SECOND,
-    "h": 3600 * NANOSECONDS_PER_SECOND,
-}
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_DURATION = re.compile(rf"[-+]?({_PART.pattern})+")
-_YEARS_AHEAD = 9
-"""How far a time that satisfies a schedule is looked for: February 29 is at most 8 years away, so
-that a schedule which comes at all always comes within them. (The real server looks 5 years ahead.)
-"""
-_ANY_TIME = 946_684_800
+_FIELDS: Final = (
+    Field("minute", "Minute", "", 0, 59),
+    Field("hour", "Hour", "", 0, 23),
+    Field("day_of_month", "DayOfMonth", "", 1, 31),
+    Field("month", "Month", "", 1, 12, syntax.MONTHS),
+    Field("day_of_week", "DayOfWeek", "", 0, 6, syntax.WEEKDAYS),
+)
+_DIALECT: Final = syntax.Dialect(
+    wildcards=frozenset("*?"),
+    number=re.compile(r"[0-9]{1,9}"),
+    longest_name=syntax.SHORTEST_NAME,
+    wildcard_ranges=True,
+)
+_YEARS: Final = tuple(range(1970, 2201))
+"""Any that a run may last into. (The real server looks 5 years ahead, and stops there.)"""
+_ALL_DAYS: Final = tuple(range(1, 32))
+_ALL_WEEKDAYS: Final = frozenset(range(7))
+_ANY_TIME: Final = 946_684_800
 
 
 class CronError(ValueError):
     """A schedule is none, or never comes; its text is the real server's."""
 
 
-@dataclass(slots=True, frozen=True)
-class _Field:
+class _Values(NamedTuple):
     """The values that a field allows; `any` when it was left open."""
 
     values: frozenset[int]
     any: bool
-
-
-@dataclass(slots=True, frozen=True)
-class _Bounds:
-    first: int
-    last: int
-    names: tuple[str, ...] = ()
-
-
-_BOUNDS = (
-    _Bounds(0, 59),
-    _Bounds(0, 23),
-    _Bounds(1, 31),
-    _Bounds(1, 12, ("", *_MONTHS)),
-    _Bounds(0, 6, tuple(_DAYS)),
-)
 
 
 @dataclass(slots=True, frozen=True)
@@ -90,47 +67,20 @@ class _Every:
 
 
 @dataclass(slots=True, frozen=True)
-class _Calendar:
-    """A schedule of the five fields, in a time zone."""
+class _Calendars:
+    """A schedule of the five fields, in a time zone: the times of any of its calendars."""
 
-    minutes: _Field
-    hours: _Field
-    days: _Field
-    months: _Field
-    weekdays: _Field
+    calendars: tuple[Calendar, ...]
     zone: tzinfo
 
     def next_after(self, second: int, now: int) -> int:
-        """Returns the first time after both; 0 when there is none in the years ahead."""
+        """Returns the first time after both; 0 when there is none."""
         after = max(second, now)
-        start = datetime.fromtimestamp(after - after % 60 + 60, UTC)
-        last_year = start.astimezone(self.zone).year + _YEARS_AHEAD
-        time = start
-        while (local := time.astimezone(self.zone)).year <= last_year:
-            if local.month not in self.months.values:
-                time = self._midnight((local.replace(day=1) + timedelta(days=32)).replace(day=1))
-            elif not self._is_day(local):
-                time = self._midnight(local + timedelta(days=1))
-            elif local.hour not in self.hours.values:
-                time += timedelta(minutes=60 - local.minute)
-            elif local.minute not in self.minutes.values:
-                time += timedelta(minutes=1)
-            else:
-                return int(time.timestamp())
-        return 0
-
-    def _midnight(self, day: datetime) -> datetime:
-        return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
-
-    def _is_day(self, local: datetime) -> bool:
-        in_month = local.day in self.days.values
-        in_week = local.isoweekday() % 7 in self.weekdays.values
-        if self.days.any or self.weekdays.any:
-            return in_month and in_week
-        return in_month or in_week
+        found = (each.next_instant(after, self.zone) for each in self.calendars)
+        return min((each for each in found if each is not None), default=0)
 
 
-Schedule = _Every | _Calendar
+Schedule = _Every | _Calendars
 
 
 def check(text: str) -> None:
@@ -160,79 +110,70 @@ def backoff(text: str, scheduled: int, now: int) -> int:
 
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> Schedule:
-    spec, zone = text, None
-    if text.startswith(("TZ=", "CRON_TZ=")):
-        name, _, spec = text.partition("=")[2].partition(" ")
-        zone, spec = _zone(name), spec.strip()
+    name, _, spec = syntax.split_zone(text)
+    zone = UTC if name is None else _zone(name)
+    if name is not None:
+        spec = spec.strip()
     if spec.startswith("@every "):
         return _Every(_whole_seconds(spec.removeprefix("@every ")))
     if spec.startswith("@"):
-        if spec not in _DESCRIPTORS:
+        if spec not in syntax.DESCRIPTORS:
             raise CronError(INVALID)
-        spec = _DESCRIPTORS[spec]
+        spec = syntax.DESCRIPTORS[spec]
     parts = spec.split()
-    if len(parts) != len(_BOUNDS):
+    if len(parts) != len(_FIELDS):
         raise CronError(INVALID)
-    minutes, hours, days, months, weekdays = (
-        _field(part, bounds) for part, bounds in zip(parts, _BOUNDS, strict=True)
+    fields = [_field(part, field) for part, field in zip(parts, _FIELDS, strict=True)]
+    return _Calendars(_calendars(*fields), zone)
+
+
+def _calendars(
+    minutes: _Values, hours: _Values, days: _Values, months: _Values, weekdays: _Values
+) -> tuple[Calendar, ...]:
+    """Returns the calendars whose times are a schedule's; two where either day is enough."""
+    if days.any or weekdays.any:
+        chosen = [(tuple(sorted(days.values)), weekdays.values)]
+    else:
+        chosen = [
+            (tuple(sorted(days.values)), _ALL_WEEKDAYS),
+            (_ALL_DAYS, weekdays.values),
+        ]
+    return tuple(
+        Calendar(
+            seconds=(0,),
+            minutes=tuple(sorted(minutes.values)),
+            hours=tuple(sorted(hours.values)),
+            days=in_month,
+            months=tuple(sorted(months.values)),
+            years=_YEARS,
+            weekdays=in_week,
+        )
+        for in_month, in_week in chosen
     )
-    return _Calendar(minutes, hours, days, months, weekdays, zone or UTC)
 
 
 def _zone(name: str) -> tzinfo:
-    if name in {"", "Local"}:
-        return UTC
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return find_zone(name)
+    except UnknownZoneError:
         raise CronError(INVALID) from None
 
 
 def _whole_seconds(text: str) -> int:
-    if text in {"0", "+0", "-0"}:
-        return 1
-    if not _DURATION.fullmatch(text):
+    found = durations.parse_duration(text)
+    if found is None:
         raise CronError(INVALID)
-    total = sum(int(float(number) * _UNITS[unit]) for number, unit in _PART.findall(text))
-    return 1 if text.startswith("-") else max(total // NANOSECONDS_PER_SECOND, 1)
+    return max(found // NANOSECONDS_PER_SECOND, 1)
 
 
-def _field(text: str, bounds: _Bounds) -> _Field:
+def _field(text: str, field: Field) -> _Values:
     values: set[int] = set()
-    open_field = False
-    for part in filter(None, text.split(",")):
-        chosen, is_open = _range(part, bounds)
-        values.update(chosen)
-        open_field = open_field or is_open
-    return _Field(frozenset(values), open_field)
-
-
-def _range(text: str, bounds: _Bounds) -> tuple[range, bool]:
-    """Returns the values of one part of a field, and whether it leaves the field open."""
-    whole, *steps = text.split("/")
-    low, *highs = whole.split("-")
-    if len(steps) > 1 or (len(highs) > 1 and low not in {"*", "?"}):
-        raise CronError(INVALID)
-    is_open = low in {"*", "?"}
-    if is_open:
-        first, last = bounds.first, bounds.last
-    else:
-        first = _number(low, bounds)
-        last = _number(highs[0], bounds) if highs else first
-    step = _plain_number(steps[0]) if steps else 1
-    if steps and not highs:
-        last = bounds.last
-    if first < bounds.first or last > bounds.last or first > last or not step:
-        raise CronError(INVALID)
-    return range(first, last + 1, step), is_open and step == 1
-
-
-def _number(text: str, bounds: _Bounds) -> int:
-    name = text.lower()
-    return bounds.names.index(name) if name and name in bounds.names else _plain_number(text)
-
-
-def _plain_number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):  # noqa: PLR2004 - any bound
-        raise CronError(INVALID)
-    return int(text)
+    is_open = False
+    for each in filter(None, text.split(",")):
+        try:
+            part = syntax.parse_part(each, field, _DIALECT)
+        except FaultyPartError:
+            raise CronError(INVALID) from None
+        values.update(range(part.first, part.last + 1, part.step))
+        is_open = is_open or (part.is_wild and part.step == 1)
+    return _Values(frozenset(values), is_open)

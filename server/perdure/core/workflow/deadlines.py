@@ -3,6 +3,7 @@
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 
 from perdure.core.activity.outcomes import time_passed
+from perdure.core.outcomes import WorkflowTaskEnding, WorkflowTaskOutcome
 from perdure.core.schedule import transitions as schedule
 from perdure.core.timer import transitions as timer
 from perdure.core.workflow import close, deletion
@@ -63,10 +64,16 @@ def _fire(step: Step, change: RunStep, deadline: Deadline) -> None:
 
 def expire_workflow_task(change: RunStep) -> None:
     """Ends a workflow task that nobody has started or completed in time; another one follows."""
+    attempt = change.state.workflow_task.attempt
     if is_started(change.state):
+        timeout = "StartToClose"
         transitions.time_out(change)
     else:
+        timeout = "ScheduleToStart"
         transitions.expire_sticky(change)
+    change.task_outcomes.append(
+        WorkflowTaskOutcome(WorkflowTaskEnding.TIMED_OUT, attempt, timeout=timeout)
+    )
     transitions.schedule(change)
 
 

@@ -63,6 +63,14 @@ def update(
     return options
 
 
+def record_again(change: RunStep, event: history.HistoryEvent) -> None:
+    """Gives an open run the options and the request that an event has given another one."""
+    attributes = event.workflow_execution_options_updated_event_attributes
+    if attributes.HasField("priority"):
+        _set_priority(change, attributes.priority)
+    _record(change, attributes, list(event.links))
+
+
 def _set_priority(change: RunStep, priority: common.Priority) -> None:
     """Gives a run another priority; its waiting workflow task is queued by it anew."""
     run, state = change.run, change.state

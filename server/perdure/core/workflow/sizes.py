@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from google.protobuf.message import Message
 from temporalio.api.command.v1 import message_pb2 as commands
 from temporalio.api.common.v1 import message_pb2 as common
+from temporalio.api.enums.v1 import command_type_pb2 as types
 
 from perdure.core.errors import InvalidArgumentError
 from perdure.core.visibility.attributes import SearchAttributeLimits, check_sizes
@@ -106,8 +107,12 @@ def marker_problem(
     attributes: commands.RecordMarkerCommandAttributes, settings: WorkflowSettings
 ) -> CommandProblem | None:
     """Returns a problem when a marker's details are too large."""
-    size = sum(len(name.encode()) + _size(each) for name, each in attributes.details.items())
-    return _check(size, settings.blob_size_limit, _MARKER, "RecordMarkerCommandAttributes.Details")
+    return _check(
+        _marker_size(attributes),
+        settings.blob_size_limit,
+        _MARKER,
+        "RecordMarkerCommandAttributes.Details",
+    )
 
 
 def search_problem(
@@ -132,6 +137,31 @@ def properties_problem(
     return _check(
         _fields_size(upserted.items()), settings.blob_size_limit, _PROPERTIES, name
     ) or _check(_size(merged), settings.memo_size_limit, _PROPERTIES, f"{name}. Memo")
+
+
+def payload_bytes(command: commands.Command) -> int | None:
+    """Returns how many bytes of a command are its user's, None where it carries none."""
+    match command.command_type:
+        case types.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK:
+            return _size(command.schedule_activity_task_command_attributes.input)
+        case types.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION:
+            return _size(command.complete_workflow_execution_command_attributes.result)
+        case types.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION:
+            return _size(command.fail_workflow_execution_command_attributes.failure)
+        case types.COMMAND_TYPE_START_CHILD_WORKFLOW_EXECUTION:
+            return _size(command.start_child_workflow_execution_command_attributes.input)
+        case types.COMMAND_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION:
+            return _size(command.signal_external_workflow_execution_command_attributes.input)
+        case types.COMMAND_TYPE_CONTINUE_AS_NEW_WORKFLOW_EXECUTION:
+            return _size(command.continue_as_new_workflow_execution_command_attributes.input)
+        case types.COMMAND_TYPE_RECORD_MARKER:
+            return _marker_size(command.record_marker_command_attributes)
+        case _:
+            return None
+
+
+def _marker_size(attributes: commands.RecordMarkerCommandAttributes) -> int:
+    return sum(len(name.encode()) + _size(each) for name, each in attributes.details.items())
 
 
 def _size(message: Message) -> int:

@@ -81,7 +81,7 @@ def begin(step: Step, key: RunKey, new: NewRun) -> RunStep:
     """Creates a run with its started event, and makes it the current one."""
     attributes = new.attributes
     now = step.now
-    start = _run_start(new, now)
+    start = _run_start(new, now, step.context.cause)
     run = new_run(
         key,
         start,
@@ -104,7 +104,7 @@ def begin(step: Step, key: RunKey, new: NewRun) -> RunStep:
     return change
 
 
-def _run_start(new: NewRun, now: int) -> stored.RunStart:
+def _run_start(new: NewRun, now: int, cause: bytes) -> stored.RunStart:
     attributes = new.attributes
     execution_expiration = timestamp_ns(attributes.workflow_execution_expiration_time)
     run_timeout = duration_ns(attributes.workflow_run_timeout)
@@ -129,6 +129,7 @@ def _run_start(new: NewRun, now: int) -> stored.RunStart:
         identity=attributes.identity,
         links=new.links,
         completion_callbacks=attributes.completion_callbacks,
+        cause=cause,
     )
     for name in ("retry_policy", "priority", "versioning_override"):
         if attributes.HasField(name):

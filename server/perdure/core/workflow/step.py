@@ -29,13 +29,11 @@ from perdure.core.commit import (
     ScheduleOutcome,
     TimerRow,
 )
+from perdure.core.outcomes import RunSizes, WorkflowTaskOutcome
 from perdure.core.protobuf import set_timestamp
 from perdure.core.visibility.query import ValueType
-from perdure.core.workflow.buffer import (
-    activity_close_attributes,
-    child_close_attributes,
-    reordered,
-)
+from perdure.core.workflow.buffer import link_started, reordered
+from perdure.core.workflow.causes import with_cause
 from perdure.core.workflow.settings import WorkflowSettings
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run
 from perdure.core.workflow.visibility import visibility_row
@@ -83,6 +81,9 @@ class StepContext:
         find_namespace: Returns the id of a namespace by its name; raises NamespaceNotFoundError.
         has_poller: Tells whether a worker polls a sticky queue of this namespace.
         tail_budget: How many bytes of a run's newest history stay in memory.
+        start_pause: Reserves a start by a schedule of this namespace; returns how long it must
+            wait, in nanoseconds.
+        cause: The sampled span that the step is made in, as it is stored; empty without tracing.
     """
 
     now: int
@@ -95,6 +96,8 @@ class StepContext:
     find_namespace: Callable[[str], str]
     has_poller: Callable[[str], bool]
     tail_budget: int
+    start_pause: Callable[[], int] = lambda: 0
+    cause: bytes = b""
 
 
 class NeedsStartEvent(Exception):
@@ -133,6 +136,7 @@ class RunStep:
     messages_deleted: list[MessageKey] = field(default_factory=list)
     outcomes: list[ActivityOutcome] = field(default_factory=list)
     schedule_outcomes: list[ScheduleOutcome] = field(default_factory=list)
+    task_outcomes: list[WorkflowTaskOutcome] = field(default_factory=list)
     copied: list[HistoryBatch] = field(default_factory=list)
     """Batches of another run's history that this new run begins with."""
     visibility_changed: bool = False
@@ -220,7 +224,7 @@ class RunStep:
             self.unbuffer(key)
             event_id = run.state.next_event_id
             event.event_id = event_id
-            _link_started(event, started)
+            link_started(event, started)
             self._link_child(event)
             self._note_attached(event)
             self.batch.events.append(event)
@@ -301,8 +305,8 @@ class RunStep:
         self.offers[task.key] = task
 
     def add_message(self, row: MessageRow) -> None:
-        """Writes a message to another workflow."""
-        self.messages_added[row.key] = row
+        """Writes a message to another workflow, with the span that it is written in."""
+        self.messages_added[row.key] = with_cause(row, self.context.cause)
         self.touched = True
 
     def delete_message(self, key: MessageKey) -> None:
@@ -356,10 +360,25 @@ class RunStep:
         commit.tasks_deleted.extend(self.tasks_deleted)
         commit.messages_added.extend(self.messages_added.values())
         commit.messages_deleted.extend(self.messages_deleted)
-        commit.outcomes.extend(self.outcomes)
-        commit.schedule_outcomes.extend(self.schedule_outcomes)
+        self._report(commit, len(write.state))
         if self.visibility_changed:
             commit.visibility.append(visibility_row(run, self.context.search_attributes))
+
+    def _report(self, commit: Commit, state_bytes: int) -> None:
+        """Says what observers are to be told once it is durable."""
+        run, state = self.run, self.run.state
+        commit.outcomes.extend(self.outcomes)
+        commit.schedule_outcomes.extend(self.schedule_outcomes)
+        commit.task_outcomes.extend(self.task_outcomes)
+        commit.sizes.append(
+            RunSizes(
+                state.state_transition_count,
+                state.next_event_id - 1,
+                state.history_size_bytes,
+                state_bytes + run.item_bytes,
+                closed=self.visibility_changed and not run.is_running,
+            )
+        )
 
     def _delete(self, commit: Commit) -> None:
         """Removes a closed run: it has no tasks, and its messages outlive it."""
@@ -475,22 +494,3 @@ class Step:
             before = self.current.key.run_id if self.current else ""
             commit.current = CurrentWrite(before, self.new_current.key.run_id)
         return commit
-
-
-def _link_started(event: history.HistoryEvent, started: dict[int, int]) -> None:
-    # What began and closed while a workflow task was started has both its events in the buffer: the
-    # started event gets its id only now.
-    if event.event_type == events.EVENT_TYPE_ACTIVITY_TASK_STARTED:
-        started[event.activity_task_started_event_attributes.scheduled_event_id] = event.event_id
-        return
-    if event.event_type == events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED:
-        begun = event.child_workflow_execution_started_event_attributes
-        started[begun.initiated_event_id] = event.event_id
-        return
-    child = child_close_attributes(event)
-    if child is not None and not child.started_event_id:
-        child.started_event_id = started.get(child.initiated_event_id, 0)
-        return
-    attributes = activity_close_attributes(event)
-    if attributes is not None and not attributes.started_event_id:
-        attributes.started_event_id = started.get(attributes.scheduled_event_id, 0)

@@ -11,6 +11,7 @@ from temporalio.api.enums.v1 import task_queue_pb2 as queues
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 from temporalio.api.history.v1 import message_pb2 as history
 
+from perdure.core.outcomes import WorkflowTaskEnding, WorkflowTaskOutcome
 from perdure.core.protobuf import set_duration, set_timestamp
 from perdure.core.workflow.state import Deadline, DeadlineKind
 from perdure.core.workflow_task.state import deadline
@@ -98,6 +99,7 @@ def make_durable(step: "RunStep", *, identity: str = "", build_id: str = "") -> 
     run.speculative = False
     step.state.first_workflow_task_due = 0
     if task.started_event_id:
+        step.task_outcomes.append(WorkflowTaskOutcome(WorkflowTaskEnding.STARTED, task.attempt))
         task.identity, task.build_id = identity, build_id
         write_held_back(step)
     else:

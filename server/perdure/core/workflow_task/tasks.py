@@ -36,4 +36,5 @@ def dispatch_task(run: Run, task: stored.WorkflowTask) -> DispatchTask:
         scheduled_time=task.scheduled_time,
         expiry=task.scheduled_time + timeout if timeout else 0,
         sticky=task.sticky,
+        cause=task.cause,
     )

@@ -19,6 +19,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.sdk.v1 import task_complete_metadata_pb2 as sdk
 
 from perdure.core.matching.partitions import partition_of
+from perdure.core.outcomes import WorkflowTaskEnding, WorkflowTaskOutcome
 from perdure.core.protobuf import seconds, set_timestamp
 from perdure.core.transition import transition
 from perdure.core.workflow.state import Deadline, DeadlineKind, Run
@@ -118,6 +119,7 @@ def _new_task(step: RunStep, queue: str) -> stored.WorkflowTask:
         sticky=sticky,
         partition=0 if sticky else partition_of(task_id, step.context.settings.write_partitions),
         schedule_to_start_timeout=state.sticky_timeout if sticky else 0,
+        cause=step.context.cause,
     )
 
 
@@ -172,6 +174,8 @@ def start(step: RunStep, *, request_id: str, identity: str, build_id: str = "") 
         task.attempt = state.workflow_task_attempt = 1
         task.scheduled_event_id = state.next_event_id
         fill_scheduled(step, step.event(events.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED), task)
+    if not step.run.speculative:
+        step.task_outcomes.append(WorkflowTaskOutcome(WorkflowTaskEnding.STARTED, task.attempt))
     task.started_time = step.now
     task.request_id = request_id
     task.identity = identity

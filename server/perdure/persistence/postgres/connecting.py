@@ -17,6 +17,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.numeric import Int8BinaryDumper
 
+from perdure.persistence.observation import ConnectionStatistics
 from perdure.persistence.ports import StartupError
 from perdure.persistence.postgres import columns
 from perdure.persistence.postgres.statements import STATEMENTS
@@ -34,10 +35,14 @@ class Address:
     Attributes:
         conninfo: A completed connection string.
         timeout_seconds: The longest that one call of the store waits for the database.
+        connections: What those who connect there say of it.
     """
 
     conninfo: str = field(repr=False)
     timeout_seconds: float
+    connections: ConnectionStatistics = field(
+        default_factory=ConnectionStatistics, repr=False, compare=False
+    )
 
     def without_password(self, text: str) -> str:
         """Returns a text in which the password, should it be there, is blotted out."""

@@ -40,6 +40,8 @@ class Session:
         self._connection: Connection | None = None
         self._bound: Bound | None = None
         self._busy = False
+        self._counts = address.connections
+        self._counts.limit += 1
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
@@ -51,10 +53,12 @@ class Session:
         connection = await self._connected()
         with bounded(connection, self._address.timeout_seconds) as self._bound:
             self._busy = True
+            self._counts.busy += 1
             try:
                 yield connection
             finally:
                 self._busy = False
+                self._counts.busy -= 1
 
     async def promptly(self, work: Coroutine[Any, Any, T]) -> T:
         """Does work on the connection; a cancellation cuts it.
@@ -81,20 +85,29 @@ class Session:
     async def close(self) -> None:
         """Closes the connection."""
         if self._connection is not None:
-            await self._connection.close()
+            await self._drop(self._connection)
+
+    async def _drop(self, connection: Connection) -> None:
+        self._connection = None
+        self._counts.open -= 1
+        await connection.close()
 
     async def _connected(self) -> Connection:
         connection = self._connection
-        if connection is not None and not connection.closed:
-            if connection.info.transaction_status is TransactionStatus.IDLE:
+        if connection is not None:
+            status = connection.info.transaction_status
+            if not connection.closed and status is TransactionStatus.IDLE:
                 return connection
-            await connection.close()
+            await self._drop(connection)
+        self._counts.attempts += 1
         try:
             self._connection = connection = await connect(self._address)
+            self._counts.open += 1
             if self._setup:
                 with bounded(connection, self._address.timeout_seconds):
                     await connection.execute(STATEMENTS[self._setup])
         except psycopg.Error as error:
+            self._counts.failures += 1
             reason = self._address.without_password(" ".join(str(error).split()))
             raise StoreUnavailable(f"the database cannot be reached: {reason}") from error
         return connection

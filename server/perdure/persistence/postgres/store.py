@@ -75,6 +75,7 @@ class PostgresStore:
         self._readers = Readers(address, count=readers)
         self._cluster_id, self._incarnation = names
         self._meter = Meter(observer)
+        self._meter.statistics.connections = address.connections
         self._lock = asyncio.Lock()
         self._closed = False
 

@@ -18,7 +18,7 @@ from perdure.rpc.internode.errors import PeerUnreachableError, RemoteError, rais
 from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.internode.wire import WireMethod
 from perdure.rpc.status import DETAILS_KEY
-from perdure.rpc.trace_context import TRACEPARENT_HEADER, current_traceparent
+from perdure.telemetry.tracing import NO_TRACING, Tracer
 
 RemoteCall = Callable[..., Awaitable[Any]]
 """Takes the arguments of a Protocol's method."""
@@ -44,7 +44,12 @@ class Link:
     """A channel to another node."""
 
     def __init__(
-        self, channel: grpc.aio.Channel, *, address: str, settings: InternodeSettings
+        self,
+        channel: grpc.aio.Channel,
+        *,
+        address: str,
+        settings: InternodeSettings,
+        tracer: Tracer = NO_TRACING,
     ) -> None:
         """Makes a link; nothing is connected before the first call.
 
@@ -52,7 +57,9 @@ class Link:
             channel: Whose it is from now on.
             address: Of the other node, for errors.
             settings: Bounds.
+            tracer: Where spans around calls go, if what calls has one.
         """
+        self._tracer = tracer
         self._channel = channel
         self._address = address
         self._settings = settings
@@ -82,11 +89,29 @@ class Link:
             observer.end(begun, namespace, None)
             return form.result(data)
 
-        return call
+        return self._in_span(method, call) if self._tracer.enabled else call
+
+    def _in_span(self, method: WireMethod, call: RemoteCall) -> RemoteCall:
+        tracer = self._tracer
+        name = method.path.strip("/")
+        attributes = {
+            "rpc.system": "grpc",
+            "rpc.service": method.service,
+            "rpc.method": method.rpc,
+            "server.address": self._address,
+        }
+
+        async def traced_call(*arguments: Any) -> Any:
+            # What no request has caused begins no trace.
+            if tracer.ids() is None:
+                return await call(*arguments)
+            with tracer.span(name, kind="client", attributes=attributes):
+                return await call(*arguments)
+
+        return traced_call
 
     async def _send(self, send: Callable[..., Any], data: bytes, limit: float) -> bytes:
-        traceparent = current_traceparent.get()
-        metadata = ((TRACEPARENT_HEADER, traceparent),) if traceparent else None
+        metadata = self._tracer.headers() if self._tracer.enabled else None
         sent = False
         try:
             if self._channel.get_state() is not _READY:

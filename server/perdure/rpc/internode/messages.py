@@ -52,6 +52,7 @@ def task_to(task: DispatchTask) -> internode.DispatchTask:
         scheduled_time=task.scheduled_time,
         expiry=task.expiry,
         sticky=task.sticky,
+        cause=task.cause,
     )
 
 
@@ -73,6 +74,7 @@ def task_from(message: internode.DispatchTask) -> DispatchTask:
         message.scheduled_time,
         message.expiry,
         message.sticky,
+        message.cause,
     )
 
 

@@ -11,12 +11,13 @@ from typing import Any, Final, NamedTuple, cast
 
 import grpc
 
-from perdure.rpc.clients import HistoryClient
 from perdure.rpc.handler import OperationObserver, RpcObserver, SilentObserver
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.link import Link, RemoteCall
 from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.internode.wire import HISTORY_METHODS, MATCHING_METHODS, WireMethod
 from perdure.rpc.network import GrpcNetwork, Network
+from perdure.telemetry.tracing import NO_TRACING, Tracer
 
 _MILLISECONDS: Final = 1_000
 _LARGEST_TRAILERS: Final = 1 << 20
@@ -45,6 +46,7 @@ class Peers:
         observer: RpcObserver | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         network: Network | None = None,
+        tracer: Tracer = NO_TRACING,
     ) -> None:
         """Makes an empty set.
 
@@ -53,10 +55,12 @@ class Peers:
             observer: Where calls to other nodes are reported to.
             credentials: For TLS; without, connections are plain.
             network: How they are reached.
+            tracer: Where spans around calls to them go.
         """
         self._settings = settings or InternodeSettings()
         self._credentials = credentials
         self._network = network or GrpcNetwork()
+        self._tracer = tracer
         observer = observer or SilentObserver()
         self._observers: dict[str, OperationObserver] = {
             method.path: observer.operation(method.service, method.rpc)
@@ -94,7 +98,7 @@ class Peers:
     def _new(self, address: str) -> _Peer:
         options = _channel_arguments(self._settings)
         channel = self._network.channel(address, options, self._credentials)
-        link = Link(channel, address=address, settings=self._settings)
+        link = Link(channel, address=address, settings=self._settings, tracer=self._tracer)
 
         def make(method: WireMethod) -> RemoteCall:
             return link.method(method, self._observers[method.path])

@@ -21,7 +21,8 @@ from perdure.core.errors import UnavailableError
 from perdure.core.schedule.state import workflow_id as schedule_workflow_id
 from perdure.core.slots import slot_of
 from perdure.proto import stored_pb2 as stored
-from perdure.rpc.clients import HistoryClient, Namespace, NotOwnerError
+from perdure.rpc.clients import Namespace, NotOwnerError
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.errors import PeerUnreachableError
 from perdure.rpc.internode.link import RemoteCall
 from perdure.rpc.internode.peers import Peers, implement

@@ -8,12 +8,12 @@ from google.protobuf.message import Message
 from perdure.core.commit import DispatchTask
 from perdure.rpc.clients import (
     Encoded,
-    HistoryClient,
     MatchingNode,
     NotOwnerError,
     StaleTask,
 )
 from perdure.rpc.handler import Handler, RequestContext
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.errors import ForeignRequestError, StaleTaskError
 from perdure.rpc.internode.wire import HISTORY_METHODS, MATCHING_METHODS, WireMethod
 

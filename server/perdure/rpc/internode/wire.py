@@ -20,13 +20,13 @@ from perdure.proto import stored_pb2 as stored
 from perdure.rpc.clients import (
     Encoded,
     ForwardOutcome,
-    HistoryClient,
     MatchingNode,
     Namespace,
     Poller,
     QueryOutcome,
     QueryTask,
 )
+from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode import messages
 from perdure.rpc.methods import path_of
 

@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime, tzinfo
 
 from temporalio.api.schedule.v1 import message_pb2 as schedule
 
-from perdure.core.schedule.zones import first_change, offset_at
+from perdure.core.cron.zones import first_change, offset_at
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 MINUTE, HOUR, DAY = 60, 3_600, 86_400

@@ -1,0 +1,18 @@
+"""The names of labels that go together: those of Temporal's server 1.32."""
+
+SERVICE = ("service_name",)
+OPERATION = ("operation", *SERVICE)
+RPC = ("namespace", *OPERATION)
+CLIENT = (*RPC, "service_role")
+CACHE = ("cache_type", *SERVICE)
+CACHE_USE = ("cache_type", "namespace_id", *OPERATION)
+ERROR = ("error_type", *RPC)
+RUN = ("namespace_state", *RPC)
+VERSION = ("worker_build_id", "worker_deployment_name", "worker_version")
+QUEUE = (*RUN, "partition", "task_type", "taskqueue", *VERSION)
+BACKLOG = (*QUEUE, "task_priority")
+PARTITION = (*RPC, "partition", "task_type", "taskqueue")
+WORKFLOW = (*RUN, "taskqueue", "workflowType")
+ACTIVITY = ("activityType", *RPC, "taskqueue", "versioning_behavior", "workflowType")
+SCHEDULE = ("namespace", *SERVICE)
+ACTIVITY_TIMEOUT = (*ACTIVITY, "timeout_type")
