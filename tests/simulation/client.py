@@ -15,7 +15,7 @@ from simulation.interpreter import SIGNAL_NAME
 from simulation.ledger import Ledger, Signal, Start
 from simulation.observer import Observer
 from simulation.pauses import pause_now_and_then
-from simulation.plans import Plan, Story
+from simulation.plans import NO_SIGNALS, Plan, Story
 from simulation.resets import ResetClient
 from simulation.rpc import RPC_SECONDS, Frontend
 from simulation.updates import COMPLETED, WAIT_SECONDS, Asked, Fate, draw, judge, request_of
@@ -235,7 +235,11 @@ class Client:
     async def _reset(self, run_id: str) -> None:
         """Resets a run, and sees what becomes of the one that follows."""
         client = ResetClient(
-            workflow_id=self._name, run_id=run_id, frontend=self._frontend, ledger=self._ledger
+            workflow_id=self._name,
+            run_id=run_id,
+            excluded=self.plan.excluded,
+            frontend=self._frontend,
+            ledger=self._ledger,
         )
         await self._observer.follow(await client.run())
 
@@ -280,6 +284,9 @@ class Client:
             self._frontend.trace.violation(f"the closed workflow {self._name} cannot be queried")
 
     def _acknowledged(self) -> set[str]:
+        """Returns the signals that the current run must know of."""
+        if NO_SIGNALS in self.plan.excluded:
+            return set()
         return {
             token
             for token, signal in self._ledger.signals.items()

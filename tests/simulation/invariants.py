@@ -20,6 +20,8 @@ from simulation.updates import updates_happened_once
 
 Status = workflow_enums.WorkflowExecutionStatus
 RESET_CAUSE = failed_causes.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+RESETTER = "history-resetter"
+"""Who terminates the open run of a workflow that is reset."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -110,6 +112,22 @@ def reset_from(run: FinalRun, runs: Runs) -> FinalRun | None:
     if event is None:
         return None
     return runs.get(event.workflow_task_failed_event_attributes.base_run_id)
+
+
+def origin(run: FinalRun, event_id: int, runs: Runs) -> FinalRun:
+    """Returns the run that an event is of, which resets may have passed on to others."""
+    while (event := reset_event(run)) is not None and event_id < event.event_id:
+        base = reset_from(run, runs)
+        if base is None:
+            break
+        run = base
+    return run
+
+
+def is_ended_by_reset(run: FinalRun) -> bool:
+    """Tells whether a run was open when its workflow was reset."""
+    terminated = run.events[-1].workflow_execution_terminated_event_attributes
+    return terminated.identity == RESETTER
 
 
 def check_promises(ledger: Ledger, runs: Runs) -> Iterator[str]:

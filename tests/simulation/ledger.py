@@ -56,12 +56,16 @@ class Reset:
         workflow_id: Of what.
         base_run_id: The run whose history the new one begins with.
         point: The first event of that run that the new one has not.
+        excluded: What it was not to take over: numbers of `ResetReapplyExcludeType`.
+        request_id: The request's.
         run_id: The new run.
     """
 
     workflow_id: str
     base_run_id: str
     point: int
+    excluded: tuple[int, ...]
+    request_id: str
     run_id: str
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from temporalio.api.common.v1 import message_pb2 as common
+from temporalio.api.enums.v1 import reset_pb2 as resets
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 from temporalio.api.taskqueue.v1 import message_pb2 as taskqueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
@@ -22,6 +23,18 @@ CONFLICT_POLICIES = (
     enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
     enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
 )
+
+NO_SIGNALS = resets.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
+NO_UPDATES = resets.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE
+Excluded = resets.ResetReapplyExcludeType.ValueType
+EXCLUSIONS: tuple[tuple[Excluded, ...], ...] = (
+    (),
+    (),
+    (NO_SIGNALS,),
+    (NO_UPDATES,),
+    (NO_SIGNALS, NO_UPDATES),
+)
+"""What resets do not take over to the new run."""
 
 MOST_STARTS = 10
 """How often a client makes one start request at most, in the time that faults last."""
@@ -71,6 +84,7 @@ class Plan:
         duplicates: How many clients make each start request.
         signals: The tokens that are sent, each when.
         intervene_at: When it is cancelled or terminated, after its start.
+        excluded: What its reset does not take over.
         expectation: How it must end.
     """
 
@@ -83,6 +97,7 @@ class Plan:
     duplicates: int = 1
     signals: dict[str, float] = field(default_factory=dict)
     intervene_at: float = 0.0
+    excluded: tuple[Excluded, ...] = ()
 
 
 class PlanMaker:
@@ -100,7 +115,8 @@ class PlanMaker:
         story = generator.choice((Story.STEADY, Story.SIGNALED, *Story))
         workflow_id = f"w{number}-{story.replace(' ', '-')}"
         self._programs.targets.append(workflow_id)
-        program = self._program(story)
+        excluded = generator.choice(EXCLUSIONS) if story is Story.RESET else ()
+        program = self._program(story, excluded)
         plan = Plan(
             story=story,
             workflow_id=workflow_id,
@@ -108,13 +124,14 @@ class PlanMaker:
             starts=[self._start(workflow_id, program)],
             begin_at=generator.uniform(0.0, self._spread_seconds),
             duplicates=generator.choice((1, 1, 2, 3)),
-            signals=self._signals(workflow_id, program),
+            signals=self._signals(workflow_id, program, excluded),
+            excluded=excluded,
             expectation=Expectation(frozenset({COMPLETED}), program.result),
         )
         self._tell(story, plan)
         return plan
 
-    def _program(self, story: Story) -> Program:
+    def _program(self, story: Story, excluded: tuple[Excluded, ...]) -> Program:
         generator = self._generator
         length = generator.randint(1, 5)
         # Whoever has seen a run end, or makes it end, sends it no signals to wait for.
@@ -146,16 +163,24 @@ class PlanMaker:
                 )
             case Story.RESET:
                 # A request that is made again is known only while the run that it made is the
-                # current one.
-                return self._programs.program(length=length, without=(Kind.CHILDREN, Kind.CONTINUE))
+                # current one. A child that is initiated after the point has no parent any more, and
+                # must end by itself. Signals that are lost must not be waited for.
+                return self._programs.program(
+                    length=length,
+                    without=(Kind.CONTINUE, *(quiet if NO_SIGNALS in excluded else ())),
+                    endless_odds=0.0,
+                )
             case _:
                 return self._programs.program(length=length, without=quiet)
 
-    def _signals(self, workflow_id: str, program: Program) -> dict[str, float]:
+    def _signals(
+        self, workflow_id: str, program: Program, excluded: tuple[Excluded, ...]
+    ) -> dict[str, float]:
         generator = self._generator
+        count = 2 if NO_SIGNALS in excluded else program.signals
         return {
             f"{workflow_id}/{number}": generator.choice((0.0, 0.001, 0.1, 2.0, 10.0))
-            for number in range(program.signals)
+            for number in range(count)
         }
 
     def _tell(self, story: Story, plan: Plan) -> None:

@@ -96,14 +96,31 @@ def judge(asked: Asked, token: str, answer: wf.UpdateWorkflowExecutionResponse) 
 
 @dataclass(slots=True)
 class OpenUpdates:
-    """The updates that a run has accepted and not completed, by what its history says."""
+    """What a run's history says of its updates.
+
+    An update that a reset has carried over comes in an event and in no message. As an SDK does, the
+    worker takes the event for the message, and answers with the next workflow task that completes.
+
+    Attributes:
+        tokens: Of the updates that are accepted and not completed.
+        admitted: The updates that events have brought and no task has answered, by token.
+    """
 
     tokens: list[str] = field(default_factory=list)
+    admitted: dict[str, protocol.Message] = field(default_factory=dict)
 
     def apply(self, batch: Iterable[history.HistoryEvent]) -> None:
         """Reads events."""
         for event in batch:
-            if event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+            if event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED:
+                attributes = event.workflow_execution_update_admitted_event_attributes
+                token = attributes.request.meta.update_id
+                message = _message(token, "request", attributes.request)
+                message.event_id = event.event_id
+                self.admitted[token] = message
+            elif event.event_type == events.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+                self.admitted.clear()
+            elif event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
                 accepted = event.workflow_execution_update_accepted_event_attributes
                 self.tokens.append(accepted.protocol_instance_id)
             elif event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:

@@ -127,7 +127,9 @@ class WorkflowWorker:
             namespace=self._frontend.namespace.name,
             task_token=task.task_token,
             commands=made,
-            messages=answers(task.messages, state.updates.tokens),
+            messages=answers(
+                [*state.updates.admitted.values(), *task.messages], state.updates.tokens
+            ),
             identity=self.name,
             return_new_workflow_task=self._toss(0.5),
             force_create_new_workflow_task=state.wants_new_task,
