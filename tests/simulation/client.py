@@ -15,10 +15,11 @@ from simulation.interpreter import SIGNAL_NAME
 from simulation.ledger import Ledger, Signal, Start
 from simulation.observer import Observer
 from simulation.pauses import pause_now_and_then
-from simulation.plans import NO_SIGNALS, Plan, Story
+from simulation.plans import NO_SIGNALS, UNDISTURBED, Plan, Story
 from simulation.resets import ResetClient
 from simulation.rpc import RPC_SECONDS, Frontend
-from simulation.updates import COMPLETED, WAIT_SECONDS, Asked, Fate, draw, judge, request_of
+from simulation.update_client import UpdateClient
+from simulation.updates import Fate, draw
 
 T = TypeVar("T")
 
@@ -38,14 +39,19 @@ class Client:
         self._frontend = frontend
         self._ledger = ledger
         self._name = plan.workflow_id
+        self._updates = UpdateClient(workflow_id=plan.workflow_id, frontend=frontend, ledger=ledger)
         self._observer = Observer(workflow_id=plan.workflow_id, frontend=frontend, ledger=ledger)
 
     async def run(self) -> None:
         """Starts the workflow and does to it what the plan says; returns when it has ended."""
         plan = self.plan
         await asyncio.sleep(plan.begin_at)
+        updates = draw(self._name, self._frontend.generator)
         if plan.story is Story.SIGNALED and plan.signals:
             await _together(*(self._signal_with_start(each) for each in plan.signals))
+        elif plan.story is Story.UPDATED and updates:
+            await self._begin_with(updates)
+            return
         elif plan.story is Story.REUSED:
             await self._start(plan.starts[0])
             await self._observer.follow()
@@ -53,16 +59,28 @@ class Client:
         else:
             requests = [each for each in plan.starts for _ in range(plan.duplicates)]
             await _together(*(self._start(request) for request in requests))
-        await self._accompany()
+        await self._accompany(updates)
 
-    async def _accompany(self) -> None:
+    async def _begin_with(self, updates: dict[str, tuple[Fate, float]]) -> None:
+        """Starts the workflow by updates; they may wait for what happens to it afterwards."""
+        start, begun = self.plan.starts[0], asyncio.Event()
+        ask = self._updates.update_with_start
+
+        async def accompany() -> None:
+            await begun.wait()
+            await self._accompany({})
+
+        asked = [ask(token, fate, at, start, begun) for token, (fate, at) in updates.items()]
+        await _together(accompany(), *asked)
+
+    async def _accompany(self, updates: dict[str, tuple[Fate, float]]) -> None:
         """Sends signals, asks and intervenes while the workflow runs, and waits for its end."""
         first = self._started() if self.plan.story is Story.RESET else ""
         actions = [self._observer.follow(first), self._observer.wait_for_close()]
         if self.plan.story is not Story.SIGNALED:
             actions += [self._signal(token, at) for token, at in self.plan.signals.items()]
-        drawn = draw(self._name, self._frontend.generator)
-        actions += [self._update(token, fate, at) for token, (fate, at) in drawn.items()]
+        ask = self._updates.update
+        actions += [ask(token, fate, at) for token, (fate, at) in updates.items()]
         if self.plan.story is Story.CANCELED:
             actions.append(self._cancel())
         if self.plan.story is Story.TERMINATED:
@@ -94,17 +112,7 @@ class Client:
         seconds: float = RPC_SECONDS,
     ) -> T | None:
         """Calls until there is an answer; None when the server says one of the `accept` codes."""
-        try:
-            answer = await self._frontend.insist(call, seconds=seconds)
-        except ServiceError as error:
-            text = f"{what} refused: {error.code.name} {error.message}"
-            if error.code in accept:
-                self._frontend.trace.note(self._name, text)
-            else:
-                self._frontend.trace.violation(f"{self._name}: {text}")
-            return None
-        self._frontend.trace.note(self._name, f"{what} acknowledged")
-        return answer
+        return await self._frontend.ask(self._name, what, call, accept=accept, seconds=seconds)
 
     async def _start(self, request: wf.StartWorkflowExecutionRequest) -> None:
         frontend, history = self._frontend, self._frontend.history
@@ -168,28 +176,6 @@ class Client:
         )
         if answer is not None:
             self._ledger.signals[token].acknowledged = True
-
-    async def _update(self, token: str, fate: Fate, at: float) -> None:
-        """Asks for an update until it has an outcome."""
-        frontend, history = self._frontend, self._frontend.history
-        await asyncio.sleep(at)
-        asked = self._ledger.updates[token] = Asked(self._name, fate)
-        request = request_of(frontend.namespace.name, self._name, token, fate)
-        while True:
-            answer = await self._ask(
-                f"update {token} ({fate})",
-                lambda: history.update_workflow_execution(
-                    frontend.namespace, request, WAIT_SECONDS
-                ),
-                accept=(Code.NOT_FOUND, Code.FAILED_PRECONDITION),
-                seconds=WAIT_SECONDS + 5.0,
-            )
-            if answer is None:
-                return
-            if answer.stage == COMPLETED:
-                if wrong := judge(asked, token, answer):
-                    frontend.trace.violation(wrong)
-                return
 
     async def _cancel(self) -> None:
         frontend, history = self._frontend, self._frontend.history
@@ -275,7 +261,7 @@ class Client:
     async def _check_closed(self) -> None:
         """Asks the closed workflow, whose history alone can answer."""
         plan = self.plan
-        if plan.story in (Story.STEADY, Story.SIGNALED, Story.DELAYED, Story.RESET):
+        if plan.story in (*UNDISTURBED, Story.RESET):
             for _ in range(20):
                 seen = await self._query(self._acknowledged())
                 if seen is not None:

@@ -26,8 +26,8 @@ CONFLICT_POLICIES = (
 
 NO_SIGNALS = resets.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
 NO_UPDATES = resets.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE
-Excluded = resets.ResetReapplyExcludeType.ValueType
-EXCLUSIONS: tuple[tuple[Excluded, ...], ...] = (
+Excluded = resets.ResetReapplyExcludeType
+EXCLUSIONS: tuple[tuple[Excluded.ValueType, ...], ...] = (
     (),
     (),
     (NO_SIGNALS,),
@@ -53,6 +53,8 @@ class Story(StrEnum):
     """It is started, several times by one request, and runs to its end."""
     SIGNALED = "signaled"
     """It is started by signals."""
+    UPDATED = "updated"
+    """It is started by updates."""
     DELAYED = "delayed"
     """Its first workflow task waits."""
     CANCELED = "canceled"
@@ -69,6 +71,10 @@ class Story(StrEnum):
     """When it has ended it is started again, if its policy allows."""
     RESET = "reset"
     """It is reset while it runs, or when it has ended."""
+
+
+UNDISTURBED = frozenset({Story.STEADY, Story.SIGNALED, Story.UPDATED, Story.DELAYED})
+"""The stories in which a workflow does what its program says, once."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,7 +103,7 @@ class Plan:
     duplicates: int = 1
     signals: dict[str, float] = field(default_factory=dict)
     intervene_at: float = 0.0
-    excluded: tuple[Excluded, ...] = ()
+    excluded: tuple[Excluded.ValueType, ...] = ()
 
 
 class PlanMaker:
@@ -131,14 +137,14 @@ class PlanMaker:
         self._tell(story, plan)
         return plan
 
-    def _program(self, story: Story, excluded: tuple[Excluded, ...]) -> Program:
+    def _program(self, story: Story, excluded: tuple[Excluded.ValueType, ...]) -> Program:
         generator = self._generator
         length = generator.randint(1, 5)
         # Whoever has seen a run end, or makes it end, sends it no signals to wait for.
         quiet = (Kind.SIGNALS,)
+        if story in UNDISTURBED:
+            return self._programs.program(length=length)
         match story:
-            case Story.STEADY | Story.SIGNALED | Story.DELAYED:
-                return self._programs.program(length=length)
             case Story.CANCELED:
                 return self._programs.program(length=length, without=quiet, obeys_cancel=True)
             case Story.RETRIED:
@@ -174,7 +180,7 @@ class PlanMaker:
                 return self._programs.program(length=length, without=quiet)
 
     def _signals(
-        self, workflow_id: str, program: Program, excluded: tuple[Excluded, ...]
+        self, workflow_id: str, program: Program, excluded: tuple[Excluded.ValueType, ...]
     ) -> dict[str, float]:
         generator = self._generator
         count = 2 if NO_SIGNALS in excluded else program.signals
@@ -186,10 +192,11 @@ class PlanMaker:
     def _tell(self, story: Story, plan: Plan) -> None:
         """Fills in what makes the story."""
         match story:
-            case Story.CANCELED:
-                self._intervene(plan, CANCELED)
-            case Story.TERMINATED:
-                self._intervene(plan, TERMINATED)
+            case Story.CANCELED | Story.TERMINATED:
+                self._intervene(plan, CANCELED if story is Story.CANCELED else TERMINATED)
+            case Story.UPDATED:
+                use = enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+                plan.starts[0].workflow_id_conflict_policy = use
             case Story.DELAYED:
                 delay = commands.duration(self._generator.choice((0.5, 5.0, 20.0)))
                 plan.starts[0].workflow_start_delay.CopyFrom(delay)

@@ -50,7 +50,7 @@ class ResetClient:
         *,
         workflow_id: str,
         run_id: str,
-        excluded: Sequence[Excluded],
+        excluded: Sequence[Excluded.ValueType],
         frontend: Frontend,
         ledger: Ledger,
     ) -> None:

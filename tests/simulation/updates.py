@@ -25,6 +25,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from simulation.commands import json_payloads, json_value
 
+ACCEPTED = enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED
 COMPLETED = enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
 WAIT_SECONDS = 20.0
 OUTLIVED = "AcceptedUpdateCompletedWorkflow"
@@ -46,11 +47,13 @@ class Asked:
         workflow_id: Of whom.
         fate: What has to become of it.
         completed_in: The run whose worker completed it, as the client was told; else empty.
+        accepted_in: The run whose worker accepted it, as the client was told; else empty.
     """
 
     workflow_id: str
     fate: Fate
     completed_in: str = ""
+    accepted_in: str = ""
 
 
 def draw(workflow_id: str, generator: random.Random) -> dict[str, tuple[Fate, float]]:
@@ -79,7 +82,11 @@ def request_of(
     )
 
 
-def judge(asked: Asked, token: str, answer: wf.UpdateWorkflowExecutionResponse) -> str:
+def judge(
+    asked: Asked,
+    token: str,
+    answer: wf.UpdateWorkflowExecutionResponse | wf.PollWorkflowExecutionUpdateResponse,
+) -> str:
     """Notes what a client was told of an update; returns what is wrong with it, or ""."""
     outcome = answer.outcome
     if outcome.HasField("success"):
@@ -174,8 +181,10 @@ def updates_happened_once(
 ) -> Iterator[str]:
     """Yields what is wrong with the updates in the histories, which are (workflow id, events)."""
     completed: set[tuple[str, str]] = set()
+    accepted_in: set[tuple[str, str]] = set()
     for run_id, (workflow_id, batch) in histories.items():
         accepted = Counter(_accepted(batch))
+        accepted_in |= {(token, run_id) for token in accepted}
         yield from _wrongly_accepted(asked, accepted, workflow_id, run_id)
         for token, outcome in _completed(batch):
             if (token, run_id) in completed or not accepted[token]:
@@ -186,6 +195,8 @@ def updates_happened_once(
     for token, known in asked.items():
         if known.completed_in and (token, known.completed_in) not in completed:
             yield f"update {token} of {known.workflow_id} was acknowledged and is lost"
+        if known.accepted_in and (token, known.accepted_in) not in accepted_in:
+            yield f"update {token} of {known.workflow_id} was accepted and is lost"
 
 
 def _wrongly_accepted(
