@@ -59,6 +59,9 @@ class Client:
         else:
             requests = [each for each in plan.starts for _ in range(plan.duplicates)]
             await _together(*(self._start(request) for request in requests))
+        if plan.story is Story.DELETED:
+            await self._delete(self._started())
+            return
         await self._accompany(updates)
 
     async def _begin_with(self, updates: dict[str, tuple[Fate, float]]) -> None:
@@ -213,6 +216,22 @@ class Client:
         )
         if answer is not None:
             self._ledger.terminations.add(self._name)
+
+    async def _delete(self, run_id: str) -> None:
+        frontend, history = self._frontend, self._frontend.history
+        await asyncio.sleep(self.plan.intervene_at)
+        execution = common.WorkflowExecution(workflow_id=self._name, run_id=run_id)
+        request = wf.DeleteWorkflowExecutionRequest(
+            namespace=frontend.namespace.name, workflow_execution=execution
+        )
+        self._ledger.deleted[run_id] = False
+        # Whoever is not answered asks again, and does not find it.
+        await self._ask(
+            "deletion",
+            lambda: history.delete_workflow_execution(frontend.namespace, request),
+            accept=(Code.NOT_FOUND,),
+        )
+        self._ledger.deleted[run_id] = True
 
     def _started(self) -> str:
         """Returns the run that the first acknowledged start made."""

@@ -220,6 +220,8 @@ class Simulation:
         self, expectations: dict[str, invariants.Expectation], schedules: ScheduleClient
     ) -> None:
         runs = await storage.read_runs(self._store, NAMESPACE.id)
+        self._ledger.forget_deleted()
+        self._report(invariants.deleted_runs_are_gone(self._ledger, runs))
         for run in runs.values():
             self._trace.note("history", f"{run.run_id} {_names(run)}")
             self._report(histories.check_history(run))
@@ -294,7 +296,7 @@ class Simulation:
         recorded = await storage.attempt_is_recorded(
             self._store, key, task.activity_id, task.attempt
         )
-        if not recorded:
+        if not recorded and execution.run_id not in self._ledger.deleted:
             self._trace.violation(
                 f"attempt {task.attempt} of {task.activity_id} of {key} runs without a record"
             )

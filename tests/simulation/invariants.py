@@ -319,6 +319,13 @@ def completions_are_recorded(ledger: Ledger, runs: Runs) -> Iterator[str]:
             yield f"the accepted result of activity {name} of {run_id}, attempt {attempt}, is lost"
 
 
+def deleted_runs_are_gone(ledger: Ledger, runs: Runs) -> Iterator[str]:
+    """A run whose deletion was acknowledged is not there any more."""
+    for run_id, acknowledged in ledger.deleted.items():
+        if acknowledged and run_id in runs:
+            yield f"run {run_id} of {runs[run_id].workflow_id} is deleted, and is there"
+
+
 def check_ends(expectations: Mapping[str, Expectation], runs: Runs) -> Iterator[str]:
     """Every workflow came to the end that its plan foresees."""
     for workflow_id, expected in expectations.items():

@@ -1,6 +1,7 @@
 """What simulated clients do with one workflow id, and how that must end."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -69,6 +70,8 @@ class Story(StrEnum):
     """It runs again and again by a cron schedule, for as long as its chain may take."""
     REUSED = "reused"
     """When it has ended it is started again, if its policy allows."""
+    DELETED = "deleted"
+    """It is deleted while it runs, or when it has ended."""
     RESET = "reset"
     """It is reset while it runs, or when it has ended."""
 
@@ -120,7 +123,9 @@ class PlanMaker:
         generator = self._generator
         story = generator.choice((Story.STEADY, Story.SIGNALED, *Story))
         workflow_id = f"w{number}-{story.replace(' ', '-')}"
-        self._programs.targets.append(workflow_id)
+        if story is not Story.DELETED:
+            # What it got and sent is gone with it.
+            self._programs.targets.append(workflow_id)
         excluded = generator.choice(EXCLUSIONS) if story is Story.RESET else ()
         program = self._program(story, excluded)
         plan = Plan(
@@ -167,6 +172,9 @@ class PlanMaker:
                     without=(Kind.SIGNALS, Kind.CONTINUE),
                     fails=generator.random() < 0.5,
                 )
+            case Story.DELETED:
+                alone = (Kind.SIGNAL_OTHER, Kind.CANCEL_OTHER, Kind.CHILDREN, Kind.CONTINUE)
+                return self._programs.program(length=length, without=(*quiet, *alone))
             case Story.RESET:
                 # A request that is made again is known only while the run that it made is the
                 # current one. A child that is initiated after the point has no parent any more, and
@@ -200,19 +208,15 @@ class PlanMaker:
             case Story.DELAYED:
                 delay = commands.duration(self._generator.choice((0.5, 5.0, 20.0)))
                 plan.starts[0].workflow_start_delay.CopyFrom(delay)
-            case Story.TIMED_OUT:
-                self._limit(plan)
-            case Story.RETRIED:
-                self._retry(plan)
-            case Story.SCHEDULED:
-                self._schedule(plan)
-            case Story.CONTENDED:
-                self._contend(plan)
-            case Story.REUSED:
-                self._reuse(plan)
+            case Story.DELETED:
+                # A start that is late is not known again when its run is gone.
+                plan.intervene_at = self._generator.choice((0.0, 0.5, 5.0, 30.0))
+                plan.expectation = _expect(plan.program, COMPLETED, chains=range(MOST_STARTS))
             case Story.RESET:
                 # The run that was open ends as terminated.
                 plan.expectation = _expect(plan.program, COMPLETED, TERMINATED, chains=(2,))
+            case _ if story in _TELL:
+                _TELL[story](self, plan)
             case _:
                 pass
 
@@ -289,3 +293,12 @@ def _expect(program: Program, *statuses: int, **more: Any) -> Expectation:
     if "chains" in more:
         more["chains"] = frozenset(more["chains"])
     return Expectation(frozenset(statuses), program.result, **more)
+
+
+_TELL: dict[Story, Callable[[PlanMaker, Plan], None]] = {
+    Story.TIMED_OUT: PlanMaker._limit,
+    Story.RETRIED: PlanMaker._retry,
+    Story.SCHEDULED: PlanMaker._schedule,
+    Story.CONTENDED: PlanMaker._contend,
+    Story.REUSED: PlanMaker._reuse,
+}

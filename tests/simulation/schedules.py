@@ -1,8 +1,8 @@
 """A schedule in the simulation: each of its times starts exactly one workflow, whatever fails.
 
 The schedule has a bounded number of actions; what its overlap policy skips is none. Its client
-creates it, waits until all of them have been taken and are over, and deletes it. Then the store must
-hold one run for each action, which has ended by itself, or as the policy has it.
+creates it, waits until all of them have been taken and are over, and deletes it. Then the store
+must hold one run for each action, which has ended by itself, or as the policy has it.
 """
 
 import asyncio

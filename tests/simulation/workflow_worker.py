@@ -17,6 +17,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.taskqueue.v1 import message_pb2 as taskqueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
+from perdure.core.errors import NotFoundError
 from perdure.proto import stored_pb2 as stored
 from simulation.commands import TASK_QUEUE, application_failure, duration, json_payloads
 from simulation.faults import FaultPlan
@@ -187,6 +188,10 @@ class WorkflowWorker:
             await self._fail(task, str(error))
             return None
         except RETRYABLE:
+            return None
+        except NotFoundError:
+            if run_id not in self._ledger.deleted:
+                self._frontend.trace.violation(f"worker cannot find {run_id}")
             return None
         return state
 
