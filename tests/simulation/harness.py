@@ -199,9 +199,9 @@ class Simulation:
             await self._check({plan.workflow_id: plan.expectation for plan in plans}, schedules)
 
     async def _await_rest(self) -> None:
-        """Waits for children that nobody watches, and for what is told of their ends."""
+        """Waits for children that nobody watches, for what is told of their ends, for deletions."""
         for _ in range(round(PATIENCE_SECONDS)):
-            if await storage.is_at_rest(self._store, NAMESPACE.id):
+            if await storage.is_at_rest(self._store, NAMESPACE.id, self._ledger.deleted):
                 return
             await asyncio.sleep(1.0)
 
