@@ -3,6 +3,9 @@
 Rules that hold here: a child's id is made of its parent's run and its name, so that it is free; so
 a child that could not be started, or was started twice, is a fault of the server's. A child that
 never ends by itself ends with its parent, or the simulation does not end.
+
+A run that a reset has made has the children that were initiated before the point, whichever of the
+two runs' messages has started them. What was initiated after it goes on alone.
 """
 
 from collections import defaultdict
@@ -17,11 +20,19 @@ from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.taskqueue.v1 import message_pb2 as taskqueue
 
 from simulation.commands import TASK_QUEUE, WORKFLOW_TYPE, duration, raw_payloads
-from simulation.invariants import CLOSE_STATUS, FinalRun, Runs, next_run_id, status
+from simulation.invariants import (
+    CLOSE_STATUS,
+    FinalRun,
+    Runs,
+    is_ended_by_reset,
+    next_run_id,
+    origin,
+    status,
+)
 
 Event = history.HistoryEvent
 Link = tuple[str, int]
-"""Names a child for good: its parent's run, and the event of that run that initiated it."""
+"""Names a child for good: the event that initiated it, and the run that the event was first of."""
 
 TERMINATE = enums.PARENT_CLOSE_POLICY_TERMINATE
 TERMINATED = enums.WORKFLOW_EXECUTION_STATUS_TERMINATED
@@ -87,15 +98,16 @@ def initiated_by(event: Event) -> int:
 
 def check_children(runs: Runs) -> Iterator[str]:
     """Yields what is wrong with children."""
-    first_runs = _first_runs(runs)
+    first_runs, kept = _first_runs(runs), _kept(runs)
     yield from _are_wanted(runs, first_runs)
     for run in runs.values():
         for event in run.events:
             if event.event_type == events.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
                 yield f"event {event.event_id} of run {run.run_id}: the child could not start"
             if event.event_type == events.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
-                own = first_runs.get((run.run_id, event.event_id), [])
-                for problem in _check_child(runs, run, event, own):
+                link = (origin(run, event.event_id, runs).run_id, event.event_id)
+                own = first_runs.get(link, [])
+                for problem in _check_child(runs, run, event, own, is_kept=link in kept):
                     yield f"child {event.event_id} of run {run.run_id}: {problem}"
 
 
@@ -104,9 +116,23 @@ def _first_runs(runs: Runs) -> dict[Link, list[FinalRun]]:
     for run in runs.values():
         first = run.events[0].workflow_execution_started_event_attributes
         if first.HasField("parent_workflow_execution") and not first.continued_execution_run_id:
-            link = (first.parent_workflow_execution.run_id, first.parent_initiated_event_id)
-            found[link].append(run)
+            event_id = first.parent_initiated_event_id
+            parent_id = first.parent_workflow_execution.run_id
+            if parent_id in runs:
+                parent_id = origin(runs[parent_id], event_id, runs).run_id
+            found[parent_id, event_id].append(run)
     return found
+
+
+def _kept(runs: Runs) -> frozenset[Link]:
+    """Names the children that runs have by a reset."""
+    links = (
+        (origin(run, event.event_id, runs).run_id, event.event_id, run.run_id)
+        for run in runs.values()
+        for event in run.events
+        if event.event_type == events.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED
+    )
+    return frozenset((first, event_id) for first, event_id, run_id in links if first != run_id)
 
 
 def _are_wanted(runs: Runs, first_runs: dict[Link, list[FinalRun]]) -> Iterator[str]:
@@ -124,7 +150,7 @@ def _are_wanted(runs: Runs, first_runs: dict[Link, list[FinalRun]]) -> Iterator[
 
 
 def _check_child(
-    runs: Runs, parent: FinalRun, initiated: Event, children: list[FinalRun]
+    runs: Runs, parent: FinalRun, initiated: Event, children: list[FinalRun], *, is_kept: bool
 ) -> Iterator[str]:
     if len(children) > 1:
         yield f"it was started {len(children)} times"
@@ -151,7 +177,7 @@ def _check_child(
     if ends:
         yield from _check_end(ends[0], starts[0], last)
     else:
-        yield from _check_left(parent, initiated, last)
+        yield from _check_left(parent, initiated, last, is_kept=is_kept)
 
 
 _TOLD = frozenset({events.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED, *ENDS})
@@ -177,12 +203,18 @@ def _check_end(end: Event, start: Event, last: FinalRun) -> Iterator[str]:
             yield "its parent is told another result"
 
 
-def _check_left(parent: FinalRun, initiated: Event, last: FinalRun) -> Iterator[str]:
+def _check_left(
+    parent: FinalRun, initiated: Event, last: FinalRun, *, is_kept: bool
+) -> Iterator[str]:
     """A parent that has not been told of the end has closed, and its policy was carried out."""
     if not parent.events or parent.events[-1].event_type not in CLOSE_STATUS:
         yield "its parent waits for its end for ever"
         return
     policy = initiated.start_child_workflow_execution_initiated_event_attributes.parent_close_policy
     kinds = {event.event_type for event in last.events}
-    if events.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED in kinds and policy != TERMINATE:
+    if events.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED not in kinds:
+        return
+    if policy != TERMINATE:
         yield "it was terminated although its parent's policy is another"
+    elif is_ended_by_reset(parent) and not is_kept:
+        yield "it was terminated although its parent was reset"

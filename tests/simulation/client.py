@@ -15,9 +15,11 @@ from simulation.interpreter import SIGNAL_NAME
 from simulation.ledger import Ledger, Signal, Start
 from simulation.observer import Observer
 from simulation.pauses import pause_now_and_then
-from simulation.plans import Plan, Story
+from simulation.plans import NO_SIGNALS, UNDISTURBED, Plan, Story
+from simulation.resets import ResetClient
 from simulation.rpc import RPC_SECONDS, Frontend
-from simulation.updates import COMPLETED, WAIT_SECONDS, Asked, Fate, draw, judge, request_of
+from simulation.update_client import UpdateClient
+from simulation.updates import Fate, draw
 
 T = TypeVar("T")
 
@@ -37,14 +39,19 @@ class Client:
         self._frontend = frontend
         self._ledger = ledger
         self._name = plan.workflow_id
+        self._updates = UpdateClient(workflow_id=plan.workflow_id, frontend=frontend, ledger=ledger)
         self._observer = Observer(workflow_id=plan.workflow_id, frontend=frontend, ledger=ledger)
 
     async def run(self) -> None:
         """Starts the workflow and does to it what the plan says; returns when it has ended."""
         plan = self.plan
         await asyncio.sleep(plan.begin_at)
+        updates = draw(self._name, self._frontend.generator)
         if plan.story is Story.SIGNALED and plan.signals:
             await _together(*(self._signal_with_start(each) for each in plan.signals))
+        elif plan.story is Story.UPDATED and updates:
+            await self._begin_with(updates)
+            return
         elif plan.story is Story.REUSED:
             await self._start(plan.starts[0])
             await self._observer.follow()
@@ -52,19 +59,37 @@ class Client:
         else:
             requests = [each for each in plan.starts for _ in range(plan.duplicates)]
             await _together(*(self._start(request) for request in requests))
-        await self._accompany()
+        if plan.story is Story.DELETED:
+            await self._delete(self._started())
+            return
+        await self._accompany(updates)
 
-    async def _accompany(self) -> None:
+    async def _begin_with(self, updates: dict[str, tuple[Fate, float]]) -> None:
+        """Starts the workflow by updates; they may wait for what happens to it afterwards."""
+        start, begun = self.plan.starts[0], asyncio.Event()
+        ask = self._updates.update_with_start
+
+        async def accompany() -> None:
+            await begun.wait()
+            await self._accompany({})
+
+        asked = [ask(token, fate, at, start, begun) for token, (fate, at) in updates.items()]
+        await _together(accompany(), *asked)
+
+    async def _accompany(self, updates: dict[str, tuple[Fate, float]]) -> None:
         """Sends signals, asks and intervenes while the workflow runs, and waits for its end."""
-        actions = [self._observer.follow(), self._observer.wait_for_close()]
+        first = self._started() if self.plan.story is Story.RESET else ""
+        actions = [self._observer.follow(first), self._observer.wait_for_close()]
         if self.plan.story is not Story.SIGNALED:
             actions += [self._signal(token, at) for token, at in self.plan.signals.items()]
-        drawn = draw(self._name, self._frontend.generator)
-        actions += [self._update(token, fate, at) for token, (fate, at) in drawn.items()]
+        ask = self._updates.update
+        actions += [ask(token, fate, at) for token, (fate, at) in updates.items()]
         if self.plan.story is Story.CANCELED:
             actions.append(self._cancel())
         if self.plan.story is Story.TERMINATED:
             actions.append(self._terminate())
+        if self.plan.story is Story.RESET:
+            actions.append(self._reset(first))
         onlookers = [
             asyncio.create_task(self._query_for_ever()),
             asyncio.create_task(self._observer.describe_for_ever()),
@@ -90,17 +115,7 @@ class Client:
         seconds: float = RPC_SECONDS,
     ) -> T | None:
         """Calls until there is an answer; None when the server says one of the `accept` codes."""
-        try:
-            answer = await self._frontend.insist(call, seconds=seconds)
-        except ServiceError as error:
-            text = f"{what} refused: {error.code.name} {error.message}"
-            if error.code in accept:
-                self._frontend.trace.note(self._name, text)
-            else:
-                self._frontend.trace.violation(f"{self._name}: {text}")
-            return None
-        self._frontend.trace.note(self._name, f"{what} acknowledged")
-        return answer
+        return await self._frontend.ask(self._name, what, call, accept=accept, seconds=seconds)
 
     async def _start(self, request: wf.StartWorkflowExecutionRequest) -> None:
         frontend, history = self._frontend, self._frontend.history
@@ -165,28 +180,6 @@ class Client:
         if answer is not None:
             self._ledger.signals[token].acknowledged = True
 
-    async def _update(self, token: str, fate: Fate, at: float) -> None:
-        """Asks for an update until it has an outcome."""
-        frontend, history = self._frontend, self._frontend.history
-        await asyncio.sleep(at)
-        asked = self._ledger.updates[token] = Asked(self._name, fate)
-        request = request_of(frontend.namespace.name, self._name, token, fate)
-        while True:
-            answer = await self._ask(
-                f"update {token} ({fate})",
-                lambda: history.update_workflow_execution(
-                    frontend.namespace, request, WAIT_SECONDS
-                ),
-                accept=(Code.NOT_FOUND, Code.FAILED_PRECONDITION),
-                seconds=WAIT_SECONDS + 5.0,
-            )
-            if answer is None:
-                return
-            if answer.stage == COMPLETED:
-                if wrong := judge(asked, token, answer):
-                    frontend.trace.violation(wrong)
-                return
-
     async def _cancel(self) -> None:
         frontend, history = self._frontend, self._frontend.history
         await asyncio.sleep(self.plan.intervene_at)
@@ -224,6 +217,37 @@ class Client:
         if answer is not None:
             self._ledger.terminations.add(self._name)
 
+    async def _delete(self, run_id: str) -> None:
+        frontend, history = self._frontend, self._frontend.history
+        await asyncio.sleep(self.plan.intervene_at)
+        execution = common.WorkflowExecution(workflow_id=self._name, run_id=run_id)
+        request = wf.DeleteWorkflowExecutionRequest(
+            namespace=frontend.namespace.name, workflow_execution=execution
+        )
+        self._ledger.deleted[run_id] = False
+        # Whoever is not answered asks again, and does not find it.
+        await self._ask(
+            "deletion",
+            lambda: history.delete_workflow_execution(frontend.namespace, request),
+            accept=(Code.NOT_FOUND,),
+        )
+        self._ledger.deleted[run_id] = True
+
+    def _started(self) -> str:
+        """Returns the run that the first acknowledged start made."""
+        return next(each.run_id for each in self._ledger.starts if each.workflow_id == self._name)
+
+    async def _reset(self, run_id: str) -> None:
+        """Resets a run, and sees what becomes of the one that follows."""
+        client = ResetClient(
+            workflow_id=self._name,
+            run_id=run_id,
+            excluded=self.plan.excluded,
+            frontend=self._frontend,
+            ledger=self._ledger,
+        )
+        await self._observer.follow(await client.run())
+
     async def _query_for_ever(self) -> None:
         generator = self._frontend.generator
         while True:
@@ -256,7 +280,7 @@ class Client:
     async def _check_closed(self) -> None:
         """Asks the closed workflow, whose history alone can answer."""
         plan = self.plan
-        if plan.story in (Story.STEADY, Story.SIGNALED, Story.DELAYED):
+        if plan.story in (*UNDISTURBED, Story.RESET):
             for _ in range(20):
                 seen = await self._query(self._acknowledged())
                 if seen is not None:
@@ -265,6 +289,9 @@ class Client:
             self._frontend.trace.violation(f"the closed workflow {self._name} cannot be queried")
 
     def _acknowledged(self) -> set[str]:
+        """Returns the signals that the current run must know of."""
+        if NO_SIGNALS in self.plan.excluded:
+            return set()
         return {
             token
             for token, signal in self._ledger.signals.items()

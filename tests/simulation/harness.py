@@ -18,7 +18,7 @@ from perdure.persistence.ports import NamespaceRow
 from perdure.rpc.clients import Namespace
 from perdure.runtime.deterministic import SeededIds
 from perdure.runtime.tasks import TaskSet
-from simulation import children, histories, invariants, storage
+from simulation import children, histories, invariants, resets, storage
 from simulation.activity_worker import ActivityWorker, Task
 from simulation.client import Client
 from simulation.faults import FaultPlan, random_plan
@@ -159,6 +159,7 @@ class Simulation:
             "takeovers": self._database.takeovers,
             **self._nemesis.done,
             "runs": len(self._ledger.seen_events),
+            "resets": len({reset.run_id for reset in self._ledger.resets}),
             "activity_attempts": sum(self._ledger.attempts.values()),
         }
 
@@ -198,9 +199,9 @@ class Simulation:
             await self._check({plan.workflow_id: plan.expectation for plan in plans}, schedules)
 
     async def _await_rest(self) -> None:
-        """Waits for children that nobody watches, and for what is told of their ends."""
+        """Waits for children that nobody watches, for what is told of their ends, for deletions."""
         for _ in range(round(PATIENCE_SECONDS)):
-            if await storage.is_at_rest(self._store, NAMESPACE.id):
+            if await storage.is_at_rest(self._store, NAMESPACE.id, self._ledger.deleted):
                 return
             await asyncio.sleep(1.0)
 
@@ -219,6 +220,8 @@ class Simulation:
         self, expectations: dict[str, invariants.Expectation], schedules: ScheduleClient
     ) -> None:
         runs = await storage.read_runs(self._store, NAMESPACE.id)
+        self._ledger.forget_deleted()
+        self._report(invariants.deleted_runs_are_gone(self._ledger, runs))
         for run in runs.values():
             self._trace.note("history", f"{run.run_id} {_names(run)}")
             self._report(histories.check_history(run))
@@ -226,6 +229,7 @@ class Simulation:
         self._report(invariants.check_ends(expectations, runs))
         self._report(invariants.check_chains(runs))
         self._report(children.check_children(runs))
+        self._report(resets.check_resets(self._ledger, runs))
         self._report(schedules.check(runs))
         async for problem in storage.check_store(self._store, NAMESPACE.id, runs):
             self._trace.violation(problem)
@@ -292,7 +296,7 @@ class Simulation:
         recorded = await storage.attempt_is_recorded(
             self._store, key, task.activity_id, task.attempt
         )
-        if not recorded:
+        if not recorded and execution.run_id not in self._ledger.deleted:
             self._trace.violation(
                 f"attempt {task.attempt} of {task.activity_id} of {key} runs without a record"
             )

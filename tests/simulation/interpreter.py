@@ -63,6 +63,7 @@ class Interpreter:
         self._sent: dict[int, str] = {}
         self._answered: set[str] = set()
         self._run_id = ""
+        self._child_ids: dict[str, str] = {}
         self._initiated: dict[int, str] = {}
         self._started: set[str] = set()
         self._ended: set[str] = set()
@@ -132,9 +133,11 @@ class Interpreter:
         self._expected = deque(commands.command_key(command) for command in decided)
         self._decided = None
 
-    def _on_task_not_completed(self, _event: Event) -> None:
+    def _on_task_not_completed(self, event: Event) -> None:
         if self._decided is not None:
             raise StaleStateError("the workflow task was not completed after all")
+        # After a reset children are named by the run that it has made, as an SDK does.
+        self._run_id = event.workflow_task_failed_event_attributes.new_run_id or self._run_id
 
     def _on_signaled(self, event: Event) -> None:
         attributes = event.workflow_execution_signaled_event_attributes
@@ -266,7 +269,7 @@ class Interpreter:
                 return self._answered.issuperset(self._tokens(step))
             case Kind.CHILDREN:
                 return all(
-                    self._child_id(child) in (self._ended if child.awaited else self._started)
+                    self._child_ids[child.name] in (self._ended if child.awaited else self._started)
                     for child in step.children
                 )
             case Kind.HEARTBEAT:
@@ -279,10 +282,8 @@ class Interpreter:
     def _start_child(self, child: Child) -> Command:
         data = encode(child.program, Carried())
         retried = child.program.failing_attempts > 0
-        return children.start_child(self._child_id(child), data, child.policy, retried=retried)
-
-    def _child_id(self, child: Child) -> str:
-        return f"{child.name} of {self._run_id}"
+        child_id = self._child_ids[child.name] = f"{child.name} of {self._run_id}"
+        return children.start_child(child_id, data, child.policy, retried=retried)
 
     def _finish_race(self, activity: Activity, made: list[Command]) -> bool:
         if activity.name in self._outcomes:

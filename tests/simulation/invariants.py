@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from temporalio.api.enums.v1 import event_type_pb2 as events
+from temporalio.api.enums.v1 import failed_cause_pb2 as failed_causes
 from temporalio.api.enums.v1 import workflow_pb2 as workflow_enums
 from temporalio.api.history.v1 import message_pb2 as history
 
@@ -18,6 +19,9 @@ from simulation.ledger import Ledger
 from simulation.updates import updates_happened_once
 
 Status = workflow_enums.WorkflowExecutionStatus
+RESET_CAUSE = failed_causes.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+RESETTER = "history-resetter"
+"""Who terminates the open run of a workflow that is reset."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -89,6 +93,43 @@ def next_run_id(run: FinalRun) -> str:
             return ""
 
 
+def reset_event(run: FinalRun) -> history.HistoryEvent | None:
+    """Returns the event that a reset began this run with; None for a run of another beginning.
+
+    What comes before it is of the run that was reset, but for the start of the task that it ends.
+    """
+    for event in run.events:
+        if event.event_type == events.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+            failed = event.workflow_task_failed_event_attributes
+            if failed.cause == RESET_CAUSE and failed.new_run_id == run.run_id:
+                return event
+    return None
+
+
+def reset_from(run: FinalRun, runs: Runs) -> FinalRun | None:
+    """Returns the run that a reset began this one with."""
+    event = reset_event(run)
+    if event is None:
+        return None
+    return runs.get(event.workflow_task_failed_event_attributes.base_run_id)
+
+
+def origin(run: FinalRun, event_id: int, runs: Runs) -> FinalRun:
+    """Returns the run that an event is of, which resets may have passed on to others."""
+    while (event := reset_event(run)) is not None and event_id < event.event_id:
+        base = reset_from(run, runs)
+        if base is None:
+            break
+        run = base
+    return run
+
+
+def is_ended_by_reset(run: FinalRun) -> bool:
+    """Tells whether a run was open when its workflow was reset."""
+    terminated = run.events[-1].workflow_execution_terminated_event_attributes
+    return terminated.identity == RESETTER
+
+
 def check_promises(ledger: Ledger, runs: Runs) -> Iterator[str]:
     """Yields what clients and workers were told that is not so."""
     yield from starts_exist(ledger, runs)
@@ -120,7 +161,7 @@ def signals_arrived_once(ledger: Ledger, runs: Runs) -> Iterator[str]:
     """An acknowledged signal is in a history; every signal is in no history twice."""
     arrivals: Counter[str] = Counter()
     for run in runs.values():
-        tokens = Counter(_signals(run))
+        tokens = Counter(client_signals(run))
         arrivals += tokens
         for token, count in tokens.items():
             if token not in ledger.signals:
@@ -162,15 +203,18 @@ class Sent(NamedTuple):
 def messages_arrived_once(runs: Runs) -> Iterator[str]:
     """What workflows send to each other arrives once if they are told so, and else not at all.
 
+    What a reset carries over to another run has not come again.
+
     Of what a run sent and was told nothing about, since it closed, either may be. The first request
     to cancel is recorded only.
     """
     arrived: Counter[Sent] = Counter()
     targets: dict[Sent, str] = {}
     for run in runs.values():
-        for sent in _received(run):
-            arrived[sent] += 1
-            targets[sent] = run.workflow_id
+        base = reset_from(run, runs)
+        own = Counter(received(run)) - Counter(received(base) if base is not None else ())
+        arrived += own
+        targets.update(dict.fromkeys(own, run.workflow_id))
     sent_by_all: set[Sent] = set()
     for run in runs.values():
         for sent, target, answer in _sent(run):
@@ -188,7 +232,8 @@ def messages_arrived_once(runs: Runs) -> Iterator[str]:
         yield f"{sent} has come, and nobody has sent it"
 
 
-def _received(run: FinalRun) -> Iterator[Sent]:
+def received(run: FinalRun) -> Iterator[Sent]:
+    """Yields what a run's history has from other workflows."""
     for event in run.events:
         match event.event_type:
             case events.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
@@ -205,14 +250,21 @@ def _received(run: FinalRun) -> Iterator[Sent]:
 
 
 def _sent(run: FinalRun) -> Iterator[tuple[Sent, str, int]]:
-    """Yields what a run sent, to whom, and the type of the event that told it of the outcome."""
+    """Yields what a run sent, to whom, and the type of the event that told it of the outcome.
+
+    A run that a reset began sends again what its history lacks the outcome of; the rest was sent by
+    the run that was reset.
+    """
+    beginning = reset_event(run)
+    first_own = beginning.event_id if beginning is not None else 0
     answers = {
-        initiated_event_id(event): int(event.event_type)
-        for event in run.events
-        if event.event_type in ANSWERS
+        initiated_event_id(event): event for event in run.events if event.event_type in ANSWERS
     }
     for event in run.events:
-        answer = answers.get(event.event_id, 0)
+        told = answers.get(event.event_id)
+        if told is not None and told.event_id < first_own:
+            continue
+        answer = int(told.event_type) if told is not None else 0
         match event.event_type:
             case events.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
                 signal = event.signal_external_workflow_execution_initiated_event_attributes
@@ -267,6 +319,13 @@ def completions_are_recorded(ledger: Ledger, runs: Runs) -> Iterator[str]:
             yield f"the accepted result of activity {name} of {run_id}, attempt {attempt}, is lost"
 
 
+def deleted_runs_are_gone(ledger: Ledger, runs: Runs) -> Iterator[str]:
+    """A run whose deletion was acknowledged is not there any more."""
+    for run_id, acknowledged in ledger.deleted.items():
+        if acknowledged and run_id in runs:
+            yield f"run {run_id} of {runs[run_id].workflow_id} is deleted, and is there"
+
+
 def check_ends(expectations: Mapping[str, Expectation], runs: Runs) -> Iterator[str]:
     """Every workflow came to the end that its plan foresees."""
     for workflow_id, expected in expectations.items():
@@ -299,7 +358,8 @@ def check_chains(runs: Runs) -> Iterator[str]:
             yield f"run {successor_id} does not say that it continues {run.run_id}"
 
 
-def _signals(run: FinalRun) -> Iterator[str]:
+def client_signals(run: FinalRun) -> Iterator[str]:
+    """Yields the tokens of the signals that clients sent."""
     for event in run.events:
         if event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
             attributes = event.workflow_execution_signaled_event_attributes

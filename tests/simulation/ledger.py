@@ -48,6 +48,27 @@ class Start:
     created: bool
 
 
+@dataclass(slots=True, frozen=True)
+class Reset:
+    """An acknowledged reset.
+
+    Attributes:
+        workflow_id: Of what.
+        base_run_id: The run whose history the new one begins with.
+        point: The first event of that run that the new one has not.
+        excluded: What it was not to take over: numbers of `ResetReapplyExcludeType`.
+        request_id: The request's.
+        run_id: The new run.
+    """
+
+    workflow_id: str
+    base_run_id: str
+    point: int
+    excluded: tuple[int, ...]
+    request_id: str
+    run_id: str
+
+
 class Ledger:
     """The record of what was promised.
 
@@ -60,6 +81,8 @@ class Ledger:
         attempts: The highest attempt delivered to a worker, by run id and activity id.
         completed_activities: The attempt whose result was accepted, by run id and activity id.
         updates: Every update that was asked for, by its token.
+        resets: Every acknowledged reset.
+        deleted: Runs that a client has begun to delete, and whether that was acknowledged.
         completed_tasks: Started event ids of accepted workflow task completions, by run id.
     """
 
@@ -67,6 +90,8 @@ class Ledger:
         self.starts: list[Start] = []
         self.signals: dict[str, Signal] = {}
         self.updates: dict[str, Asked] = {}
+        self.resets: list[Reset] = []
+        self.deleted: dict[str, bool] = {}
         self.cancels: set[str] = set()
         self.terminations: set[str] = set()
         self.seen_events: dict[str, dict[int, bytes]] = {}
@@ -88,6 +113,17 @@ class Ledger:
                     f"event {event.event_id} of run {run_id} has changed:"
                     f" it was {was} and is {_one_line(event)}"
                 )
+
+    def forget_deleted(self) -> None:
+        """Drops what was promised of runs that are deleted."""
+        gone = {run_id for run_id, acknowledged in self.deleted.items() if acknowledged}
+        self.starts = [start for start in self.starts if start.run_id not in gone]
+        for by_run in (self.seen_events, self.completed_tasks):
+            for run_id in gone & by_run.keys():
+                del by_run[run_id]
+        for by_activity in (self.attempts, self.completed_activities):
+            for key in [key for key in by_activity if key[0] in gone]:
+                del by_activity[key]
 
     def lengths(self) -> dict[str, int]:
         """Returns the highest event id of each run that anybody has seen."""

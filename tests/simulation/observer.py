@@ -31,9 +31,12 @@ class Observer:
         self._ledger = ledger
         self._closed: dict[str, int] = {}
 
-    async def follow(self) -> None:
-        """Reads every history of the workflow id as it grows, until the current run is closed."""
-        run_id = ""
+    async def follow(self, run_id: str = "") -> None:
+        """Reads the histories of the workflow id as they grow, until the current run is closed.
+
+        Args:
+            run_id: The run that it begins with; "" is the current one, which no reset has made.
+        """
         while True:
             run = await self._follow_run(run_id)
             run_id = next_run_id(run) if run.events else ""
@@ -81,7 +84,7 @@ class Observer:
                 events.append(event)
             if events:
                 first = events[0].workflow_execution_started_event_attributes
-                run_id = first.original_execution_run_id
+                run_id = run_id or first.original_execution_run_id
                 self._ledger.saw_history(run_id, lasting_events(page))
         if not events or events[-1].event_type not in CLOSE_STATUS:
             self._complain(f"the history of {run_id!r} ends before the run does")

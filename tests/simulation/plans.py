@@ -1,11 +1,13 @@
 """What simulated clients do with one workflow id, and how that must end."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from temporalio.api.common.v1 import message_pb2 as common
+from temporalio.api.enums.v1 import reset_pb2 as resets
 from temporalio.api.enums.v1 import workflow_pb2 as enums
 from temporalio.api.taskqueue.v1 import message_pb2 as taskqueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
@@ -22,6 +24,18 @@ CONFLICT_POLICIES = (
     enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
     enums.WORKFLOW_ID_CONFLICT_POLICY_TERMINATE_EXISTING,
 )
+
+NO_SIGNALS = resets.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
+NO_UPDATES = resets.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE
+Excluded = resets.ResetReapplyExcludeType
+EXCLUSIONS: tuple[tuple[Excluded.ValueType, ...], ...] = (
+    (),
+    (),
+    (NO_SIGNALS,),
+    (NO_UPDATES,),
+    (NO_SIGNALS, NO_UPDATES),
+)
+"""What resets do not take over to the new run."""
 
 MOST_STARTS = 10
 """How often a client makes one start request at most, in the time that faults last."""
@@ -40,6 +54,8 @@ class Story(StrEnum):
     """It is started, several times by one request, and runs to its end."""
     SIGNALED = "signaled"
     """It is started by signals."""
+    UPDATED = "updated"
+    """It is started by updates."""
     DELAYED = "delayed"
     """Its first workflow task waits."""
     CANCELED = "canceled"
@@ -54,6 +70,14 @@ class Story(StrEnum):
     """It runs again and again by a cron schedule, for as long as its chain may take."""
     REUSED = "reused"
     """When it has ended it is started again, if its policy allows."""
+    DELETED = "deleted"
+    """It is deleted while it runs, or when it has ended."""
+    RESET = "reset"
+    """It is reset while it runs, or when it has ended."""
+
+
+UNDISTURBED = frozenset({Story.STEADY, Story.SIGNALED, Story.UPDATED, Story.DELAYED})
+"""The stories in which a workflow does what its program says, once."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +93,7 @@ class Plan:
         duplicates: How many clients make each start request.
         signals: The tokens that are sent, each when.
         intervene_at: When it is cancelled or terminated, after its start.
+        excluded: What its reset does not take over.
         expectation: How it must end.
     """
 
@@ -81,6 +106,7 @@ class Plan:
     duplicates: int = 1
     signals: dict[str, float] = field(default_factory=dict)
     intervene_at: float = 0.0
+    excluded: tuple[Excluded.ValueType, ...] = ()
 
 
 class PlanMaker:
@@ -97,8 +123,11 @@ class PlanMaker:
         generator = self._generator
         story = generator.choice((Story.STEADY, Story.SIGNALED, *Story))
         workflow_id = f"w{number}-{story.replace(' ', '-')}"
-        self._programs.targets.append(workflow_id)
-        program = self._program(story)
+        if story is not Story.DELETED:
+            # What it got and sent is gone with it.
+            self._programs.targets.append(workflow_id)
+        excluded = generator.choice(EXCLUSIONS) if story is Story.RESET else ()
+        program = self._program(story, excluded)
         plan = Plan(
             story=story,
             workflow_id=workflow_id,
@@ -106,20 +135,21 @@ class PlanMaker:
             starts=[self._start(workflow_id, program)],
             begin_at=generator.uniform(0.0, self._spread_seconds),
             duplicates=generator.choice((1, 1, 2, 3)),
-            signals=self._signals(workflow_id, program),
+            signals=self._signals(workflow_id, program, excluded),
+            excluded=excluded,
             expectation=Expectation(frozenset({COMPLETED}), program.result),
         )
         self._tell(story, plan)
         return plan
 
-    def _program(self, story: Story) -> Program:
+    def _program(self, story: Story, excluded: tuple[Excluded.ValueType, ...]) -> Program:
         generator = self._generator
         length = generator.randint(1, 5)
         # Whoever has seen a run end, or makes it end, sends it no signals to wait for.
         quiet = (Kind.SIGNALS,)
+        if story in UNDISTURBED:
+            return self._programs.program(length=length)
         match story:
-            case Story.STEADY | Story.SIGNALED | Story.DELAYED:
-                return self._programs.program(length=length)
             case Story.CANCELED:
                 return self._programs.program(length=length, without=quiet, obeys_cancel=True)
             case Story.RETRIED:
@@ -142,36 +172,51 @@ class PlanMaker:
                     without=(Kind.SIGNALS, Kind.CONTINUE),
                     fails=generator.random() < 0.5,
                 )
+            case Story.DELETED:
+                alone = (Kind.SIGNAL_OTHER, Kind.CANCEL_OTHER, Kind.CHILDREN, Kind.CONTINUE)
+                return self._programs.program(length=length, without=(*quiet, *alone))
+            case Story.RESET:
+                # A request that is made again is known only while the run that it made is the
+                # current one. A child that is initiated after the point has no parent any more, and
+                # must end by itself. Signals that are lost must not be waited for.
+                return self._programs.program(
+                    length=length,
+                    without=(Kind.CONTINUE, *(quiet if NO_SIGNALS in excluded else ())),
+                    endless_odds=0.0,
+                )
             case _:
                 return self._programs.program(length=length, without=quiet)
 
-    def _signals(self, workflow_id: str, program: Program) -> dict[str, float]:
+    def _signals(
+        self, workflow_id: str, program: Program, excluded: tuple[Excluded.ValueType, ...]
+    ) -> dict[str, float]:
         generator = self._generator
+        count = 2 if NO_SIGNALS in excluded else program.signals
         return {
             f"{workflow_id}/{number}": generator.choice((0.0, 0.001, 0.1, 2.0, 10.0))
-            for number in range(program.signals)
+            for number in range(count)
         }
 
     def _tell(self, story: Story, plan: Plan) -> None:
         """Fills in what makes the story."""
         match story:
-            case Story.CANCELED:
-                self._intervene(plan, CANCELED)
-            case Story.TERMINATED:
-                self._intervene(plan, TERMINATED)
+            case Story.CANCELED | Story.TERMINATED:
+                self._intervene(plan, CANCELED if story is Story.CANCELED else TERMINATED)
+            case Story.UPDATED:
+                use = enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+                plan.starts[0].workflow_id_conflict_policy = use
             case Story.DELAYED:
                 delay = commands.duration(self._generator.choice((0.5, 5.0, 20.0)))
                 plan.starts[0].workflow_start_delay.CopyFrom(delay)
-            case Story.TIMED_OUT:
-                self._limit(plan)
-            case Story.RETRIED:
-                self._retry(plan)
-            case Story.SCHEDULED:
-                self._schedule(plan)
-            case Story.CONTENDED:
-                self._contend(plan)
-            case Story.REUSED:
-                self._reuse(plan)
+            case Story.DELETED:
+                # A start that is late is not known again when its run is gone.
+                plan.intervene_at = self._generator.choice((0.0, 0.5, 5.0, 30.0))
+                plan.expectation = _expect(plan.program, COMPLETED, chains=range(MOST_STARTS))
+            case Story.RESET:
+                # The run that was open ends as terminated.
+                plan.expectation = _expect(plan.program, COMPLETED, TERMINATED, chains=(2,))
+            case _ if story in _TELL:
+                _TELL[story](self, plan)
             case _:
                 pass
 
@@ -248,3 +293,12 @@ def _expect(program: Program, *statuses: int, **more: Any) -> Expectation:
     if "chains" in more:
         more["chains"] = frozenset(more["chains"])
     return Expectation(frozenset(statuses), program.result, **more)
+
+
+_TELL: dict[Story, Callable[[PlanMaker, Plan], None]] = {
+    Story.TIMED_OUT: PlanMaker._limit,
+    Story.RETRIED: PlanMaker._retry,
+    Story.SCHEDULED: PlanMaker._schedule,
+    Story.CONTENDED: PlanMaker._contend,
+    Story.REUSED: PlanMaker._reuse,
+}

@@ -242,10 +242,26 @@ class ProgramMaker:
         self._activities = 0
         self._signals = 0
         self._children = 0
+        self._endless_odds = ENDLESS_ODDS
 
-    def program(self, *, length: int, without: Collection[Kind] = (), **flags: Any) -> Program:
-        """Returns a program of `length` steps, with none of some kinds."""
+    def program(
+        self,
+        *,
+        length: int,
+        without: Collection[Kind] = (),
+        endless_odds: float = ENDLESS_ODDS,
+        **flags: Any,
+    ) -> Program:
+        """Returns a program of `length` steps, with none of some kinds.
+
+        Args:
+            length: How many steps.
+            without: Kinds of steps that it has not.
+            endless_odds: Of how many children only their parent's end is the end.
+            flags: Fields of the program.
+        """
         self._activities = self._signals = self._children = 0
+        self._endless_odds = endless_odds
         kinds = [kind for kind in Kind if kind not in without]
         weights = [WEIGHTS.get(kind, 1) for kind in kinds]
         drawn = self._generator.choices(kinds, weights, k=length)
@@ -280,7 +296,7 @@ class ProgramMaker:
         generator = self._generator
         self._children += 1
         name = f"c{self._children}"
-        if generator.random() < ENDLESS_ODDS:
+        if generator.random() < self._endless_odds:
             # Nobody signals it: only its parent's end ends it.
             waits = Step(kind=Kind.SIGNALS, count=1)
             program = Program(steps=(waits,), obeys_cancel=True)

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar, cast
 from google.protobuf.message import Message
 
 from perdure.core.errors import (
+    Code,
     DeadlineExceededError,
     ResourceExhaustedError,
     ServiceError,
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 RPC_SECONDS = 10.0
 RETRYABLE = (UnavailableError, DeadlineExceededError, ResourceExhaustedError)
+RETRYABLE_CODES = frozenset(error.code for error in RETRYABLE)
+"""Also of errors of no such class: of an update that has failed together with a start."""
 
 REPEATABLE = frozenset(
     {
@@ -176,9 +179,38 @@ class Frontend:
         while True:
             try:
                 return await self.once(call, seconds=seconds)
-            except RETRYABLE:
+            except ServiceError as error:
+                if error.code not in RETRYABLE_CODES:
+                    raise
                 await asyncio.sleep(pause * self.generator.uniform(0.5, 1.0))
                 pause = min(pause * 2, 5.0)
+
+    async def ask(
+        self,
+        actor: str,
+        what: str,
+        call: Callable[[], Awaitable[T]],
+        *,
+        accept: Sequence[Code],
+        seconds: float = RPC_SECONDS,
+    ) -> T | None:
+        """Calls until there is an answer that counts, as a client that tells a story does.
+
+        Returns:
+            The answer; None when the server says one of the `accept` codes. Any other refusal is a
+            violation.
+        """
+        try:
+            answer = await self.insist(call, seconds=seconds)
+        except ServiceError as error:
+            text = f"{what} refused: {error.code.name} {error.message}"
+            if error.code in accept:
+                self.trace.note(actor, text)
+            else:
+                self.trace.violation(f"{actor}: {text}")
+            return None
+        self.trace.note(actor, f"{what} acknowledged")
+        return answer
 
     async def attempt(
         self, actor: str, what: str, call: Callable[[], Awaitable[T]], *, tries: int = 5

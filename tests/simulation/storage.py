@@ -1,6 +1,6 @@
 """What must hold of the store when all workflows have ended: no left-overs, all runs listed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 from temporalio.api.history.v1 import message_pb2 as history
 
@@ -84,12 +84,16 @@ async def _check_row(store: Store, row: VisibilityRow, run: FinalRun) -> AsyncIt
         yield f"its state expects event {state.next_event_id}, and it has {len(run.events)}"
 
 
-async def is_at_rest(store: Store, namespace_id: str) -> bool:
-    """Tells whether every run has closed and every message has arrived."""
+async def is_at_rest(store: Store, namespace_id: str, deleted: Collection[str]) -> bool:
+    """Tells whether all runs have closed, the deleted ones are gone, and messages have arrived.
+
+    An open run is deleted a moment after it was terminated: when the clock of its owner has come to
+    the time of its last event, which another clock gave it.
+    """
     if await store.read_messages(0, SLOT_COUNT - 1, NEVER, None, 1):
         return False
     rows = await store.list_workflows(namespace_id, Everything(), None, ALL)
-    return all(row.close_time for row in rows)
+    return all(row.close_time and row.run_id not in deleted for row in rows)
 
 
 async def is_open(store: Store, namespace_id: str, workflow_id: str) -> bool:

@@ -8,15 +8,19 @@ the network's: it arrives though its process is stopped or waits no more.
 
 Checked here: what is committed carries the epoch that its slot's shard has at that moment. After an
 unknown outcome a process commits nothing more with the epochs of that batch, while they hold: it
-takes those shards over first. A shard is released with nothing of it in flight.
+takes those shards over first. A shard is released with nothing of it in flight. A workflow id has
+one open run at most.
 """
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from temporalio.api.enums.v1 import workflow_pb2 as enums
 
 from perdure.core.commit import Commit
 from perdure.persistence.ports import (
@@ -27,11 +31,14 @@ from perdure.persistence.ports import (
     StoreUnavailable,
     UnknownOutcome,
 )
+from perdure.proto.stored_pb2 import RunState
 from simulation.faults import FaultPlan
 from simulation.loop import Process
 from simulation.trace import Trace
 
 T = TypeVar("T")
+
+RUNNING = enums.WORKFLOW_EXECUTION_STATUS_RUNNING
 
 TYPICAL_SECONDS = 0.001
 SLOWEST_SECONDS = 2.0
@@ -74,6 +81,7 @@ class SimulatedDatabase:
         self.outage = False
         self.commits = 0
         self.takeovers = 0
+        self._open: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._dying: list[_Transaction] = []
 
     def session(self, process: Process) -> "StoreSession":
@@ -99,12 +107,24 @@ class SimulatedDatabase:
         outcomes = await self.inner.commit(transaction.batch)
         for commit, outcome in zip(transaction.batch, outcomes, strict=True):
             self.trace.note("store", f"{_summary(commit)}: {outcome.result.value}")
-            if outcome.result is Result.COMMITTED and not _is_fenced_in(commit, shards):
+            if outcome.result is not Result.COMMITTED:
+                continue
+            if not _is_fenced_in(commit, shards):
                 self.trace.violation(
                     f"a transition of {commit.workflow_id} was committed under epoch"
                     f" {commit.epoch}, which its shard has not"
                 )
+            self._check_open_runs(commit)
         return outcomes
+
+    def _check_open_runs(self, commit: Commit) -> None:
+        open_runs = self._open[commit.namespace_id, commit.workflow_id]
+        for write in commit.runs:
+            open_runs.discard(write.run_id)
+            if not write.deleted and RunState.FromString(write.state).status == RUNNING:
+                open_runs.add(write.run_id)
+        if len(open_runs) > 1:
+            self.trace.violation(f"{commit.workflow_id} has open runs {sorted(open_runs)}")
 
     def abandon(self, transaction: _Transaction) -> None:
         """Takes over a transaction whose connection has died."""

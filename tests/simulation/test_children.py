@@ -9,7 +9,7 @@ from temporalio.api.enums.v1 import workflow_pb2 as enums
 from simulation.children import TERMINATE, check_children
 from simulation.commands import json_payloads
 from simulation.histories_sample import HistoryMaker, workflow_task
-from simulation.invariants import FinalRun
+from simulation.invariants import RESET_CAUSE, RESETTER, FinalRun
 
 Family = dict[str, FinalRun]
 ABANDON = enums.PARENT_CLOSE_POLICY_ABANDON
@@ -74,6 +74,25 @@ def _other_result(runs: Family) -> None:
     ended.result.CopyFrom(json_payloads("another"))
 
 
+def reset_family(*, point: int, end: str = "COMPLETED") -> Family:
+    """Returns a family whose parent, `p`, was open and is reset: it goes on as `n`.
+
+    Args:
+        point: The first event that `n` has not; 6 keeps the child, 5 does not.
+        end: How the child ends.
+    """
+    runs = family()
+    parent, made = runs["p"], HistoryMaker("parent", "n")
+    _wait(runs)
+    closing = HistoryMaker()
+    closing.add("WORKFLOW_EXECUTION_TERMINATED", identity=RESETTER)
+    parent.events.extend(closing.run.events)
+    made.run.events.extend(parent.events[: point - 1])
+    made.add("WORKFLOW_TASK_FAILED", cause=RESET_CAUSE, base_run_id="p", new_run_id="n")
+    made.add("WORKFLOW_EXECUTION_COMPLETED")
+    return {**runs, "n": made.run, "c": child("c", end=end)}
+
+
 BROKEN: dict[str, tuple[Callable[[Family], object], str]] = {
     "started twice": (lambda runs: runs.update(d=child("d")), "it was started 2 times"),
     "never there": (lambda runs: runs.pop("c"), "and there is none"),
@@ -107,3 +126,25 @@ def test_a_broken_family_is_found(name: str) -> None:
     runs = family()
     damage(runs)
     assert problem in "\n".join(check_children(runs))
+
+
+@pytest.mark.parametrize("end", ["COMPLETED", "TERMINATED"])
+def test_a_child_that_a_reset_keeps_passes(end: str) -> None:
+    assert list(check_children(reset_family(point=6, end=end))) == []
+
+
+@pytest.mark.parametrize("parent", ["p", "n"])
+def test_a_child_that_a_reset_keeps_is_started_once_by_either_run(parent: str) -> None:
+    runs = reset_family(point=6)
+    # It starts once, and the run that has ended may not have heard of it.
+    del runs["p"].events[5]
+    runs["c"] = child("c", parent=parent)
+    assert list(check_children(runs)) == []
+    runs["d"] = child("d", parent="n")
+    assert "it was started 2 times" in "\n".join(check_children(runs))
+
+
+def test_a_child_that_a_reset_leaves_goes_on_alone() -> None:
+    assert list(check_children(reset_family(point=5))) == []
+    problems = "\n".join(check_children(reset_family(point=5, end="TERMINATED")))
+    assert "terminated although its parent was reset" in problems

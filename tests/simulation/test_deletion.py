@@ -2,12 +2,13 @@
 
 Every seed is another order of events. What must hold: a run whose deletion was acknowledged is not
 seen again; a run that nobody ended or deleted is still there; in the end nothing is left of those
-that closed, and every id can be used again.
+that closed, and every id can be used again. Of a namespace that is deleted nothing is left at all.
 """
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -17,14 +18,17 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.commit import Commit
 from perdure.core.errors import NotFoundError, ServiceError
 from perdure.persistence.ports import Outcome, StoreUnavailable, UnknownOutcome
+from perdure.rpc import namespace_deletion
 from perdure.rpc.clients import Namespace
 from perdure.rpc.namespaces import NamespaceRegistry, new_description
 from perdure.systemworker.deleting import RunDeleter
+from perdure.systemworker.namespace_deletion import NamespaceDeletion
 from perdure.systemworker.retention import RetentionSweep
 from simulation.loop import SimulatedLoop
 from unit.history.world import NAMESPACE, Faults, Server, UnreliableStore, World, execution
 
 SEEDS = range(60)
+NAMESPACE_SEEDS = range(30)
 WORKFLOW_IDS = ("a", "b", "c")
 CLIENTS = 4
 OPERATIONS = 40
@@ -32,6 +36,8 @@ RETENTION_SECONDS = 30
 PERIOD_SECONDS = 5.0
 LOSS_PROBABILITY = 0.1
 SETTLED_SECONDS = 120.0
+"""In which all that was asked for comes about: longer than clients go on."""
+DELETED_AT_SECONDS = 20.0
 
 
 class LossyStore(Faults):
@@ -163,21 +169,29 @@ class LossyWorld(World):
         self.store = UnreliableStore(ids=self.ids, faults=self.faults)
 
 
-async def _retain(world: World, server: Server) -> None:
+def _deleter(world: World, server: Server) -> RunDeleter:
+    return RunDeleter(
+        visibility=world.store,
+        history=server.history,
+        observer=Uncounted(),
+        batch=3,
+        per_second=20,
+    )
+
+
+async def _register(world: World) -> NamespaceRegistry:
     registry = NamespaceRegistry(metadata=world.store, clock=world.clock, ids=world.ids)
     description = new_description(Duration(seconds=RETENTION_SECONDS))
     description.namespace_info.id = NAMESPACE.id
     await registry.create(NAMESPACE.name, description)
     assert registry.find(NAMESPACE.name) == Namespace(NAMESPACE.id, NAMESPACE.name)
+    return registry
+
+
+async def _retain(world: World, server: Server) -> None:
     RetentionSweep(
-        namespaces=registry,
-        deleter=RunDeleter(
-            visibility=world.store,
-            history=server.history,
-            observer=Uncounted(),
-            batch=3,
-            per_second=20,
-        ),
+        namespaces=await _register(world),
+        deleter=_deleter(world, server),
         clock=world.clock,
         ids=world.ids,
         period_seconds=PERIOD_SECONDS,
@@ -225,10 +239,61 @@ async def _simulate(loop: SimulatedLoop, seed: int) -> None:
         await world.close()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_deletion_while_workflows_go_on(seed: int) -> None:
+async def _delete_namespace(world: World, registry: NamespaceRegistry) -> None:
+    """Does what DeleteNamespace does, a while after clients have begun."""
+    await asyncio.sleep(DELETED_AT_SECONDS)
+    name = namespace_deletion.new_names(NAMESPACE.name, NAMESPACE.id)[0]
+    assert await registry.rename(
+        NAMESPACE,
+        name,
+        lambda current: namespace_deletion.delete(current, now=world.clock.now(), delay=0),
+    )
+
+
+async def _simulate_namespace(loop: SimulatedLoop, seed: int) -> None:
+    world = LossyWorld(loop, random.Random(seed))
+    try:
+        server = await world.serve()
+        registry = await _register(world)
+        NamespaceDeletion(
+            namespaces=registry,
+            deleter=_deleter(world, server),
+            clock=world.clock,
+            period_seconds=PERIOD_SECONDS,
+            # Clients go on until every node knows that the namespace is deleted.
+            settling_seconds=SETTLED_SECONDS,
+            looks_after=lambda _: True,
+        ).start(world.tasks)
+        story = Story(server, random.Random(seed))
+        async with asyncio.TaskGroup() as clients:
+            clients.create_task(_delete_namespace(world, registry))
+            for _ in range(CLIENTS):
+                clients.create_task(story.client())
+        world.losses.lossy = False
+        assert registry.rows(), "the namespace goes before every node knows that it is deleted"
+        await asyncio.sleep(2 * SETTLED_SECONDS)
+        assert not world.errors, world.errors
+        assert not registry.rows()
+        tables = world.store._tables
+        left = (tables.runs, tables.visibility, tables.current, tables.timers, tables.tasks)
+        assert not any(left), left
+    finally:
+        await world.close()
+
+
+def _run(simulate: Callable[[SimulatedLoop, int], Coroutine[Any, Any, None]], seed: int) -> None:
     loop = SimulatedLoop(generator=random.Random(seed))
     try:
-        loop.run_until_complete(_simulate(loop, seed))
+        loop.run_until_complete(simulate(loop, seed))
     finally:
         loop.close()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_deletion_while_workflows_go_on(seed: int) -> None:
+    _run(_simulate, seed)
+
+
+@pytest.mark.parametrize("seed", NAMESPACE_SEEDS)
+def test_deletion_of_a_namespace_while_its_workflows_go_on(seed: int) -> None:
+    _run(_simulate_namespace, seed)

@@ -8,10 +8,12 @@ from temporalio.api.enums.v1 import command_type_pb2 as types
 from simulation import commands
 from simulation.histories_sample import HistoryMaker, workflow_task
 from simulation.interpreter import SIGNAL_NAME, HistoryError, Interpreter, StaleStateError
+from simulation.invariants import RESET_CAUSE
 from simulation.programs import (
     Activity,
     Behaviour,
     Carried,
+    Child,
     Kind,
     Program,
     ProgramMaker,
@@ -248,3 +250,27 @@ def test_a_decision_that_was_lost_is_found(waiting: HistoryMaker) -> None:
     waiting.add("WORKFLOW_TASK_TIMED_OUT", scheduled_event_id=2, started_event_id=3)
     with pytest.raises(StaleStateError):
         interpreter.apply_all(waiting.run.events)
+
+
+def test_children_are_named_by_the_run_that_a_reset_has_made() -> None:
+    ends = Program(steps=())
+    old, new = (
+        Step(
+            kind=Kind.CHILDREN,
+            children=(Child(name=name, program=ends, policy="ABANDON", awaited=True),),
+        )
+        for name in ("old", "new")
+    )
+    maker = HistoryMaker()
+    payloads = commands.raw_payloads(encode(Program(steps=(old, new)), Carried()))
+    maker.add("WORKFLOW_EXECUTION_STARTED", input=payloads, original_execution_run_id="r")
+    workflow_task(maker)
+    name = "START_CHILD_WORKFLOW_EXECUTION_INITIATED"
+    initiated = maker.add(name, workflow_id="old of r").event_id
+    maker.add("CHILD_WORKFLOW_EXECUTION_STARTED", initiated_event_id=initiated)
+    maker.add("WORKFLOW_TASK_FAILED", cause=RESET_CAUSE, base_run_id="r", new_run_id="r2")
+    maker.add("CHILD_WORKFLOW_EXECUTION_COMPLETED", initiated_event_id=initiated)
+    interpreter = Interpreter()
+    interpreter.apply_all(maker.run.events)
+    (made,) = interpreter.decide()
+    assert made.start_child_workflow_execution_command_attributes.workflow_id == "new of r2"

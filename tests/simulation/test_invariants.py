@@ -16,6 +16,7 @@ from simulation.invariants import (
     check_chains,
     check_ends,
     check_promises,
+    deleted_runs_are_gone,
     messages_arrived_once,
     status,
 )
@@ -255,3 +256,18 @@ def test_a_broken_chain_is_found() -> None:
     first = runs["r2"].events[0].workflow_execution_started_event_attributes
     first.continued_execution_run_id = "r"
     assert list(check_chains(runs)) == []
+
+
+def test_a_deleted_run_that_is_there_is_found(ledger: Ledger) -> None:
+    runs = {"r": sample_run()}
+    ledger.deleted["r"] = False
+    assert list(deleted_runs_are_gone(ledger, runs)) == []
+    ledger.deleted["r"] = True
+    assert list(deleted_runs_are_gone(ledger, runs)) == ["run r of w is deleted, and is there"]
+    assert list(deleted_runs_are_gone(ledger, {})) == []
+
+
+def test_nothing_is_promised_of_deleted_runs(ledger: Ledger) -> None:
+    ledger.deleted["r"] = True
+    ledger.forget_deleted()
+    assert list(check_promises(ledger, {})) == ["signal s1 to w was acknowledged and is lost"]

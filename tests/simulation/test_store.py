@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import pytest
+from temporalio.api.enums.v1.workflow_pb2 import WORKFLOW_EXECUTION_STATUS_RUNNING
 
 from perdure.core.commit import Commit, CurrentWrite, RunKey, RunWrite
 from perdure.core.slots import SLOT_COUNT, slot_of
@@ -16,6 +17,7 @@ from perdure.persistence.ports import (
     StoreUnavailable,
     UnknownOutcome,
 )
+from perdure.proto.stored_pb2 import RunState
 from perdure.runtime.deterministic import SeededIds
 from simulation.clock import SimulatedClock
 from simulation.faults import FaultPlan
@@ -26,14 +28,23 @@ from simulation.trace import Trace
 KEY = RunKey("n", "w", "r")
 
 
-def _commit(epoch: int, slot: int = slot_of(KEY.namespace_id, KEY.workflow_id)) -> Commit:
+RUNNING = RunState(status=WORKFLOW_EXECUTION_STATUS_RUNNING)
+
+
+def _commit(
+    epoch: int,
+    slot: int = slot_of(KEY.namespace_id, KEY.workflow_id),
+    *,
+    run_id: str = KEY.run_id,
+    after: str = "",
+) -> Commit:
     return Commit(
         namespace_id=KEY.namespace_id,
         workflow_id=KEY.workflow_id,
         slot=slot,
         epoch=epoch,
-        current=CurrentWrite("", KEY.run_id),
-        runs=[RunWrite(KEY.run_id, 0, state=b"s", start=b"b")],
+        current=CurrentWrite(after, run_id),
+        runs=[RunWrite(run_id, 0, state=RUNNING.SerializeToString(), start=b"b")],
     )
 
 
@@ -218,6 +229,18 @@ def test_a_store_that_takes_what_is_fenced_is_found(
 
     (violation,) = loop.run_until_complete(main())
     assert "was committed under epoch 1" in violation
+
+
+def test_a_second_open_run_is_found(loop: SimulatedLoop) -> None:
+    async def main() -> list[str]:
+        database = _database(loop, FaultPlan())
+        session = database.session(Process("one"))
+        shard = await session.acquire_shard(0, SLOT_COUNT - 1, "one")
+        await session.commit([_commit(shard.epoch)])
+        await session.commit([_commit(shard.epoch, run_id="s", after=KEY.run_id)])
+        return database.trace.violations
+
+    assert loop.run_until_complete(main()) == ["w has open runs ['r', 's']"]
 
 
 def test_a_change_of_shards_may_have_an_effect_and_no_answer(loop: SimulatedLoop) -> None:

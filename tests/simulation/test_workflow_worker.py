@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
 import pytest
+from temporalio.api.update.v1 import message_pb2 as update
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.proto import stored_pb2 as stored
@@ -56,12 +57,21 @@ class Server:
         return b""
 
 
-def task(nonce: str, *, updated: bool) -> Task:
-    """Returns a start of the first workflow task of a run that waits for a timer."""
+def task(nonce: str, *, updated: bool, admitted: Iterable[str] = ()) -> Task:
+    """Returns a start of the first workflow task of a run that waits for a timer.
+
+    Args:
+        nonce: What tells the start from others.
+        updated: Whether it brings an update.
+        admitted: Updates that events bring, since a reset has carried them over.
+    """
     maker = HistoryMaker()
     program = Program(steps=(Step(kind=Kind.TIMER, seconds=1.0),))
     data = commands.raw_payloads(encode(program, Carried()))
     maker.add("WORKFLOW_EXECUTION_STARTED", input=data, attempt=1)
+    for update_id in admitted:
+        asked = updates.request_of("n", "w", update_id, updates.Fate.COMPLETED).request
+        maker.add("WORKFLOW_EXECUTION_UPDATE_ADMITTED", request=asked)
     scheduled = maker.add("WORKFLOW_TASK_SCHEDULED").event_id
     started = maker.add("WORKFLOW_TASK_STARTED", scheduled_event_id=scheduled).event_id
     token = stored.TaskToken(run_id="r", nonce=nonce)
@@ -76,6 +86,13 @@ def task(nonce: str, *, updated: bool) -> Task:
 
 def work(loop: SimulatedLoop, *tasks: Task) -> tuple[list[str], list[str]]:
     """Returns the nonces that a worker has answered, and what is wrong with its tasks."""
+    answers, violations = give(loop, *tasks)
+    nonces = [stored.TaskToken.FromString(answer.task_token).nonce for answer in answers]
+    return nonces, violations
+
+
+def give(loop: SimulatedLoop, *tasks: Task) -> tuple[list[Answer], list[str]]:
+    """Returns a worker's answers, and what is wrong with its tasks."""
     trace = Trace(clock=SimulatedClock(loop=loop))
     server = Server(tasks, trace)
     worker = WorkflowWorker(
@@ -92,8 +109,7 @@ def work(loop: SimulatedLoop, *tasks: Task) -> tuple[list[str], list[str]]:
         await asyncio.wait([running])
 
     loop.run_until_complete(main())
-    nonces = [stored.TaskToken.FromString(answer.task_token).nonce for answer in server.answers]
-    return nonces, trace.violations
+    return server.answers, trace.violations
 
 
 def test_a_task_is_answered(loop: SimulatedLoop) -> None:
@@ -111,6 +127,30 @@ def test_a_task_that_was_lost_is_answered_and_the_server_must_refuse(loop: Simul
     assert answered == ["one", "two"]
     # This server takes the second answer as well.
     assert violations == ["task 3 of r was completed twice"]
+
+
+def test_updates_are_read_in_events_and_messages(loop: SimulatedLoop) -> None:
+    (answer,), _ = give(loop, task("one", updated=True, admitted=["over"]))
+    said = [message.id for message in answer.messages]
+    assert said == ["over/accept", "over/complete", "u/accept", "u/complete"]
+    acceptance = update.Acceptance.FromString(answer.messages[0].body.value)
+    assert acceptance.accepted_request_message_id == "over/request"
+    assert acceptance.accepted_request_sequencing_event_id == 2
+    assert acceptance.accepted_request.meta.update_id == "over"
+
+
+def test_an_update_of_an_event_is_answered_once() -> None:
+    maker = HistoryMaker()
+    for update_id in ("accepted", "rejected"):
+        asked = updates.request_of("n", "w", update_id, updates.Fate.COMPLETED_LATER).request
+        maker.add("WORKFLOW_EXECUTION_UPDATE_ADMITTED", request=asked)
+    state = updates.OpenUpdates()
+    state.apply(maker.run.events)
+    assert list(state.admitted) == ["accepted", "rejected"]
+    maker.add("WORKFLOW_TASK_COMPLETED")
+    maker.add("WORKFLOW_EXECUTION_UPDATE_ACCEPTED", protocol_instance_id="accepted")
+    state.apply(maker.run.events[2:])
+    assert (state.admitted, state.tokens) == ({}, ["accepted"])
 
 
 @pytest.mark.parametrize("updated", [True, False])

@@ -25,6 +25,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from simulation.commands import json_payloads, json_value
 
+ACCEPTED = enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED
 COMPLETED = enums.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED
 WAIT_SECONDS = 20.0
 OUTLIVED = "AcceptedUpdateCompletedWorkflow"
@@ -46,11 +47,13 @@ class Asked:
         workflow_id: Of whom.
         fate: What has to become of it.
         completed_in: The run whose worker completed it, as the client was told; else empty.
+        accepted_in: The run whose worker accepted it, as the client was told; else empty.
     """
 
     workflow_id: str
     fate: Fate
     completed_in: str = ""
+    accepted_in: str = ""
 
 
 def draw(workflow_id: str, generator: random.Random) -> dict[str, tuple[Fate, float]]:
@@ -79,7 +82,11 @@ def request_of(
     )
 
 
-def judge(asked: Asked, token: str, answer: wf.UpdateWorkflowExecutionResponse) -> str:
+def judge(
+    asked: Asked,
+    token: str,
+    answer: wf.UpdateWorkflowExecutionResponse | wf.PollWorkflowExecutionUpdateResponse,
+) -> str:
     """Notes what a client was told of an update; returns what is wrong with it, or ""."""
     outcome = answer.outcome
     if outcome.HasField("success"):
@@ -96,14 +103,31 @@ def judge(asked: Asked, token: str, answer: wf.UpdateWorkflowExecutionResponse) 
 
 @dataclass(slots=True)
 class OpenUpdates:
-    """The updates that a run has accepted and not completed, by what its history says."""
+    """What a run's history says of its updates.
+
+    An update that a reset has carried over comes in an event and in no message. As an SDK does, the
+    worker takes the event for the message, and answers with the next workflow task that completes.
+
+    Attributes:
+        tokens: Of the updates that are accepted and not completed.
+        admitted: The updates that events have brought and no task has answered, by token.
+    """
 
     tokens: list[str] = field(default_factory=list)
+    admitted: dict[str, protocol.Message] = field(default_factory=dict)
 
     def apply(self, batch: Iterable[history.HistoryEvent]) -> None:
         """Reads events."""
         for event in batch:
-            if event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+            if event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED:
+                attributes = event.workflow_execution_update_admitted_event_attributes
+                token = attributes.request.meta.update_id
+                message = _message(token, "request", attributes.request)
+                message.event_id = event.event_id
+                self.admitted[token] = message
+            elif event.event_type == events.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+                self.admitted.clear()
+            elif event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
                 accepted = event.workflow_execution_update_accepted_event_attributes
                 self.tokens.append(accepted.protocol_instance_id)
             elif event.event_type == events.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
@@ -157,8 +181,10 @@ def updates_happened_once(
 ) -> Iterator[str]:
     """Yields what is wrong with the updates in the histories, which are (workflow id, events)."""
     completed: set[tuple[str, str]] = set()
+    accepted_in: set[tuple[str, str]] = set()
     for run_id, (workflow_id, batch) in histories.items():
         accepted = Counter(_accepted(batch))
+        accepted_in |= {(token, run_id) for token in accepted}
         yield from _wrongly_accepted(asked, accepted, workflow_id, run_id)
         for token, outcome in _completed(batch):
             if (token, run_id) in completed or not accepted[token]:
@@ -169,6 +195,8 @@ def updates_happened_once(
     for token, known in asked.items():
         if known.completed_in and (token, known.completed_in) not in completed:
             yield f"update {token} of {known.workflow_id} was acknowledged and is lost"
+        if known.accepted_in and (token, known.accepted_in) not in accepted_in:
+            yield f"update {token} of {known.workflow_id} was accepted and is lost"
 
 
 def _wrongly_accepted(

@@ -17,6 +17,7 @@ from temporalio.api.history.v1 import message_pb2 as history
 from temporalio.api.taskqueue.v1 import message_pb2 as taskqueue
 from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
+from perdure.core.errors import NotFoundError
 from perdure.proto import stored_pb2 as stored
 from simulation.commands import TASK_QUEUE, application_failure, duration, json_payloads
 from simulation.faults import FaultPlan
@@ -127,7 +128,9 @@ class WorkflowWorker:
             namespace=self._frontend.namespace.name,
             task_token=task.task_token,
             commands=made,
-            messages=answers(task.messages, state.updates.tokens),
+            messages=answers(
+                [*state.updates.admitted.values(), *task.messages], state.updates.tokens
+            ),
             identity=self.name,
             return_new_workflow_task=self._toss(0.5),
             force_create_new_workflow_task=state.wants_new_task,
@@ -185,6 +188,10 @@ class WorkflowWorker:
             await self._fail(task, str(error))
             return None
         except RETRYABLE:
+            return None
+        except NotFoundError:
+            if run_id not in self._ledger.deleted:
+                self._frontend.trace.violation(f"worker cannot find {run_id}")
             return None
         return state
 
