@@ -25,6 +25,9 @@ SECONDS = 90.0
 WITHOUT_DATA = {
     "Acquisition of shards": "shards that have just moved",
     "Actions that wait for their turn": "more actions of schedules than their limit",
+    "Connections that fail": "a database that is away",
+    "Failures by error and operation": "operations of the store that fail",
+    "Failures by kind": "lists that fail",
     "Missed actions": "an outage that is longer than a catch-up window",
     "Missed or dropped": "such an outage, and a schedule whose buffer is full",
     "Refused": "a workflow under an id of a schedule's",
