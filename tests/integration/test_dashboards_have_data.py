@@ -31,6 +31,8 @@ WITHOUT_DATA = {
     "Missed actions": "an outage that is longer than a catch-up window",
     "Missed or dropped": "such an outage, and a schedule whose buffer is full",
     "Refused": "a workflow under an id of a schedule's",
+    "Requests of the limit": "a limit of a process's requests",
+    "Workflow tasks that fail": "workers that fail tasks, or whose answers are refused",
     "Skipped": "actions that take longer than their schedule leaves them",
 }
 """Panels of which some series only have data after what stands beside them."""
