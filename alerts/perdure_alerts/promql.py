@@ -133,6 +133,14 @@ class Asker:
         before = f"{source} offset {self.window}"
         return f"{_over(source, 'sum', by)} ({source} unless {before})"
 
+    def forecast(
+        self, metric: Metric, *by: str, ahead_seconds: int, window: str = "1d", how: str = "sum"
+    ) -> str:
+        """Returns what a gauge will be after a while if it goes on as in a window, by labels."""
+        source = Source(metric, self.where)
+        course = f"predict_linear({source}[{window}], {ahead_seconds})"
+        return f"{_over(source, how, by)} ({course})"
+
     def changes(self, metric: Metric, *by: str) -> str:
         """Returns how often a gauge has changed in the window, by some labels."""
         source = Source(metric, self.where)
@@ -146,6 +154,11 @@ class Asker:
     def mean(self, metric: Metric, *by: str) -> str:
         """Returns the mean of a histogram, by some labels."""
         return f"{self.rate(metric, *by, part='sum')} / {self.rate(metric, *by, part='count')}"
+
+
+def quotient(part: str, whole: str) -> str:
+    """Returns the expression of a share."""
+    return f"{part} / {whole}"
 
 
 def _default_part(metric: Metric) -> str:

@@ -4,7 +4,8 @@ from typing import Any
 
 import yaml
 
-from perdure_alerts.rules import Alert, Group, groups
+from perdure_alerts.alert import Alert, Group
+from perdure_alerts.rules import groups
 
 RULES = "perdure.rules.yml"
 """The file's name."""

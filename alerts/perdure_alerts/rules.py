@@ -4,13 +4,10 @@ Each has a runbook of its name in `alerts/runbooks` and is seen on a panel of a 
 of two severities is two rules of one name.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from perdure.telemetry import catalogue, server_catalogue, tls_catalogue
-from perdure_alerts import thresholds
+from perdure_alerts import capacity_rules, thresholds
+from perdure_alerts.alert import Alert, Group, both
 from perdure_alerts.promql import Asker, Regex, Unlike
-from perdure_alerts.thresholds import Threshold
 
 OVERVIEW, HISTORY, MATCHING, FRONTEND, WORKER = (
     f"perdure-{name}" for name in ("overview", "history", "matching", "frontend", "worker")
@@ -28,43 +25,15 @@ _QUEUE = ("cluster", "namespace", "taskqueue", "task_type")
 _NODE = ("cluster", "instance")
 
 
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """A rule.
-
-    Attributes:
-        name: Also its runbook's.
-        expression: Has a sample for whatever is wrong.
-        hold: For how long that must be so.
-        severity: `critical`: act now, somebody notices; `warning`: act today.
-        summary: What is wrong, in a sentence; may have the sample's labels.
-        board: Uid of the dashboard that shows it.
-    """
-
-    name: str
-    expression: str
-    hold: str
-    severity: str
-    summary: str
-    board: str
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Rules that are evaluated together."""
-
-    name: str
-    alerts: Sequence[Alert]
-
-
 def groups() -> list[Group]:
     """Returns all alerts."""
     return [
         Group("perdure-cluster", [*_roles(), *_shards(), *_leases(), *_processes()]),
-        Group("perdure-store", [*_store()]),
+        Group("perdure-store", [*_store(), *capacity_rules.store()]),
         Group("perdure-service", [*_frontend(), *_queues(), *_schedules()]),
         Group("perdure-certificates", [*_certificates()]),
         Group("perdure-authorization", [*_authorization()]),
+        Group("perdure-capacity", [*capacity_rules.service()]),
     ]
 
 
@@ -149,7 +118,7 @@ def _processes() -> list[Alert]:
     # Other programs tell their start too.
     ours = _TWO.gauge(catalogue.BUILD_INFORMATION, *_NODE)
     return [
-        *_both(
+        *both(
             "EventLoopBlocked",
             lag,
             thresholds.EVENT_LOOP_LAG_SECONDS,
@@ -190,7 +159,7 @@ def _store() -> list[Alert]:
             "The database did not confirm commits of {{ $labels.instance }}.",
             HISTORY,
         ),
-        *_both(
+        *both(
             "CommitLatencyHigh",
             latency,
             thresholds.COMMIT_LATENCY_SECONDS,
@@ -216,7 +185,7 @@ def _frontend() -> list[Alert]:
         f"{frontend.rate(catalogue.SERVICE_REQUESTS, 'cluster', 'namespace')}"
     )
     return [
-        *_both(
+        *both(
             "FrontendErrors",
             ratio,
             thresholds.FRONTEND_ERROR_RATIO,
@@ -225,7 +194,7 @@ def _frontend() -> list[Alert]:
             " sender.",
             board=FRONTEND,
         ),
-        *_both(
+        *both(
             "NamespaceThrottled",
             throttled,
             thresholds.THROTTLED_RATIO,
@@ -258,7 +227,7 @@ def _queues() -> list[Alert]:
             f"Nobody polls the {queue}, and tasks wait there.",
             MATCHING,
         ),
-        *_both(
+        *both(
             "BacklogOld",
             age,
             limit,

@@ -24,6 +24,16 @@ SCHEDULE_DELAY_SECONDS = Threshold(5.0, 60.0)
 """From when an action of a schedule is due to its start: no alert, since a limit may be meant."""
 MISSED_ACTIONS = Threshold(0.0001, 1.0)
 """Times of schedules per second that nothing makes up for: one is a warning already."""
+STORE_ERROR_RATIO = Threshold(0.01, 0.05)
+"""Operations of the store that fail."""
+STORE_LATENCY_SECONDS = Threshold(0.3, 1.0)
+"""The slowest hundredth of the store's operations."""
+VISIBILITY_ERROR_RATIO = Threshold(0.01, 0.05)
+"""Lists and counts of workflows that fail."""
+POOL_RATIO = Threshold(0.9, 0.99)
+"""Connections to the database in use, of those that may be open: beyond it reads wait."""
+RPS_RATIO = 0.8
+"""Requests of a process, of those that its limit lets through."""
 LEASE_FAILURES = 5.0
 """Of one node in five minutes: it renews about once a second, so that single ones mean nothing."""
 RESTARTS = 2.0

@@ -3,14 +3,28 @@
 from collections.abc import Callable
 
 from perdure_dashboards.board import Board
-from perdure_dashboards.boards import frontend, history, matching, overview, worker
+from perdure_dashboards.boards import (
+    capacity,
+    frontend,
+    history,
+    matching,
+    namespace,
+    overview,
+    store,
+    visibility,
+    worker,
+)
 
 BOARDS: tuple[Callable[[], Board], ...] = (
     overview.board,
     frontend.board,
     history.board,
     matching.board,
+    store.board,
+    visibility.board,
     worker.board,
+    namespace.board,
+    capacity.board,
 )
 
 

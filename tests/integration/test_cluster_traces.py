@@ -1,7 +1,6 @@
 """One request's traces through the processes of a cluster, as a collector gets them."""
 
 import asyncio
-import itertools
 import json
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -91,26 +90,6 @@ async def run_parent(node: NodeProcess, *, traced: bool = True) -> None:
         assert await asyncio.wait_for(handle.result(), LIMIT.seconds) == "child"
 
 
-async def run_until_dispatched(node: NodeProcess, received: Collector) -> str:
-    """Runs workflows, each in a trace of its own; returns the trace of one whose task was hinted.
-
-    A task that matching reads from the store before its hint comes has no span of its dispatch.
-    """
-    async with worker(node.places["gRPC"]) as client, asyncio.timeout(LIMIT.seconds):
-        for number in itertools.count(1):
-            trace_id = f"{number:032x}"
-            await client.execute_workflow(
-                Child.run,
-                id=trace_id,
-                task_queue=QUEUE,
-                rpc_metadata={"traceparent": f"00-{trace_id}-{PARENT_ID}-01"},
-            )
-            for span in received.named("matching.dispatch"):
-                if span.trace_id.startswith("0"):
-                    return span.trace_id
-    raise AssertionError("there is always another number")
-
-
 def only(spans: list[Received]) -> Received:
     (span,) = spans
     return span
@@ -159,7 +138,6 @@ async def test_a_requests_traces_go_through_all_processes(
     for node in started:
         node.until_ready()
     await run_parent(started[-1])
-    hinted = await run_until_dispatched(started[-1], received)
     for node in started:
         node.stop()
     spans = check_whole(received)
@@ -181,11 +159,8 @@ async def test_a_requests_traces_go_through_all_processes(
     assert (called.service, called.parent_id) == ("perdure.frontend", begun.span_id)
     commit = only([s for s in in_trace if s.name == "store.commit"])
     assert (commit.service, commit.parent_id) == ("perdure.history", served.span_id)
-    in_hinted = [span for span in received.spans if span.trace_id == hinted]
-    dispatch = only([s for s in in_hinted if s.name == "matching.dispatch"])
-    began = only([s for s in in_hinted if s.span_id == dispatch.parent_id])
-    assert (dispatch.service, began.service) == ("io.temporal.matching", "perdure.history")
-    assert "Service/Start" in began.name
+    dispatch = only([s for s in in_trace if s.name == "matching.dispatch"])
+    assert (dispatch.service, dispatch.parent_id) == ("io.temporal.matching", served.span_id)
     recorded = [s for s in spans if s.name.endswith("/RecordWorkflowTaskStarted")]
     assert any(served.id in span.links for span in recorded if span.service == "perdure.history")
     assert {span.service for span in spans} == {
@@ -233,6 +208,29 @@ async def test_one_process_over_sqlite(
     assert {span.service for span in spans} == {"perdure"}
     polls = [span for span in received.spans if "/Poll" in span.name]
     assert bool(polls) == (sampler == "parentbased_always_on")
+
+
+async def test_a_task_that_is_read_from_the_store_keeps_its_trace(
+    received: Collector, tmp_path: Path, stopped: list[NodeProcess]
+) -> None:
+    """The node that was to hint it ended: the next one finds the task's row alone."""
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": received.grpc_endpoint, **QUICKLY}
+    first = alone(tmp_path, environment)
+    stopped.append(first)
+    client = await Client.connect(first.until_ready().places["gRPC"])
+    await client.start_workflow(Child.run, id="child", task_queue=QUEUE, rpc_metadata=METADATA)
+    first.stop()
+    second = alone(tmp_path, environment)
+    stopped.append(second)
+    async with worker(second.until_ready().places["gRPC"]) as client:
+        await asyncio.wait_for(client.get_workflow_handle("child").result(), LIMIT.seconds)
+    second.stop()
+    dispatch = only(received.named("matching.dispatch"))
+    assert dispatch.trace_id == TRACE_ID
+    cause = only([span for span in received.spans if span.span_id == dispatch.parent_id])
+    assert cause.name.endswith("Service/StartWorkflowExecution")
+    answers = received.named("WorkflowService/RespondWorkflowTaskCompleted")
+    assert [cause.id in span.links for span in answers] == [True]
 
 
 def documented(received: Collector) -> dict[str, object]:

@@ -28,9 +28,14 @@ WITHOUT_DATA = {
     "Callers refused": "an authorizer, and somebody whom it refuses",
     "Duration of decisions": "an authorizer",
     "Keys of tokens": "an authorizer that takes tokens",
+    "Connections that fail": "a database that is away",
+    "Failures by error and operation": "operations of the store that fail",
+    "Failures by kind": "lists that fail",
     "Missed actions": "an outage that is longer than a catch-up window",
     "Missed or dropped": "such an outage, and a schedule whose buffer is full",
     "Refused": "a workflow under an id of a schedule's",
+    "Requests of the limit": "a limit of a process's requests",
+    "Workflow tasks that fail": "workers that fail tasks, or whose answers are refused",
     "Skipped": "actions that take longer than their schedule leaves them",
 }
 """Panels of which some series only have data after what stands beside them."""

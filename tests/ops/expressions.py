@@ -124,12 +124,18 @@ def legend_labels(legend: str) -> set[str]:
 
 def kept(expression: str) -> set[str]:
     """Returns the labels that the outermost aggregations of an expression keep."""
-    labels: set[str] = set()
+    return _kept(promql.parse(plain(expression)))
 
-    def look(node: promql.Expr) -> bool | None:
-        if isinstance(node, promql.AggregateExpr) and node.modifier is not None:
-            labels.update(node.modifier.labels)
-        return None
 
-    promql.walk(promql.parse(plain(expression)), look)
-    return labels
+def _kept(node: promql.Expr) -> set[str]:
+    match node:
+        case promql.AggregateExpr():
+            return set() if node.modifier is None else set(node.modifier.labels)
+        case promql.BinaryExpr():
+            return _kept(node.lhs) | _kept(node.rhs)
+        case promql.ParenExpr() | promql.UnaryExpr():
+            return _kept(node.expr)
+        case promql.Call():
+            return {label for argument in node.args for label in _kept(argument)}
+        case _:
+            return set()

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from ops.expressions import faults, kept
+from perdure_alerts.alert import Alert
 from perdure_alerts.rendering import RULES, files
-from perdure_alerts.rules import Alert, groups
+from perdure_alerts.rules import groups
 from perdure_dashboards.rendering import files as boards
 from workbench.paths import ROOT
 

@@ -37,6 +37,11 @@ def test_what_exists_has_no_faults() -> None:
     assert kept(expression) == {"instance", "le"}
 
 
+def test_an_aggregation_of_aggregations_keeps_what_the_outer_one_names() -> None:
+    assert kept("max(sum by (instance) (numshards_gauge))") == set()
+    assert kept("1 - sum by (instance) (numshards_gauge)") == {"instance"}
+
+
 def test_expressions_are_made_of_metrics_that_have_the_labels() -> None:
     ask = Asker("5m", {"operation": Unlike("x"), "instance": Regex("a|b")})
     assert ask.only(namespace=UnlikeRegex("t.*")).rate(catalogue.SERVICE_LATENCY, "namespace") == (

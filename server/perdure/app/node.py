@@ -152,7 +152,7 @@ class _Builder:
         parts.callback(
             logging.observe(
                 span_ids=self._tracer.ids if self._tracer.enabled else None,
-                errors=LogMetrics(process),
+                troubles=LogMetrics(process),
             )
         )
         self._metrics = with_exemplars(self._metrics, self._tracer, self._clock)

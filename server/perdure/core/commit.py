@@ -79,7 +79,7 @@ class DispatchTask:
 
     `scheduled_event_id` and `attempt` let history drop the task when the state has moved on.
     `expiry` is when it stops being worth dispatching (schedule-to-start); 0 means never. `cause` is
-    the span that brought it about: of the hint only, the row is without it.
+    the span that brought it about: of the hint only, since the run's pending task has it too.
     """
 
     key: DispatchKey

@@ -73,3 +73,22 @@ def varint(value: int) -> bytes:
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
+
+
+def first_field(message: bytes, field_number: int) -> bytes:
+    """Returns a length-delimited field that a serialised message begins with, parsing no more.
+
+    It is empty where the message begins with anything else: a message of protobuf's own writing
+    has its fields by number, and leaves empty ones out.
+    """
+    tag = varint(field_number << 3 | 2)
+    if not message.startswith(tag):
+        return b""
+    size, shift, at = 0, 0, len(tag)
+    while True:
+        octet = message[at]
+        size |= (octet & VARINT_BITS) << shift
+        at += 1
+        if octet < VARINT_CONTINUES:
+            return message[at : at + size]
+        shift += 7

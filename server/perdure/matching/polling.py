@@ -23,6 +23,7 @@ from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 from perdure.core.commit import DispatchTask, TaskType
 from perdure.core.errors import ServiceError
 from perdure.matching.advice import advice
+from perdure.matching.causes import cause_of
 from perdure.matching.partition import Partition
 from perdure.matching.settings import MatchingSettings
 from perdure.matching.waiting import ForwardedTask, Match, PendingQuery, WaitingPoller
@@ -37,7 +38,7 @@ from perdure.rpc.history_client import HistoryTasks
 from perdure.runtime.ports import Clock, Ids
 from perdure.runtime.retry import Backoff, retry
 from perdure.runtime.tasks import TaskSet
-from perdure.telemetry.tracing import Tracer
+from perdure.telemetry.tracing import Cause, Tracer
 
 EMPTY = Encoded(b"")
 """The response of a poll that got nothing."""
@@ -201,7 +202,7 @@ class Polls:
             failures = partition.failed(task)
             partition.put_back_later(task, self._backoff.pause_seconds(failures, self._ids))
             raise
-        self._count_start(partition, task, began, sync=partition.started(task))
+        self._count_start(partition, task, response, began, sync=partition.started(task))
         return response
 
     async def _start_forwarded(
@@ -222,7 +223,7 @@ class Polls:
             forwarded.settle(ForwardOutcome.FAILED)
             raise
         forwarded.settle(ForwardOutcome.STARTED)
-        self._count_start(root, task, began, sync=forwarded.waited_for, forwarded=True)
+        self._count_start(root, task, response, began, sync=forwarded.waited_for, forwarded=True)
         return response
 
     async def _record(self, task: DispatchTask, poller: Poller) -> Encoded:
@@ -235,6 +236,7 @@ class Polls:
         self,
         partition: Partition,
         task: DispatchTask,
+        response: Encoded,
         began: float,
         *,
         sync: bool,
@@ -245,9 +247,9 @@ class Polls:
         now = self._clock.now()
         observer.task_dispatched((now - task.scheduled_time) * 1e-9, sync, forwarded)
         if self._tracer.enabled:
-            self._record_wait(task, now)
+            self._record_wait(task, task.cause or cause_of(response), now)
 
-    def _record_wait(self, task: DispatchTask, now: int) -> None:
+    def _record_wait(self, task: DispatchTask, cause: Cause, now: int) -> None:
         """Makes the span of a task's way to its worker, below what brought it about."""
         self._tracer.record(
             "matching.dispatch",
@@ -255,7 +257,7 @@ class Polls:
             began=min(task.scheduled_time, now),
             ended=now,
             kind="consumer",
-            below=task.cause,
+            below=cause,
             attributes={
                 "temporalTaskQueue": task.key.queue.name,
                 "temporalTaskType": task.key.queue.task_type.name,

@@ -323,6 +323,11 @@ LOG_ERRORS = counter(
     ("component", "outcome", *_SERVICE),
     "Errors logged, by whether the line was written or left out as one of many.",
 )
+LOG_WARNINGS = counter(
+    "log_warnings",
+    ("component", "outcome", *_SERVICE),
+    "Warnings logged, by whether the line was written or left out as one of many.",
+)
 SPANS_EXPORTED = counter("spans_exported", _SERVICE, "Spans that a collector has taken.")
 SPANS_LOST = counter(
     "spans_lost",

@@ -1,8 +1,8 @@
-"""Errors that repeat themselves: a few lines of each kind, then how many there were.
+"""Errors and warnings that repeat themselves: a few lines of each kind, then how many there were.
 
-A kind is a component with a sentence. Of each kind so many lines are written in a while; the rest
-is left out, and the first line after that says how many were. What is remembered is bounded: the
-kind that was silent longest goes first.
+A kind is a component with a level and a sentence. Of each kind so many lines are written in a
+while; the rest is left out, and the first line after that says how many were. What is remembered is
+bounded: the kind that was silent longest goes first.
 """
 
 import threading

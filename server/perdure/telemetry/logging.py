@@ -2,8 +2,8 @@
 
 A call gives tags as keywords (`log.info("shard acquired", shard_id=3)`); they are written as the
 real server writes them (`shard-id`). Levels below the configured one cost a method that returns.
-Inside a span a line has its `trace_id` and `span_id`. Errors that repeat themselves are left out
-(`log_limits.py`).
+Inside a span a line has its `trace_id` and `span_id`. Errors and warnings that repeat themselves
+are left out (`log_limits.py`).
 """
 
 import logging
@@ -50,15 +50,20 @@ TAGS = {
 _OWN_FIELDS = frozenset(
     {"level", "ts", "msg", "event", "timestamp", "exception", "exc_info", "trace_id", "span_id"}
 )
+_TROUBLES = frozenset({"error", "warn"})
 SpanIds = Callable[[], tuple[str, str] | None]
 """Returns trace id and span id of the span around the caller."""
 
 
-class ErrorObserver(Protocol):
-    """Hears of errors, for metrics: cheap, and must not log."""
+class TroubleObserver(Protocol):
+    """Hears of errors and warnings, for metrics: cheap, and must not log."""
 
     def error_logged(self, component: str, *, written: bool) -> None:
         """A component has logged an error; `written` unless it was left out as one of many."""
+        ...
+
+    def warning_logged(self, component: str, *, written: bool) -> None:
+        """A component has logged a warning; `written` unless it was left out as one of many."""
         ...
 
 
@@ -66,24 +71,24 @@ class _Observed:
     """What a running server tells its log, and wants to know of it."""
 
     span_ids: SpanIds | None = None
-    errors: ErrorObserver | None = None
+    troubles: TroubleObserver | None = None
 
 
 _OBSERVED = _Observed()
 
 
-def observe(*, span_ids: SpanIds | None, errors: ErrorObserver) -> Callable[[], None]:
-    """Has lines name their span, and an observer told of errors; returns what ends that.
+def observe(*, span_ids: SpanIds | None, troubles: TroubleObserver) -> Callable[[], None]:
+    """Has lines name their span, and an observer told of troubles; returns what ends that.
 
     Args:
         span_ids: Looks for the span; None without tracing.
-        errors: The observer.
+        troubles: The observer.
     """
-    _OBSERVED.span_ids, _OBSERVED.errors = span_ids, errors
+    _OBSERVED.span_ids, _OBSERVED.troubles = span_ids, troubles
 
     def end() -> None:
-        if _OBSERVED.errors is errors:
-            _OBSERVED.span_ids = _OBSERVED.errors = None
+        if _OBSERVED.troubles is troubles:
+            _OBSERVED.span_ids = _OBSERVED.troubles = None
 
     return end
 
@@ -97,10 +102,10 @@ def configure(
         level: The least that is written.
         form: `json`, `text` (logfmt) or `pretty` (for eyes).
         stream: Where lines go; stderr by default.
-        clock: Says how often errors are repeated.
+        clock: Says how often lines are repeated.
     """
     output = sys.stderr if stream is None else stream
-    limit = _ErrorLimit(RepeatLimiter((clock or SystemClock()).monotonic))
+    limit = _TroubleLimit(RepeatLimiter((clock or SystemClock()).monotonic))
     named: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -149,8 +154,8 @@ def _library_handler(
     return handler
 
 
-class _ErrorLimit:
-    """Leaves out errors that are repeated: as a processor, and as a filter of libraries' lines."""
+class _TroubleLimit:
+    """Leaves out errors and warnings that are repeated: a processor, and a filter of libraries'."""
 
     def __init__(self, limiter: RepeatLimiter) -> None:
         self._limiter = limiter
@@ -158,10 +163,11 @@ class _ErrorLimit:
     def __call__(
         self, _logger: object, _method: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
-        if event["level"] == "error":
+        level = event["level"]
+        if level in _TROUBLES:
             # Faults that clients are told of share a sentence, and are of different kinds.
             kind = (str(event["event"]), str(event.get("fault_id", "")))
-            left_out = self._admit(str(event.get("component", "")), *kind)
+            left_out = self._admit(level, str(event.get("component", "")), *kind)
             if left_out is None:
                 raise structlog.DropEvent
             if left_out:
@@ -170,17 +176,20 @@ class _ErrorLimit:
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tells whether a library's line is written."""
-        if record.levelno < logging.ERROR:
+        if record.levelno < logging.WARNING:
             return True
-        left_out = self._admit(record.name, str(record.msg))
+        level = "warn" if record.levelno < logging.ERROR else "error"
+        left_out = self._admit(level, record.name, str(record.msg))
         if left_out:
             record.left_out = left_out
         return left_out is not None
 
-    def _admit(self, component: str, *kind: str) -> int | None:
-        left_out = self._limiter.admit(component, *kind)
-        if _OBSERVED.errors is not None:
-            _OBSERVED.errors.error_logged(component, written=left_out is not None)
+    def _admit(self, level: str, component: str, *kind: str) -> int | None:
+        left_out = self._limiter.admit(level, component, *kind)
+        if _OBSERVED.troubles is not None:
+            told = _OBSERVED.troubles
+            tell = told.error_logged if level == "error" else told.warning_logged
+            tell(component, written=left_out is not None)
         return left_out
 
 

@@ -29,6 +29,7 @@ from perdure.rpc.clients import (
     StaleTask,
 )
 from perdure.runtime.deterministic import SeededIds
+from perdure.telemetry.tracing import NO_TRACING, Tracer
 from simulation.clock import SimulatedClock
 from simulation.loop import SimulatedLoop
 
@@ -96,6 +97,7 @@ class History:
         self.before: Callable[[DispatchTask], Awaitable[None]] | None = None
         self.after: Callable[[DispatchTask], Awaitable[None]] | None = None
         self.hint: Callable[[DispatchTask], None] = lambda _: None
+        self.answer: Callable[[DispatchTask], Encoded] = response_to
 
     async def record_workflow_task_started(self, task: DispatchTask, poller: Poller) -> Encoded:
         return await self._record(task, poller)
@@ -116,7 +118,7 @@ class History:
             self.started.append(task.run.workflow_id)
         if self.after is not None:
             await self.after(task)
-        return response_to(task)
+        return self.answer(task)
 
     async def undo_task_started(self, task: DispatchTask, request_id: str) -> None:
         await asyncio.sleep(0.001)
@@ -140,6 +142,7 @@ class World:
         settings: MatchingSettings,
         seed: int,
         rates: QueueRates | None = None,
+        tracer: Tracer = NO_TRACING,
     ) -> None:
         self.loop = loop
         self.clock = SimulatedClock(loop=loop)
@@ -154,6 +157,7 @@ class World:
             incarnation="incarnation",
             on_error=lambda name, error: self.errors.append((name, error)),
             rates=rates,
+            tracer=tracer,
         )
         self.engine.attach_history(self.history)
         client: MatchingClient = self.engine
@@ -265,11 +269,12 @@ def run(
     seed: int = 1,
     reorder_probability: float = 0.0,
     rates: QueueRates | None = None,
+    tracer: Tracer = NO_TRACING,
 ) -> T:
     """Runs a scenario on virtual time; fails when background work fails or is left over."""
     generator = random.Random(seed)
     loop = SimulatedLoop(generator=generator, reorder_probability=reorder_probability)
-    world = World(loop, settings or MatchingSettings(), seed, rates)
+    world = World(loop, settings or MatchingSettings(), seed, rates, tracer)
 
     async def main() -> T:
         try:

@@ -3,7 +3,9 @@
 import io
 import json
 import logging as stdlib_logging
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -114,20 +116,24 @@ def test_the_start_is_logged(output: io.StringIO) -> None:
     assert (setting["key"], setting["value"]) == ("limit.maxIDLength", 255)
 
 
-class Errors:
-    """An `ErrorObserver`."""
+class Troubles:
+    """A `TroubleObserver`."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, bool]] = []
+        self.errors: list[tuple[str, bool]] = []
+        self.warnings: list[tuple[str, bool]] = []
 
     def error_logged(self, component: str, *, written: bool) -> None:
-        self.told.append((component, written))
+        self.errors.append((component, written))
+
+    def warning_logged(self, component: str, *, written: bool) -> None:
+        self.warnings.append((component, written))
 
 
 def test_a_line_names_the_span_around_it(output: io.StringIO) -> None:
     configure(output)
     ids: list[tuple[str, str] | None] = [("ab" * 16, "cd" * 8), None]
-    end = logging.observe(span_ids=lambda: ids.pop(0), errors=Errors())
+    end = logging.observe(span_ids=lambda: ids.pop(0), troubles=Troubles())
     try:
         logging.get_logger("history").info("inside")
         logging.get_logger("history").info("outside")
@@ -140,34 +146,52 @@ def test_a_line_names_the_span_around_it(output: io.StringIO) -> None:
     assert "trace_id" not in after
 
 
-def test_errors_that_repeat_themselves_are_counted_and_left_out(output: io.StringIO) -> None:
+def test_what_repeats_itself_is_counted_and_left_out(output: io.StringIO) -> None:
     clock = ManualClock()
     logging.configure("info", "json", output, clock)
-    errors = Errors()
-    end = logging.observe(span_ids=None, errors=errors)
+    told = Troubles()
+    end = logging.observe(span_ids=None, troubles=told)
     log = logging.get_logger("history")
     try:
         for number in range(20):
             log.error("it broke", number=number)
-            log.warning("careful")
+            log.warning("careful", number=number)
+            log.warning("it broke")
+            log.info("as ever")
+            stdlib_logging.getLogger("library").warning("take care of %d", number)
             stdlib_logging.getLogger("library").error("number %d broke", number)
         log.error("something else broke")
         clock.advance(61.0)
         log.error("it broke", number=20)
+        log.warning("careful", number=20)
         stdlib_logging.getLogger("library").error("number %d broke", 20)
     finally:
         end()
     lines = [json.loads(line) for line in output.getvalue().splitlines()]
-    ours = [line for line in lines if line["msg"] == "it broke"]
-    assert [line["number"] for line in ours] == [0, 1, 2, 3, 4, 20]
-    assert [line.get("left-out") for line in ours] == [None] * 5 + [15]
+    by_kind: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for line in lines:
+        by_kind.setdefault((line["level"], line["msg"].rstrip(" 0123456789")), []).append(line)
+    for kind in (("error", "it broke"), ("warn", "careful")):
+        assert [line["number"] for line in by_kind[kind]] == [0, 1, 2, 3, 4, 20]
+        assert [line.get("left-out") for line in by_kind[kind]] == [None] * 5 + [15]
     theirs = [line for line in lines if line["msg"].startswith("number ")]
     assert [line.get("left-out") for line in theirs] == [None] * 5 + [15]
-    assert len([line for line in lines if line["msg"] == "careful"]) == 20
-    assert len([line for line in lines if line["msg"] == "something else broke"]) == 1
-    assert errors.told.count(("history", True)) == 7
-    assert errors.told.count(("history", False)) == 15
-    assert errors.told.count(("library", False)) == 15
+    assert len(by_kind["warn", "it broke"]) == 5, "errors of the sentence are another kind"
+    assert len(by_kind["warn", "take care of"]) == 5
+    assert len(by_kind["error", "something else broke"]) == 1
+    assert len(by_kind["info", "as ever"]) == 20, "only trouble is limited"
+    assert Counter(told.errors) == {
+        ("history", True): 7,
+        ("history", False): 15,
+        ("library", True): 6,
+        ("library", False): 15,
+    }
+    assert Counter(told.warnings) == {
+        ("history", True): 11,
+        ("history", False): 30,
+        ("library", True): 5,
+        ("library", False): 15,
+    }
 
 
 def test_faults_that_share_a_sentence_are_told_apart(output: io.StringIO) -> None:
