@@ -327,13 +327,3 @@ def _authorization() -> list[Alert]:
             FRONTEND,
         ),
     ]
-
-
-def _both(
-    name: str, expression: str, threshold: Threshold, *, hold: str, summary: str, board: str
-) -> list[Alert]:
-    """Returns the two rules of an alert that has two thresholds."""
-    return [
-        Alert(name, f"{expression} > {limit:g}", hold, severity, summary, board)
-        for severity, limit in threshold._asdict().items()
-    ]
