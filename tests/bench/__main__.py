@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from bench import backlog, machine, profiler, schedules, visibility
-from bench.comparisons import SERVERS, STORES, Comparison
+from bench.comparisons import METRICS, SERVERS, STORES, Comparison
 from bench.errors import BenchError
 from bench.gates import judge
 from bench.progress import observing
@@ -22,7 +22,6 @@ from bench.runner import Plan, profile_path, run
 from bench.scenarios import BY_NAME
 from bench.targets import Target
 
-ROUNDS = 2
 QUICK_ROUNDS = 1
 HOT_FUNCTIONS = 25
 BACKLOG_SECTION = "bench backlog"
@@ -47,6 +46,9 @@ def _targets(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
     "--store",
     type=click.Choice(["postgres"]),
     help="Compare Perdure with itself: on SQLite, on PostgreSQL, on PostgreSQL in four processes.",
+)
+@click.option(
+    "--metrics", "is_metrics", is_flag=True, help="Compare Perdure with itself without metrics."
 )
 @click.option("--backlog", "is_backlog", is_flag=True, help="Measure a big backlog instead.")
 @click.option(
@@ -84,7 +86,8 @@ def _targets(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),
-    help=f"Rounds of every scenario.  [default: {ROUNDS}, or {QUICK_ROUNDS} with --quick]",
+    help=f"Rounds of every scenario.  [default: {SERVERS.rounds}, {METRICS.rounds} with --metrics, "
+    f"or {QUICK_ROUNDS} with --quick]",
 )
 @click.option(
     "--in-flight",
@@ -110,6 +113,7 @@ def _targets(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 def main(
     *,
     store: str | None,
+    is_metrics: bool,
     is_backlog: bool,
     is_visibility: bool,
     is_schedules: bool,
@@ -141,17 +145,17 @@ def main(
         if is_asked:
             _measure_rows(measure, section, output=output, page=page, gate=gate)
             return
-    comparison = SERVERS if store is None else STORES
+    comparison = METRICS if is_metrics else SERVERS if store is None else STORES
     targets = targets or comparison.targets
     if gate and set(targets) != set(comparison.targets):
-        msg = "--gate compares all three servers: leave --targets out"
+        msg = "--gate compares all servers of a run: leave --targets out"
         raise click.UsageError(msg)
     names = scenarios or comparison.scenarios
     chosen = [BY_NAME[name] for name in dict.fromkeys(names)]
     plan = Plan(
         scenarios=[scenario.quick() for scenario in chosen] if quick else chosen,
         targets=targets,
-        rounds=rounds or (QUICK_ROUNDS if quick else ROUNDS),
+        rounds=rounds or (QUICK_ROUNDS if quick else comparison.rounds),
         in_flight=in_flight or comparison.in_flight,
         profiles=profiles,
     )

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.gates import ALL, GATES, SHORT, STORE_GATES, Gate
+from bench.gates import ALL, GATES, METRICS_GATES, SHORT, STORE_GATES, Gate
+from bench.tables import METRICS as METRICS_COLUMNS
 from bench.tables import SERVERS as SERVER_COLUMNS
 from bench.tables import STORES as STORE_COLUMNS
 from bench.tables import Layout
@@ -19,6 +20,7 @@ class Comparison:
         gates: What they are held to.
         scenarios: Names of the scenarios that are run when none is named.
         in_flight: Workflows in flight when loaded, when nothing else is said.
+        rounds: Rounds of every scenario, when nothing else is said.
         layout: The columns of its table.
         section: Names its section of a Markdown page.
     """
@@ -29,6 +31,7 @@ class Comparison:
     in_flight: int
     layout: Layout
     section: str
+    rounds: int = 2
 
 
 SERVERS = Comparison(
@@ -46,4 +49,14 @@ STORES = Comparison(
     in_flight=100,
     layout=STORE_COLUMNS,
     section="bench stores",
+)
+METRICS = Comparison(
+    targets=(Target.PERDURE, Target.UNMETERED),
+    gates=METRICS_GATES,
+    scenarios=("activity",),
+    in_flight=50,
+    layout=METRICS_COLUMNS,
+    section="bench metrics",
+    # What is looked for is smaller than what one round is off.
+    rounds=8,
 )

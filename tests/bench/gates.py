@@ -112,6 +112,10 @@ STORE_GATES: tuple[Gate, ...] = (
     ),
 )
 
+METRICS_GATES: tuple[Gate, ...] = (
+    Gate("CPU with metrics to without", 1.05, ALL, lambda _, ratios: ratios.cpu_to_unmetered),
+)
+
 
 def judge(table: Table, scenarios: Sequence[str], gates: Sequence[Gate] = GATES) -> list[Verdict]:
     """Hold every gate against the scenarios that were asked for."""

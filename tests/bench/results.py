@@ -92,6 +92,7 @@ class Ratios:
     throughput_to_devserver: float | None
     cpu_to_sqlite: float | None
     cpu_to_one_process: float | None
+    cpu_to_unmetered: float | None
 
 
 class Table:
@@ -120,6 +121,7 @@ class Table:
             throughput_to_devserver=to(Target.DEVSERVER, lambda each: each.workflows_per_s),
             cpu_to_sqlite=to(Target.PERDURE, lambda each: each.cpu_ms),
             cpu_to_one_process=to(Target.POSTGRES, lambda each: each.cpu_ms),
+            cpu_to_unmetered=to(Target.UNMETERED, lambda each: each.cpu_ms),
         )
 
 

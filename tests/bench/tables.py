@@ -19,6 +19,7 @@ TITLES = {
     Target.FLOOR: "floor",
     Target.POSTGRES: "Perdure, PostgreSQL",
     Target.SPLIT: "Perdure, PostgreSQL, 4 processes",
+    Target.UNMETERED: "Perdure without metrics",
 }
 
 Cell = Callable[[Row, Ratios], str]
@@ -136,5 +137,17 @@ STORES = Layout(
         "server's processes for each workflow, and as a multiple of Perdure's on SQLite and of "
         "Perdure's on PostgreSQL in one process; that of PostgreSQL's own processes is beside it. "
         "Commits: transactions that the database counted for each workflow. " + _LATENCY
+    ),
+)
+
+METRICS = Layout(
+    columns=(
+        *_FIRST,
+        ("× without", lambda _, ratios: _number(ratios.cpu_to_unmetered)),
+        *_LAST,
+    ),
+    legend=(
+        "CPU ms: processor time of the server for each workflow, and as a multiple of that of the "
+        "same server whose roles report to observers that do nothing. " + _LATENCY
     ),
 )

@@ -19,7 +19,8 @@ SERVER = TESTS.parent / "server"
 class Target(enum.StrEnum):
     """A server under test.
 
-    Perdure keeps its data in SQLite; on PostgreSQL in one process; on PostgreSQL in four.
+    Perdure keeps its data in SQLite; on PostgreSQL in one process; on PostgreSQL in four; in SQLite
+    without metrics.
     """
 
     PERDURE = "perdure"
@@ -27,6 +28,7 @@ class Target(enum.StrEnum):
     FLOOR = "floor"
     POSTGRES = "postgres"
     SPLIT = "split"
+    UNMETERED = "unmetered"
 
     @property
     def needs_database(self) -> bool:
@@ -36,7 +38,7 @@ class Target(enum.StrEnum):
     @property
     def is_perdure(self) -> bool:
         """Whether it is Perdure, and can be profiled."""
-        return self in {Target.PERDURE, Target.POSTGRES, Target.SPLIT}
+        return self in {Target.PERDURE, Target.POSTGRES, Target.SPLIT, Target.UNMETERED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,15 @@ def _devserver(place: Place) -> list[str]:
 
 
 def _perdure(place: Place) -> list[str]:
-    database = str(place.directory / "perdure.db")
-    return [sys.executable, "-c", PERDURE, *_start_dev(place), "--db-filename", database]
+    return [sys.executable, "-c", PERDURE, *_start_dev(place), *_database(place)]
+
+
+def _unmetered(place: Place) -> list[str]:
+    return [sys.executable, "-m", "bench.unmetered", *_start_dev(place), *_database(place)]
+
+
+def _database(place: Place) -> list[str]:
+    return ["--db-filename", str(place.directory / "perdure.db")]
 
 
 def _postgres(place: Place) -> list[str]:
@@ -130,6 +139,7 @@ _COMMANDS: dict[Target, Callable[[Place], list[str]]] = {
     Target.FLOOR: _floor,
     Target.POSTGRES: _postgres,
     Target.SPLIT: _split,
+    Target.UNMETERED: _unmetered,
 }
 
 

@@ -11,6 +11,8 @@ from chaos.scenarios import SCENARIOS
 from contract.cluster import MissingPostgres, find_binaries
 from workbench.paths import ROOT, TESTS
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 300
 """Generous: a scenario takes half a minute on an idle machine."""
 

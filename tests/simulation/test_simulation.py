@@ -19,6 +19,8 @@ QUICK_SEEDS = 300
 FIRST_SLOW_SEED = QUICK_SEEDS
 SLOW_SEEDS = 3_000
 
+pytestmark = pytest.mark.alone
+
 
 def _explain(reports: list[Report]) -> str:
     return "\n".join(f"seed {each.seed}: {each.violations[0]}" for each in reports)

@@ -30,7 +30,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (["--targets", "floor,mars"], "'mars' is not a valid Target"),
         (["--scenario", "nap"], "'nap' is not one of"),
-        (["--gate", "--targets", "floor"], "--gate compares all three servers"),
+        (["--gate", "--targets", "floor"], "--gate compares all servers of a run"),
         (["--gate", "--profile", "x"], "--gate and --profile exclude each other"),
     ],
 )
@@ -40,11 +40,12 @@ def test_bad_options_are_refused(arguments: list[str], sentence: str) -> None:
     assert sentence in said.stderr
 
 
-def test_a_quick_run_prints_json() -> None:
-    said = bench("--quick", "--targets", "floor", "--scenario", "timer", "--output", "json")
+@pytest.mark.parametrize("target", ["floor", "unmetered"])
+def test_a_quick_run_prints_json(target: str) -> None:
+    said = bench("--quick", "--targets", target, "--scenario", "timer", "--output", "json")
     assert said.returncode == 0, said.stderr
     (row,) = json.loads(said.stdout)["rows"]
-    assert row["target"] == "floor"
+    assert row["target"] == target
     # The last RPC of one phase may be answered in the next.
     assert row["rpcs"] == pytest.approx(6.0, abs=0.1)
 
