@@ -209,6 +209,7 @@ class ClusterNode:
             handlers=continued(handlers, self._tracer),
             services=[service for role, service in roles if role is not None],
             always_detailed=True,
+            streamed=True,
             clock=self._clock,
             observer=self._serving,
             transport=INTERNODE_TRANSPORT,

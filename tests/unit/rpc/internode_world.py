@@ -143,6 +143,7 @@ class Server:
             ),
             services=INTERNODE_SERVICES,
             always_detailed=True,
+            streamed=True,
             clock=ManualClock(),
             transport=INTERNODE_TRANSPORT,
             observer=observer,

@@ -8,6 +8,7 @@ call under way is cut for them.
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
+from contextvars import copy_context
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, cast
 
@@ -70,6 +71,7 @@ class Peers:
             for method in (*HISTORY_METHODS, *MATCHING_METHODS)
         }
         self._peers: dict[str, _Peer] = {}
+        self._context = copy_context()
 
     def history(self, address: str) -> HistoryClient:
         """Returns another node's history role."""
@@ -109,7 +111,13 @@ class Peers:
 
     def _new(self, address: str) -> _Peer:
         channel = self._channel(address)
-        link = Link(channel, address=address, settings=self._settings, tracer=self._tracer)
+        link = Link(
+            channel,
+            address=address,
+            settings=self._settings,
+            tracer=self._tracer,
+            context=self._context,
+        )
 
         def make(method: WireMethod) -> RemoteCall:
             return link.method(method, self._observers[method.path])
