@@ -52,7 +52,7 @@ _LARGEST_STREAMED: Final = 64 * 1024
 """Bytes of a request that goes together with others: they wait until it has been sent."""
 
 
-def _ignore(_calls: int) -> None:
+def uncounted(_calls: int) -> None:
     """Is told of messages that nobody counts."""
 
 
@@ -66,7 +66,7 @@ class Link:
         address: str,
         settings: InternodeSettings,
         tracer: Tracer = NO_TRACING,
-        sent: Callable[[int], None] = _ignore,
+        sent: Callable[[int], None] = uncounted,
         context: Context | None = None,
     ) -> None:
         """Makes a link; nothing is connected before the first call.

@@ -16,7 +16,7 @@ import grpc
 
 from perdure.rpc.handler import OperationObserver, RpcObserver, SilentObserver
 from perdure.rpc.history_client import HistoryClient
-from perdure.rpc.internode.link import Link, RemoteCall
+from perdure.rpc.internode.link import Link, RemoteCall, uncounted
 from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.internode.wire import HISTORY_METHODS, MATCHING_METHODS, WireMethod
 from perdure.rpc.network import GrpcNetwork, Network
@@ -51,6 +51,7 @@ class Peers:
         security: PeerSecurity | None = None,
         network: Network | None = None,
         tracer: Tracer = NO_TRACING,
+        sent: Callable[[int], None] = uncounted,
     ) -> None:
         """Makes an empty set.
 
@@ -60,11 +61,13 @@ class Peers:
             security: For TLS; without, connections are plain.
             network: How they are reached.
             tracer: Where spans around calls to them go.
+            sent: Told how many calls each message has that is sent in a stream.
         """
         self._settings = settings or InternodeSettings()
         self._security = security
         self._network = network or GrpcNetwork()
         self._tracer = tracer
+        self._sent = sent
         observer = observer or SilentObserver()
         self._observers: dict[str, OperationObserver] = {
             method.path: observer.operation(method.service, method.rpc)
@@ -116,6 +119,7 @@ class Peers:
             address=address,
             settings=self._settings,
             tracer=self._tracer,
+            sent=self._sent,
             context=self._context,
         )
 
