@@ -5,6 +5,7 @@ still answers, closes its ports, and is removed from the cluster last.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from perdure.app.authorization import for_nodes_only
@@ -26,6 +27,7 @@ from perdure.rpc.clients import MatchingNode
 from perdure.rpc.handler import RpcObserver
 from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.hints import Hints
+from perdure.rpc.internode.link import uncounted
 from perdure.rpc.internode.matching import RoutedMatching
 from perdure.rpc.internode.membership import MemberDirectory
 from perdure.rpc.internode.owned import OwnedMatching, owns_queue
@@ -66,6 +68,7 @@ class ClusterNode:
         membership: MembershipObserver,
         serving: RpcObserver,
         calling: RpcObserver,
+        sent: Callable[[int], None] = uncounted,
         settings: InternodeSettings | None = None,
         network: Network | None = None,
         security: NodeSecurity = PLAIN,
@@ -83,6 +86,7 @@ class ClusterNode:
             membership: Told of renewals and views.
             serving: Told of calls of other nodes.
             calling: Told of calls to other nodes.
+            sent: Told how many of them each message of a stream has.
             settings: Bounds of what nodes ask of each other.
             network: What connects the nodes, if it is not the machine's network.
             security: TLS between them.
@@ -113,7 +117,7 @@ class ClusterNode:
         self._directory = MemberDirectory(self.member)
         self._router = Router(directory=self._directory, ids=ids, settings=self._settings)
         self._security = security
-        self._peers = self._connections(calling)
+        self._peers = self._connections(calling, sent)
         self._routed_history: HistoryClient | None = None
         self._routed_matching: RoutedMatching | None = None
         self._ownership: Ownership | None = None
@@ -121,7 +125,7 @@ class ClusterNode:
         self._told: dict[RpcServer, bool] = {}
         self._settled = False
 
-    def _connections(self, observer: RpcObserver) -> Peers:
+    def _connections(self, observer: RpcObserver, sent: Callable[[int], None]) -> Peers:
         secured = self._security.peers
         peers = Peers(
             settings=self._settings,
@@ -129,6 +133,7 @@ class ClusterNode:
             security=secured,
             network=self._network,
             tracer=self._tracer,
+            sent=sent,
         )
 
         def renew() -> None:

@@ -296,6 +296,18 @@ async def test_a_time_limit_ends_a_call_that_was_sent_at_both_ends() -> None:
     assert list(double.batches[1].cancelled) == [double.batches[0].calls[0].id]
 
 
+async def test_an_answer_at_the_last_moment_counts() -> None:
+    async with stalled() as (double, stream):
+        call = asyncio.ensure_future(stream.call(PATH, b"1", 3_600.0))
+        await until(lambda: len(double.batches) == 1)
+        call_id = double.batches[0].calls[0].id
+        # The timer of a call fires before its caller has had its turn.
+        stream._take(internode.StreamedAnswer(id=call_id, data=ANSWER))
+        stream._expire(call_id)
+        assert await call == ANSWER
+        assert not stream._cancelled
+
+
 async def test_waiting_for_the_other_node_is_taken_off_the_time_that_it_gets() -> None:
     async with stalled() as (double, stream):
         calls = [asyncio.ensure_future(stream.call(PATH, b"1", 3_600.0))]

@@ -122,7 +122,10 @@ class CallStream:
         self._go_on()
 
     def _expire(self, call_id: int) -> None:
-        answer = self._waiting.pop(call_id)
+        answer = self._waiting.pop(call_id, None)
+        if answer is None:
+            # It has been answered just now: its caller has not had its turn.
+            return
         sent = self._take_back(call_id)
         if not answer.done():
             answer.set_result(PeerUnreachableError(self._address, maybe_sent=sent))
