@@ -11,6 +11,7 @@ stream that its caller has closed ends when its calls have ended.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -122,7 +123,8 @@ class _Stream:
         self._find = find
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._outbox: dict[int, _Answer] = {}
+        # Taken from at the front, where a plain dictionary becomes slow.
+        self._outbox: OrderedDict[int, _Answer] = OrderedDict()
         self._waiting_bytes = 0
         self._closed = False
         self._wake: asyncio.Future[None] | None = None
@@ -173,7 +175,7 @@ class _Stream:
             self._let_go(len(answer.data) - answer.sent)
 
     def _ended(self, call_id: int) -> None:
-        del self._tasks[call_id]
+        self._tasks.pop(call_id, None)
         if self._closed:
             self._go_on()
 
@@ -229,8 +231,7 @@ class _Stream:
         unfinished = {}
         size = 0
         while outbox and size < _BATCH_BYTES:
-            call_id = next(iter(outbox))
-            answer = outbox.pop(call_id)
+            call_id, answer = outbox.popitem(last=False)
             data, at = answer.data, answer.sent
             more = len(data) - at > _PART_BYTES
             if at or more:

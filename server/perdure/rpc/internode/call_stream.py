@@ -11,6 +11,7 @@ the stream breaks, all its calls fail at once.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -71,7 +72,8 @@ class CallStream:
         self._last_id = 0
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._parts: dict[int, list[bytes]] = {}
-        self._outbox: dict[int, _Frame] = {}
+        # Taken from at the front, where a plain dictionary becomes slow.
+        self._outbox: OrderedDict[int, _Frame] = OrderedDict()
         self._cancelled: list[int] = []
         self._wake: asyncio.Future[None] | None = None
 
@@ -178,8 +180,7 @@ class CallStream:
         size = 0
         calls = []
         while outbox and size < _BATCH_BYTES:
-            call_id = next(iter(outbox))
-            path, request, deadline, headers = outbox.pop(call_id)
+            call_id, (path, request, deadline, headers) = outbox.popitem(last=False)
             size += len(request) + _FRAME_BYTES
             calls.append(
                 internode.StreamedCall(

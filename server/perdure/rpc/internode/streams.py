@@ -107,7 +107,7 @@ class Streams:
         code = await self._told(opened)
         if code is grpc.StatusCode.UNIMPLEMENTED:
             self._refused = True
-            self._spawn("leave a connection", self._leave(left, None))
+            self._spawn("leave a connection", self._leave(left))
             return None
         if code is not grpc.StatusCode.OK:
             opened.cancel()
@@ -115,8 +115,8 @@ class Streams:
             raise PeerUnreachableError(self._address, maybe_sent=False)
         stream = CallStream(opened, address=self._address, sent=self._sent)
         self._stream = stream
-        self._spawn("carry calls", stream.run())
-        self._spawn("leave a connection", self._leave(left, stream))
+        carrying = self._spawn("carry calls", stream.run())
+        self._spawn("leave a connection", self._leave(left, stream, carrying))
         return stream
 
     async def _told(self, opened: "grpc.aio.StreamStreamCall[bytes, bytes]") -> grpc.StatusCode:
@@ -131,8 +131,16 @@ class Streams:
             return grpc.StatusCode.UNAVAILABLE
         return grpc.StatusCode.OK if isinstance(answer, bytes) else grpc.StatusCode.UNAVAILABLE
 
-    async def _leave(self, left: "asyncio.Task[None]", stream: CallStream | None) -> None:
-        await asyncio.wait([left])
+    async def _leave(
+        self,
+        left: "asyncio.Task[None]",
+        stream: CallStream | None = None,
+        carrying: "asyncio.Task[None] | None" = None,
+    ) -> None:
+        """Waits for the end of a connection, or of its stream."""
+        watched = [left] if carrying is None else [left, carrying]
+        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        left.cancel()
         self._refused = False
         if stream is not None:
             stream.retire()
