@@ -19,6 +19,7 @@ from perdure.rpc.internode.wire import HISTORY_METHODS
 from perdure.rpc.network import ChannelArguments
 from simulation.loop import Process
 from simulation.network import Network, NoAnswerError, Server
+from simulation.streams import Pipe, ServerStream, SimulatedStream
 from simulation.trace import Trace
 
 _REPEATABLE_PATHS = frozenset(
@@ -86,15 +87,31 @@ class SimulatedServer:
         """Takes no more calls, and cancels those that do not end within the grace period."""
         await self._network.close(self._address, grace or 0.0)
 
+    def _method(self, path: str) -> Any:
+        details = cast(grpc.HandlerCallDetails, SimpleNamespace(method=path))
+        found = (handler.service(details) for handler in self._handlers)
+        return next(handler for handler in found if handler is not None)
+
+    async def answer_stream(self, path: str, there: Pipe, back: Pipe) -> None:
+        """Answers a stream.
+
+        Raises:
+            AioRpcError: With the status that the handler gave.
+        """
+        call = ServerStream(there, back)
+        method = self._method(path)
+        if method.stream_stream is None:
+            await method.unary_unary(b"", call)
+        await method.stream_stream(None, call)
+        await back.delivered()
+
     async def answer(self, path: str, data: bytes, call: "_ServerCall") -> bytes:
         """Answers a call.
 
         Raises:
             AioRpcError: With the status that the handler gave.
         """
-        details = cast(grpc.HandlerCallDetails, SimpleNamespace(method=path))
-        found = (handler.service(details) for handler in self._handlers)
-        method: Any = next(handler for handler in found if handler is not None)
+        method = self._method(path)
         request = method.request_deserializer(data) if method.request_deserializer else data
         call.on_unforeseen = self._trace.violation
         response = await method.unary_unary(request, call)
@@ -125,7 +142,9 @@ class _ServerCall:
     ) -> NoReturn:
         """Ends the call with a status."""
         if code is grpc.StatusCode.UNKNOWN:
-            error = sys.exception()
+            told = sys.exception()
+            # What was raised, behind what the caller is told of it.
+            error = None if told is None else told.__cause__ or told
             trace = "".join(traceback.format_exception(error)[-3:])
             self.on_unforeseen(f"{self._path} raised {type(error).__name__}: {error}\n{trace}")
         raise _status(code, details, trailing_metadata)
@@ -154,6 +173,7 @@ class SimulatedChannel:
         self._closed = True
         for call in list(self._calls):
             call.cancel()
+        self._network.wake()
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Returns whether the channel is connected, as far as it knows."""
@@ -163,14 +183,43 @@ class SimulatedChannel:
             # The next attempt is a new one.
             self._failed = False
             return _CONNECTIVITY.TRANSIENT_FAILURE
-        if self._server is not None and self._server is self._network.listener(self._address):
-            return _CONNECTIVITY.READY
-        return _CONNECTIVITY.IDLE
+        return _CONNECTIVITY.READY if self._connected() else _CONNECTIVITY.IDLE
+
+    def _connected(self) -> bool:
+        if self._closed or self._server is None:
+            return False
+        return self._server is self._network.listener(self._address)
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """Connects, or fails to."""
+        """Connects, or fails to; a connection that is there is waited for until it goes."""
+        if last_observed_state is _CONNECTIVITY.READY:
+            while self._connected():
+                await self._network.changed()
+            return
         self._server = await self._network.connect(self._host, self._address)
         self._failed = self._server is None
+
+    def _lost(self) -> None:
+        self._server = None
+        self._network.wake()
+
+    def stream_stream(self, path: str) -> Callable[[], SimulatedStream]:
+        """Returns what begins streams of a method."""
+
+        def begin() -> SimulatedStream:
+            if self._closed:
+                raise grpc.aio.UsageError("Channel is closed.")
+            stream = SimulatedStream(
+                self._network,
+                source=self._host,
+                address=self._address,
+                path=path,
+                repeatable=_REPEATABLE_PATHS,
+            )
+            stream.begin(self._calls, self._lost)
+            return stream
+
+        return begin
 
     def unary_unary(self, path: str) -> Callable[..., Awaitable[bytes]]:
         """Returns what makes calls of a method."""
@@ -200,7 +249,7 @@ class SimulatedChannel:
             except TimeoutError:
                 raise _status(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded") from None
             except NoAnswerError as error:
-                self._server = None
+                self._lost()
                 raise _status(grpc.StatusCode.UNAVAILABLE, error.message) from None
             return answer
 

@@ -88,6 +88,7 @@ class Network:
         self._listening: dict[str, Server] = {}
         self._calls: dict[_Call, None] = {}
         self._wires: dict[asyncio.Task[Any], str] = {}
+        self._watchers: list[asyncio.Future[None]] = []
 
     # Who listens
 
@@ -96,14 +97,29 @@ class Network:
         before = self._listening.get(address)
         assert before is None or not before.process.alive, f"{address} is in use"
         self._listening[address] = server
+        self.wake()
 
     def listener(self, address: str) -> Server | None:
         """Returns who listens at an address."""
         return self._listening.get(address)
 
+    async def changed(self) -> None:
+        """Returns when somebody has begun or ceased to listen."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.append(future)
+        await future
+
+    def wake(self) -> None:
+        """Has those look who wait for a change."""
+        watchers, self._watchers = self._watchers, []
+        for future in watchers:
+            if not future.done():
+                future.set_result(None)
+
     async def close(self, address: str, grace_seconds: float) -> None:
         """Closes an address: calls under way may end within a grace period."""
         self._listening.pop(address, None)
+        self.wake()
         tasks = [call.task for call in self._calls if call.address == address]
         if tasks:
             _, pending = await asyncio.wait(tasks, timeout=grace_seconds)
@@ -116,6 +132,7 @@ class Network:
         """Breaks every connection of a host: it has died."""
         for address in [each for each in self._listening if host_of(each) == host]:
             del self._listening[address]
+        self.wake()
         for wire in [wire for wire, source in self._wires.items() if source == host]:
             wire.cancel()
         for call in [call for call in self._calls if call.touches(host)]:
@@ -233,7 +250,7 @@ class Network:
         task.add_done_callback(functools.partial(_pass_on, call.reply), context=Context())
         if repeatable and self._chance(self._faults.duplicate_request):
             loop.call_later(
-                self._transit_seconds(source, host_of(address)),
+                self.transit_seconds(source, host_of(address)),
                 self._serve,
                 server,
                 serve,
@@ -282,21 +299,42 @@ class Network:
         if call.task.done() or self._chance(self._faults.silent_loss):
             return
         host = host_of(call.address)
-        seconds = self._transit_seconds(call.source, host)
+        seconds = self.transit_seconds(call.source, host)
         if self.is_cut(call.source, host):
             seconds += KEEPALIVE_SECONDS
         loop = asyncio.get_running_loop()
         loop.call_later(seconds, call.task.cancel, context=Context())
 
     async def _transit(self, source: str, target: str) -> None:
-        await asyncio.sleep(self._transit_seconds(source, target))
+        await asyncio.sleep(self.transit_seconds(source, target))
 
-    def _transit_seconds(self, source: str, target: str) -> float:
+    def transit_seconds(self, source: str, target: str) -> float:
+        """Returns how long a message takes."""
         slow = self._chance(self._faults.slow_message) or (
             bool(self.slow) and frozenset({source, target}) in self.slow
         )
         mean = SLOWEST_SECONDS / 2 if slow else TYPICAL_SECONDS
         return min(self._generator.expovariate(1 / mean), SLOWEST_SECONDS)
+
+    # What may happen to a message of a stream
+
+    def request_is_lost(self) -> bool:
+        """Tells whether a message to a server is lost."""
+        return self._chance(self._faults.request_loss)
+
+    def reply_is_lost(self) -> bool:
+        """Tells whether a message of a server is lost."""
+        return self._chance(self._faults.reply_loss)
+
+    def request_is_doubled(self) -> bool:
+        """Tells whether a request that may be repeated is."""
+        return self._chance(self._faults.duplicate_request)
+
+    def silence_seconds(self) -> float:
+        """Returns after how long a lost connection is noticed."""
+        if self._chance(self._faults.silent_loss):
+            return self._generator.uniform(0.0, KEEPALIVE_SECONDS)
+        return 0.0
 
     def _chance(self, probability: float) -> bool:
         return probability > 0 and self._generator.random() < probability

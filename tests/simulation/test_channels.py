@@ -35,7 +35,7 @@ HANGS = wf.SignalWorkflowExecutionRequest(signal_name="hang", request_id="r")
 class World:
     """Two nodes: one serves history, the other one calls it."""
 
-    def __init__(self, loop: SimulatedLoop, faults: FaultPlan) -> None:
+    def __init__(self, loop: SimulatedLoop, faults: FaultPlan, *, streamed: bool) -> None:
         self.trace = Trace(clock=SimulatedClock(loop=loop))
         self.network = Network(faults=faults, generator=random.Random(1), trace=self.trace)
         self.process = Process("far")
@@ -48,6 +48,7 @@ class World:
             handlers=internode_handlers(cast(HistoryClient, history), None),
             services=INTERNODE_SERVICES,
             always_detailed=True,
+            streamed=streamed,
             clock=SimulatedClock(loop=loop),
             transport=INTERNODE_TRANSPORT,
             network=self.at("far", self.process),
@@ -80,8 +81,16 @@ class World:
         return wf.SignalWorkflowExecutionResponse()
 
 
-def _run(loop: SimulatedLoop, faults: FaultPlan, scenario: Any, *, starts: bool = True) -> World:
-    world = World(loop, faults)
+@pytest.fixture(params=[True, False], ids=["streamed", "alone"])
+def streamed(request: pytest.FixtureRequest) -> bool:
+    """Tells whether the far node takes calls in streams."""
+    return bool(request.param)
+
+
+def _run(
+    loop: SimulatedLoop, streamed: bool, faults: FaultPlan, scenario: Any, *, starts: bool = True
+) -> World:
+    world = World(loop, faults, streamed=streamed)
 
     async def main() -> None:
         if starts:
@@ -93,7 +102,7 @@ def _run(loop: SimulatedLoop, faults: FaultPlan, scenario: Any, *, starts: bool 
     return world
 
 
-def test_a_call_and_its_errors_cross(loop: SimulatedLoop) -> None:
+def test_a_call_and_its_errors_cross(loop: SimulatedLoop, streamed: bool) -> None:
     async def scenario(world: World) -> None:
         await check_reachable("far:7234", network=world.near)
         assert await world.call() == wf.SignalWorkflowExecutionResponse()
@@ -105,20 +114,24 @@ def test_a_call_and_its_errors_cross(loop: SimulatedLoop) -> None:
             await world.call()
         assert raised.value.owner == "another"
 
-    assert not _run(loop, FaultPlan(), scenario).trace.violations
+    assert not _run(loop, streamed, FaultPlan(), scenario).trace.violations
 
 
-def test_what_was_not_foreseen_is_a_violation(loop: SimulatedLoop) -> None:
+def test_what_was_not_foreseen_is_a_violation(loop: SimulatedLoop, streamed: bool) -> None:
     async def scenario(world: World) -> None:
         world.error = KeyError("bug")
-        with logs_in(Trace(clock=SimulatedClock(loop=loop))), pytest.raises(RemoteError):
+        with logs_in(world.trace), pytest.raises(RemoteError):
             await world.call()
 
-    (violation,) = _run(loop, FaultPlan(), scenario).trace.violations
-    assert "SignalWorkflowExecution raised KeyError" in violation
+    violations = _run(loop, streamed, FaultPlan(), scenario).trace.violations
+    logged, *raised = violations
+    assert "operation='SignalWorkflowExecution'" in logged
+    assert "KeyError('bug')" in logged
+    if not streamed:
+        assert "SignalWorkflowExecution raised KeyError" in raised[0]
 
 
-def test_where_nobody_listens_nothing_was_sent(loop: SimulatedLoop) -> None:
+def test_where_nobody_listens_nothing_was_sent(loop: SimulatedLoop, streamed: bool) -> None:
     async def scenario(world: World) -> None:
         with pytest.raises(PeerUnreachableError) as raised:
             await world.call()
@@ -126,11 +139,13 @@ def test_where_nobody_listens_nothing_was_sent(loop: SimulatedLoop) -> None:
         await world.server.start("far", 7234)
         await world.call()
 
-    _run(loop, FaultPlan(), scenario, starts=False)
+    _run(loop, streamed, FaultPlan(), scenario, starts=False)
 
 
 @pytest.mark.parametrize(("faults", "served"), [("request_loss", 1), ("reply_loss", 2)])
-def test_a_lost_message_may_have_been_sent(loop: SimulatedLoop, faults: str, served: int) -> None:
+def test_a_lost_message_may_have_been_sent(
+    loop: SimulatedLoop, streamed: bool, faults: str, served: int
+) -> None:
     plan = FaultPlan()
 
     async def scenario(world: World) -> None:
@@ -140,18 +155,18 @@ def test_a_lost_message_may_have_been_sent(loop: SimulatedLoop, faults: str, ser
             await world.call()
         assert raised.value.maybe_sent
 
-    assert _run(loop, plan, scenario).served == served
+    assert _run(loop, streamed, plan, scenario).served == served
 
 
-def test_a_repeatable_request_may_arrive_twice(loop: SimulatedLoop) -> None:
+def test_a_repeatable_request_may_arrive_twice(loop: SimulatedLoop, streamed: bool) -> None:
     async def scenario(world: World) -> None:
         await world.call()
         await asyncio.sleep(5)
 
-    assert _run(loop, FaultPlan(duplicate_request=1.0), scenario).served == 2
+    assert _run(loop, streamed, FaultPlan(duplicate_request=1.0), scenario).served == 2
 
 
-def test_closing_a_connection_ends_its_calls(loop: SimulatedLoop) -> None:
+def test_closing_a_connection_ends_its_calls(loop: SimulatedLoop, streamed: bool) -> None:
     async def scenario(world: World) -> None:
         call = asyncio.ensure_future(world.call(HANGS))
         await asyncio.sleep(1)
@@ -160,10 +175,10 @@ def test_closing_a_connection_ends_its_calls(loop: SimulatedLoop) -> None:
             await call
         await asyncio.sleep(1)
 
-    assert _run(loop, FaultPlan(), scenario).cancelled == 1
+    assert _run(loop, streamed, FaultPlan(), scenario).cancelled == 1
 
 
-def test_a_cut_connection_is_given_up_and_made_again(loop: SimulatedLoop) -> None:
+def test_a_cut_connection_is_given_up_and_made_again(loop: SimulatedLoop, streamed: bool) -> None:
     async def scenario(world: World) -> None:
         await world.call()
         world.network.cut("near", "far")
@@ -176,4 +191,4 @@ def test_a_cut_connection_is_given_up_and_made_again(loop: SimulatedLoop) -> Non
         world.network.heal("near", "far")
         await world.call()
 
-    assert _run(loop, FaultPlan(), scenario).served == 2
+    assert _run(loop, streamed, FaultPlan(), scenario).served == 2

@@ -5,6 +5,7 @@ still answers, closes its ports, and is removed from the cluster last.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from perdure.app.authorization import for_nodes_only
@@ -27,6 +28,7 @@ from perdure.rpc.handler import RpcObserver
 from perdure.rpc.history_client import HistoryClient
 from perdure.rpc.internode.hints import Hints
 from perdure.rpc.internode.learning import learning
+from perdure.rpc.internode.link import uncounted
 from perdure.rpc.internode.matching import RoutedMatching
 from perdure.rpc.internode.membership import MemberDirectory
 from perdure.rpc.internode.owned import OwnedMatching, owns_queue
@@ -68,6 +70,7 @@ class ClusterNode:
         membership: MembershipObserver,
         serving: RpcObserver,
         calling: RpcObserver,
+        sent: Callable[[int], None] = uncounted,
         settings: InternodeSettings | None = None,
         network: Network | None = None,
         security: NodeSecurity = PLAIN,
@@ -85,6 +88,7 @@ class ClusterNode:
             membership: Told of renewals and views.
             serving: Told of calls of other nodes.
             calling: Told of calls to other nodes.
+            sent: Told how many of them each message of a stream has.
             settings: Bounds of what nodes ask of each other.
             network: What connects the nodes, if it is not the machine's network.
             security: TLS between them.
@@ -115,7 +119,7 @@ class ClusterNode:
         self._directory = MemberDirectory(self.member)
         self._router = Router(directory=self._directory, ids=ids, settings=self._settings)
         self._security = security
-        self._peers = self._connections(calling)
+        self._peers = self._connections(calling, sent)
         self._routed_history: HistoryClient | None = None
         self._routed_matching: RoutedMatching | None = None
         self._ownership: Ownership | None = None
@@ -123,7 +127,7 @@ class ClusterNode:
         self._told: dict[RpcServer, bool] = {}
         self._settled = False
 
-    def _connections(self, observer: RpcObserver) -> Peers:
+    def _connections(self, observer: RpcObserver, sent: Callable[[int], None]) -> Peers:
         secured = self._security.peers
         peers = Peers(
             settings=self._settings,
@@ -131,6 +135,7 @@ class ClusterNode:
             security=secured,
             network=self._network,
             tracer=self._tracer,
+            sent=sent,
         )
 
         def renew() -> None:
@@ -220,6 +225,7 @@ class ClusterNode:
             handlers=continued(handlers, self._tracer),
             services=[service for role, service in roles if role is not None],
             always_detailed=True,
+            streamed=True,
             clock=self._clock,
             observer=self._serving,
             transport=INTERNODE_TRANSPORT,

@@ -200,6 +200,7 @@ class _Builder:
         """Starts the roles of this process, and becomes a member of the cluster."""
         incarnation = await self._store.incarnation()
         roles = self._config.roles
+        calling = ClientMetrics(self._metrics, self._clock, roles)
         self._cluster = cluster = ClusterNode(
             config=self._config,
             store=self._store,
@@ -210,7 +211,8 @@ class _Builder:
             on_error=self._membership_ended,
             membership=MembershipMetrics(self._metrics, roles=roles),
             serving=InternodeMetrics(self._metrics, self._clock, roles),
-            calling=ClientMetrics(self._metrics, self._clock, roles),
+            calling=calling,
+            sent=calling.sent,
             settings=settings.INTERNODE.build(self._values),
             security=self._tls.node,
         )

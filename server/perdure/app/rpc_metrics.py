@@ -75,6 +75,11 @@ class ClientMetrics:
     def __init__(self, metrics: Metrics, clock: Clock, roles: Sequence[str]) -> None:
         self._metrics = metrics.scoped(service_name=process_name(roles))
         self._clock = clock
+        self._together = self._metrics.histogram(further.CLIENT_CALLS_PER_MESSAGE).bind()
+
+    def sent(self, calls: int) -> None:
+        """Notes how many calls a message of a stream had."""
+        self._together.observe(calls)
 
     def operation(self, service: str, name: str) -> "CallMetrics":
         """Returns the observer of one RPC."""

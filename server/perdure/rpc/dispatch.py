@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from perdure.core.errors import ServiceError, UnavailableError
 from perdure.persistence.ports import StoreError
 from perdure.rpc.faults import FaultLog
-from perdure.rpc.handler import Handler, OperationObserver, RpcObserver
+from perdure.rpc.handler import Handler, OperationObserver, RequestContext, RpcObserver
 from perdure.rpc.methods import Method
 from perdure.rpc.peer_certificate import PeerCertificate, peer_certificate
 from perdure.rpc.status import (
@@ -31,7 +31,12 @@ from perdure.rpc.status import (
 from perdure.rpc.tls.gate import Gate
 
 Call = grpc.aio.ServicerContext[bytes, bytes]
-Behaviour = Callable[[bytes, Call], Awaitable[bytes]]
+Behaviour = Callable[[bytes, Call, RequestContext], Awaitable[bytes]]
+"""Answers a call by its request, as bytes; raises ServiceError: whatever happens, made presentable.
+
+Of the call it takes who has made it, of the context what the handler may know: calls in a stream
+share the former.
+"""
 
 
 class GrpcContext:
@@ -96,6 +101,7 @@ class Dispatcher(grpc.GenericRpcHandler):
 
     Attributes:
         calls: Those under way.
+        behaviours: What answers which RPC, by path.
     """
 
     def __init__(
@@ -121,21 +127,23 @@ class Dispatcher(grpc.GenericRpcHandler):
             max_error_bytes: What the text of an error is cut to.
         """
         self.calls = OpenCalls()
-        self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            method.path: grpc.unary_unary_rpc_method_handler(
-                _serve(
-                    method,
-                    handler,
-                    calls=self.calls,
-                    observer=observer.operation(method.service, method.name),
-                    faults=faults,
-                    max_request_bytes=max_request_bytes,
-                    always_detailed=always_detailed,
-                    gate=gate,
-                    max_error_bytes=max_error_bytes,
-                )
+        self.behaviours: dict[str, Behaviour] = {
+            method.path: _serve(
+                method,
+                handler,
+                calls=self.calls,
+                observer=observer.operation(method.service, method.name),
+                faults=faults,
+                max_request_bytes=max_request_bytes,
+                gate=gate,
             )
             for method, handler in methods.items()
+        }
+        self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            path: grpc.unary_unary_rpc_method_handler(
+                _alone(serve, always_detailed=always_detailed, max_error_bytes=max_error_bytes)
+            )
+            for path, serve in self.behaviours.items()
         }
 
     def service(
@@ -165,6 +173,22 @@ class Refuser(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(refuse)
 
 
+def _alone(
+    serve: Behaviour, *, always_detailed: bool, max_error_bytes: int
+) -> Callable[[bytes, Call], Awaitable[bytes]]:
+    """Returns what answers calls that are an RPC each."""
+
+    async def answer(data: bytes, call: Call) -> bytes:
+        try:
+            return await serve(data, call, GrpcContext(call))
+        except ServiceError as error:
+            return await abort(
+                call, error, always_detailed=always_detailed, max_text_bytes=max_error_bytes
+            )
+
+    return answer
+
+
 def _serve(
     method: Method,
     handler: Handler,
@@ -173,14 +197,12 @@ def _serve(
     observer: OperationObserver,
     faults: FaultLog,
     max_request_bytes: int,
-    always_detailed: bool,
     gate: Gate | None,
-    max_error_bytes: int,
 ) -> Behaviour:
     parse, begin, end = method.parse, observer.begin, observer.end
     names_namespace, may_wait = method.names_namespace, method.may_wait
 
-    async def serve(data: bytes, call: Call) -> bytes:
+    async def serve(data: bytes, call: Call, context: RequestContext) -> bytes:
         begun = begin()
         namespace, waits = "", False
         calls.number += 1
@@ -195,10 +217,10 @@ def _serve(
             if may_wait:
                 waits = request.wait_new_event  # type: ignore[attr-defined]
             if gate is None:
-                response = await handler(request, GrpcContext(call))
+                response = await handler(request, context)
             else:
                 with gate.passed(call):
-                    response = await handler(request, GrpcContext(call))
+                    response = await handler(request, context)
             answer = (
                 bytes(response)  # grpc.aio takes nothing but bytes itself, no subclass
                 if isinstance(response, bytes)
@@ -207,13 +229,12 @@ def _serve(
         except asyncio.CancelledError as cancelled:
             end(begun, namespace, cancelled, waits)
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+        except Exception as error:
             failure = _foreseen(error)
             end(begun, namespace, failure or error, waits)
-            told = failure or MaskedError(faults.record(method.name, error))
-            return await abort(
-                call, told, always_detailed=always_detailed, max_text_bytes=max_error_bytes
-            )
+            if failure is error:
+                raise
+            raise failure or MaskedError(faults.record(method.name, error)) from error
         finally:
             calls.end()
         end(begun, namespace, None, waits)

@@ -18,6 +18,7 @@ from perdure.rpc.faults import FaultLog
 from perdure.rpc.handler import Handler, RpcObserver, SilentObserver
 from perdure.rpc.methods import PUBLIC_SERVICES, methods_of
 from perdure.rpc.network import GrpcNetwork, Network
+from perdure.rpc.streams import StreamHandler
 from perdure.rpc.tls.guarded import Guarded
 from perdure.rpc.tls.security import ServerSecurity
 from perdure.rpc.transport import TransportSettings
@@ -39,6 +40,7 @@ class RpcServer:
         handlers: Mapping[str, Handler],
         services: Sequence[ServiceDescriptor] = PUBLIC_SERVICES,
         always_detailed: bool = False,
+        streamed: bool = False,
         clock: Clock,
         observer: RpcObserver | None = None,
         transport: TransportSettings | None = None,
@@ -53,6 +55,7 @@ class RpcServer:
                 is not among them is refused by name.
             services: What is served; health and reflection name these.
             always_detailed: Whether every status has details: as nodes want it of each other.
+            streamed: Whether calls may come many in a stream as well: as from other nodes.
             clock: For the log of unexpected errors.
             observer: Where calls are reported to.
             transport: How connections behave.
@@ -63,6 +66,7 @@ class RpcServer:
         self._handlers = handlers
         self._services = services
         self._always_detailed = always_detailed
+        self._streamed = streamed
         self._names = tuple(service.full_name for service in services)
         self._faults = FaultLog(clock=clock)
         self._observer = observer or SilentObserver()
@@ -88,7 +92,8 @@ class RpcServer:
         """
         assert self._server is None, "a server is started once"
         server = self._network.server(self._transport.channel_arguments())
-        server.add_generic_rpc_handlers((self._dispatcher, *map(self._guarded, self._others())))
+        others = map(self._guarded, self._others())
+        server.add_generic_rpc_handlers((self._dispatcher, *self._streams(), *others))
         bound = self._listen(server, _address(host, port))
         await self._health.set_serving(serving=serving)
         await server.start()
@@ -130,6 +135,15 @@ class RpcServer:
             gate=self._gate,
             max_error_bytes=self._transport.max_error_bytes,
         )
+
+    def _streams(self) -> Iterator[grpc.GenericRpcHandler]:
+        """Yields what serves calls in streams: the gate is before each of these."""
+        if self._streamed:
+            yield StreamHandler(
+                self._dispatcher.behaviours,
+                known_services=frozenset(self._names),
+                observer=self._observer,
+            )
 
     def _others(self) -> Iterator[grpc.GenericRpcHandler]:
         """Yields what answers all other calls, the refusal of what nobody knows last."""

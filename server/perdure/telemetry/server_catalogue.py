@@ -56,6 +56,12 @@ SERVICE_PANICS = counter(
 SERVICE_GRPC_CONN_ACTIVE = gauge(
     "service_grpc_conn_active", SERVICE, "Connections of the gRPC ports, seen when scraped."
 )
+CLIENT_CALLS_PER_MESSAGE = histogram(
+    "client_calls_per_message",
+    SERVICE,
+    "Calls to another node that went in one message of a stream; 0 when it only takes calls back.",
+    Unit.COUNT,
+)
 
 ACQUIRE_SHARDS_COUNT = counter(
     "acquire_shards_count", OPERATION, "Times that this process took shards, some at a time."

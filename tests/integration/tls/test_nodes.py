@@ -67,6 +67,7 @@ class Node:
             handlers=internode_handlers(None, self.matching),
             services=[MATCHING_SERVICE],
             always_detailed=True,
+            streamed=True,
             clock=clock,
             transport=INTERNODE_TRANSPORT,
             security=self.security.internode,

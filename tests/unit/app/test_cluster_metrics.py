@@ -162,6 +162,19 @@ def test_calls_to_other_nodes_are_counted_by_their_role() -> None:
     }
 
 
+def test_messages_to_other_nodes_are_counted_with_their_calls() -> None:
+    metrics = Metrics()
+    observer = ClientMetrics(metrics, ManualClock(), ["frontend"])
+    observer.sent(3)
+    observer.sent(1)
+    labels = '{service_name="frontend"}'
+    told = values(metrics, "client_calls_per_message_sum", "client_calls_per_message_count")
+    assert told == {
+        f"client_calls_per_message_sum{labels}": 4.0,
+        f"client_calls_per_message_count{labels}": 2.0,
+    }
+
+
 def test_what_history_has_in_memory_is_sampled() -> None:
     metrics = Metrics()
     memory = HistoryMemoryMetrics(metrics)

@@ -34,6 +34,7 @@ from perdure.rpc.internode.serving import internode_handlers
 from perdure.rpc.internode.settings import INTERNODE_TRANSPORT, InternodeSettings
 from perdure.rpc.internode.wire import INTERNODE_SERVICES
 from perdure.rpc.server import RpcServer
+from perdure.rpc.transport import TransportSettings
 from perdure.runtime.deterministic import ManualClock, SeededIds
 from perdure.telemetry.tracing import NO_TRACING, Tracer
 
@@ -135,29 +136,40 @@ class Server:
         self.node = Address(node_id, "")
         self._server: RpcServer | None = None
 
-    async def start(self, port: int = 0, observer: RpcObserver | None = None) -> None:
-        """Opens the port."""
+    async def start(
+        self,
+        port: int = 0,
+        observer: RpcObserver | None = None,
+        *,
+        streamed: bool = True,
+        transport: TransportSettings = INTERNODE_TRANSPORT,
+    ) -> None:
+        """Opens the port; not streamed, as a node of an earlier release."""
         self._server = RpcServer(
             handlers=internode_handlers(
                 cast(HistoryClient, self.history), cast(MatchingNode, self.matching)
             ),
             services=INTERNODE_SERVICES,
             always_detailed=True,
+            streamed=streamed,
             clock=ManualClock(),
-            transport=INTERNODE_TRANSPORT,
+            transport=transport,
             observer=observer,
         )
         bound = await self._server.start("127.0.0.1", port)
         self.node = Address(self.node.id, f"127.0.0.1:{bound}")
 
-    async def restart(self) -> None:
+    async def restart(
+        self, *, streamed: bool = True, transport: TransportSettings = INTERNODE_TRANSPORT
+    ) -> None:
         """Opens the port that it had."""
-        await self.start(int(self.node.address.rpartition(":")[2]))
+        port = int(self.node.address.rpartition(":")[2])
+        await self.start(port, streamed=streamed, transport=transport)
 
-    async def stop(self) -> None:
-        """Ends at once, and cuts off what is under way."""
+    async def stop(self, grace_seconds: float = 0.0) -> None:
+        """Ends, and cuts off what is under way after that time."""
         assert self._server is not None
-        await self._server.stop(0)
+        await self._server.stop(grace_seconds)
 
 
 @asynccontextmanager

@@ -1,5 +1,8 @@
 """Calls over one channel: the near end.
 
+Theory of operation: calls travel together in a stream; a large one, and all to a node that knows no
+streams, as an RPC of its own.
+
 Rules that hold here: a connection is made before a call is sent, so that what cannot have been sent
 is known; a call has a time limit always; a status without details is no answer of the other node
 but the transport's word that there is none.
@@ -8,6 +11,7 @@ but the transport's word that there is none.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Any, Final
 
 import grpc
@@ -15,8 +19,10 @@ import grpc
 from perdure.core.errors import Code, ServiceError
 from perdure.rpc.clients import StaleTask
 from perdure.rpc.handler import OperationObserver
+from perdure.rpc.internode.call_stream import CallStream
 from perdure.rpc.internode.errors import PeerUnreachableError, RemoteError, raised_by
 from perdure.rpc.internode.settings import InternodeSettings
+from perdure.rpc.internode.streams import Streams
 from perdure.rpc.internode.wire import WireMethod
 from perdure.rpc.status import DETAILS_KEY
 from perdure.telemetry.tracing import NO_TRACING, Tracer
@@ -42,6 +48,12 @@ _NO_ANSWER: Final = frozenset(
 _LATEST_BEGIN_SECONDS: Final = 1.0
 _LONGEST_CALL_SECONDS: Final = 120.0
 """More than a long poll takes."""
+_LARGEST_STREAMED: Final = 64 * 1024
+"""Bytes of a request that goes together with others: they wait until it has been sent."""
+
+
+def uncounted(_calls: int) -> None:
+    """Is told of messages that nobody counts."""
 
 
 class Link:
@@ -54,6 +66,8 @@ class Link:
         address: str,
         settings: InternodeSettings,
         tracer: Tracer = NO_TRACING,
+        sent: Callable[[int], None] = uncounted,
+        context: Context | None = None,
     ) -> None:
         """Makes a link; nothing is connected before the first call.
 
@@ -62,6 +76,8 @@ class Link:
             address: Of the other node, for errors.
             settings: Bounds.
             tracer: Where spans around calls go, if what calls has one.
+            sent: Told how many calls each message of a stream has.
+            context: Of the tasks that carry calls; the caller's, unless it is given.
         """
         self._tracer = tracer
         self._channel = channel
@@ -69,6 +85,13 @@ class Link:
         self._settings = settings
         self._under_way = 0
         self._drained: asyncio.Event | None = None
+        self._streams = Streams(
+            channel,
+            address=address,
+            connect_seconds=settings.connect,
+            sent=sent,
+            context=copy_context() if context is None else context,
+        )
 
     async def drain(self) -> None:
         """Closes the connection when calls under way have ended, whose time is bounded.
@@ -86,6 +109,7 @@ class Link:
 
     async def close(self) -> None:
         """Ends the connection; calls under way fail as if the other node had gone."""
+        await self._streams.close()
         await self._channel.close()
 
     def method(self, method: WireMethod, observer: OperationObserver) -> RemoteCall:
@@ -94,7 +118,8 @@ class Link:
         It raises what the role raises, and PeerUnreachableError where there is no answer.
         """
         form = method.form
-        send: Callable[..., Any] = self._channel.unary_unary(method.path)
+        path = method.path
+        send: Callable[..., Any] = self._channel.unary_unary(path)
         seconds = self._settings.wait_margin if form.timed else self._settings.call
 
         async def call(*arguments: Any) -> Any:
@@ -102,7 +127,8 @@ class Link:
             limit = seconds + arguments[form.timeout_at] if form.timed else seconds
             begun = observer.begin()
             try:
-                data = await self._send(send, form.request(*arguments).SerializeToString(), limit)
+                request = form.request(*arguments).SerializeToString()
+                data = await self._send(path, send, request, limit)
             except BaseException as error:
                 observer.end(begun, namespace, error)
                 raise
@@ -130,15 +156,16 @@ class Link:
 
         return traced_call
 
-    async def _send(self, send: Callable[..., Any], data: bytes, limit: float) -> bytes:
-        metadata = self._tracer.headers() if self._tracer.enabled else None
+    async def _send(self, path: str, send: Callable[..., Any], data: bytes, limit: float) -> bytes:
+        headers = self._tracer.headers() if self._tracer.enabled else ()
         sent = False
         self._under_way += 1
         try:
-            if self._channel.get_state() is not _READY:
-                await self._connect()
+            stream = await self._stream_for(data)
+            if stream is not None:
+                return await stream.call(path, data, limit, headers)
             sent = True
-            answer: bytes = await send(data, timeout=limit, metadata=metadata)
+            answer: bytes = await send(data, timeout=limit, metadata=headers or None)
         except grpc.aio.AioRpcError as failure:
             raise self._told_by(failure) from None
         except grpc.aio.UsageError:
@@ -155,6 +182,15 @@ class Link:
             if self._drained is not None and not self._under_way:
                 self._drained.set()
         return answer
+
+    async def _stream_for(self, data: bytes) -> CallStream | None:
+        """Returns the stream that takes a request; None where that is an RPC of its own."""
+        small = len(data) <= _LARGEST_STREAMED
+        if small and (stream := self._streams.current) is not None:
+            return stream
+        if self._channel.get_state() is not _READY:
+            await self._connect()
+        return await self._streams.open() if small else None
 
     async def _connect(self) -> None:
         """Waits until the channel is connected.

@@ -8,6 +8,7 @@ call under way is cut for them.
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
+from contextvars import copy_context
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, cast
 
@@ -15,7 +16,7 @@ import grpc
 
 from perdure.rpc.handler import OperationObserver, RpcObserver, SilentObserver
 from perdure.rpc.history_client import HistoryClient
-from perdure.rpc.internode.link import Link, RemoteCall
+from perdure.rpc.internode.link import Link, RemoteCall, uncounted
 from perdure.rpc.internode.settings import InternodeSettings
 from perdure.rpc.internode.wire import HISTORY_METHODS, MATCHING_METHODS, WireMethod
 from perdure.rpc.network import GrpcNetwork, Network
@@ -50,6 +51,7 @@ class Peers:
         security: PeerSecurity | None = None,
         network: Network | None = None,
         tracer: Tracer = NO_TRACING,
+        sent: Callable[[int], None] = uncounted,
     ) -> None:
         """Makes an empty set.
 
@@ -59,17 +61,20 @@ class Peers:
             security: For TLS; without, connections are plain.
             network: How they are reached.
             tracer: Where spans around calls to them go.
+            sent: Told how many calls each message has that is sent in a stream.
         """
         self._settings = settings or InternodeSettings()
         self._security = security
         self._network = network or GrpcNetwork()
         self._tracer = tracer
+        self._sent = sent
         observer = observer or SilentObserver()
         self._observers: dict[str, OperationObserver] = {
             method.path: observer.operation(method.service, method.rpc)
             for method in (*HISTORY_METHODS, *MATCHING_METHODS)
         }
         self._peers: dict[str, _Peer] = {}
+        self._context = copy_context()
 
     def history(self, address: str) -> HistoryClient:
         """Returns another node's history role."""
@@ -109,7 +114,14 @@ class Peers:
 
     def _new(self, address: str) -> _Peer:
         channel = self._channel(address)
-        link = Link(channel, address=address, settings=self._settings, tracer=self._tracer)
+        link = Link(
+            channel,
+            address=address,
+            settings=self._settings,
+            tracer=self._tracer,
+            sent=self._sent,
+            context=self._context,
+        )
 
         def make(method: WireMethod) -> RemoteCall:
             return link.method(method, self._observers[method.path])
