@@ -295,7 +295,7 @@ async def test_updates_with_start_survive_the_owner(cluster: WholeCluster, owner
         return result
 
     run_ids: set[str | None] = set()
-    handle = client.get_workflow_handle_for(Sum.run, workflow_id)
+    handle = client.get_workflow_handle(workflow_id, result_type=int)
     # It starts the workflow, and is not done before the owner dies.
     first = asyncio.create_task(add(1))
     async with working(client):
