@@ -181,14 +181,18 @@ class Executor:
 
         Raises:
             NotFoundError: There is no such run.
+            ServiceError: Whatever the look raises.
         """
 
         async def once(_: StartEvents) -> T:
             entry, run = await self._loader.find(key)
-            seen = look(entry, run)
-            if not await entry.settled():
-                raise TryAgain
-            self._shards.check_lease()
+            try:
+                seen = look(entry, run)
+            except ServiceError:
+                # A refusal, too, is an answer from memory.
+                await self._check_truth(entry)
+                raise
+            await self._check_truth(entry)
             return seen
 
         return await self._retrying(once)
@@ -295,9 +299,15 @@ class Executor:
             last.add_done_callback(rests_on)
 
     async def _settle(self, entry: WorkflowEntry) -> None:
-        # The answer rests on commits in flight; had they failed, it might be another.
         if entry.current is None:
             self.cache.drop(entry)
+        await self._check_truth(entry)
+
+    async def _check_truth(self, entry: WorkflowEntry) -> None:
+        """Makes sure that what has just been seen is the store's state, before it is answered.
+
+        It rests on commits in flight: had they failed, the answer might be another.
+        """
         if not await entry.settled():
             raise TryAgain
         self._shards.check_lease()

@@ -34,6 +34,10 @@ class MemberAuthority:
         """Makes a shard nobody's; see `Member.release`."""
         await self._member.release(shard)
 
+    def takes_back(self) -> bool:
+        """Returns that what another node has taken is that node's."""
+        return False
+
 
 class Ownership:
     """Keeps a `ShardSet` in step with the membership."""

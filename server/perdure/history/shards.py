@@ -56,6 +56,10 @@ class ShardAuthority(Protocol):
         """Makes a shard nobody's. Nothing of it is in flight or in memory."""
         ...
 
+    def takes_back(self) -> bool:
+        """Whether a shard that has another epoch in the store is taken back: its owner is dead."""
+        ...
+
 
 class ShardListener(Protocol):
     """Hears of what the process comes to own and ceases to own."""
@@ -223,7 +227,11 @@ class ShardSet:
     def fenced(self, slot: int, epoch: int) -> None:
         """Gives up a shard whose write was refused: it has another epoch in the store."""
         held = self._by_slot[slot]
-        if held is not None and held.shard.epoch == epoch:
+        if held is None or held.shard.epoch != epoch:
+            return
+        if self._authority.takes_back():
+            self.recover()
+        else:
             self._lose([held])
 
     def recover(self) -> None:
@@ -330,3 +338,7 @@ class SoleOwner:
     async def release(self, shard: Shard) -> None:
         """Makes a shard nobody's."""
         await self._store.release_shard(shard)
+
+    def takes_back(self) -> bool:
+        """Returns that only what a dead process had begun can have raised an epoch."""
+        return True

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from temporalio.api.workflowservice.v1 import request_response_pb2 as wf
 
 from perdure.core.errors import NotFoundError
 from perdure.history.ports import HistorySettings
@@ -75,6 +76,21 @@ def test_memory_answers_with_a_lease_only() -> None:
         owner.valid = False
         with pytest.raises(NotOwnerError):
             await server.describe("w")
+
+    _run(scenario)
+
+
+def test_what_a_look_refuses_is_refused_with_a_lease_only() -> None:
+    async def scenario(_: World, server: Server, owner: Leaseholder) -> None:
+        await server.start("w")
+        poll = wf.PollWorkflowExecutionUpdateRequest()
+        poll.update_ref.workflow_execution.workflow_id = "w"
+        poll.update_ref.update_id = "unknown"
+        with pytest.raises(NotFoundError, match="not found"):
+            await server.history.poll_workflow_execution_update(NAMESPACE, poll, 1.0)
+        owner.valid = False
+        with pytest.raises(NotOwnerError):
+            await server.history.poll_workflow_execution_update(NAMESPACE, poll, 1.0)
 
     _run(scenario)
 

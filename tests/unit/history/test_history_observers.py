@@ -48,6 +48,9 @@ class Granting:
     async def release(self, shard: Shard) -> None:
         assert shard.owner == "me"
 
+    def takes_back(self) -> bool:
+        return False
+
     def gained(self, ranges: Sequence[SlotRange]) -> None:
         assert ranges
 

@@ -43,6 +43,7 @@ class Authority:
     """Grants what it is told to grant."""
 
     valid: bool = True
+    alone: bool = False
     failures: int = 0
     grants: list[Shard] = field(default_factory=list)
     asked: list[list[Shard]] = field(default_factory=list)
@@ -60,6 +61,9 @@ class Authority:
 
     async def release(self, shard: Shard) -> None:
         self.released.append(shard)
+
+    def takes_back(self) -> bool:
+        return self.alone
 
 
 @dataclass
@@ -126,6 +130,16 @@ async def test_a_fence_under_an_epoch_that_is_over_loses_nothing(world: World) -
     world.shards.adopt([LOW])
     world.shards.fenced(5, LOW.epoch - 1)
     assert world.shards.held == [LOW]
+
+
+async def test_who_is_alone_takes_back_what_a_dead_process_has_raised(world: World) -> None:
+    world.authority.alone = True
+    world.authority.grants = [LOW._replace(epoch=11)]
+    world.shards.adopt([LOW])
+    world.shards.fenced(5, LOW.epoch)
+    assert world.shards.epoch(0) == 0
+    await world.shards.ready(0)
+    assert world.shards.epoch(0) == 11
 
 
 async def test_task_ids_rise_whatever_is_gained_or_lost(world: World) -> None:

@@ -200,6 +200,10 @@ class PartOwner:
         """Makes a shard nobody's."""
         await self._store.release_shard(shard)
 
+    def takes_back(self) -> bool:
+        """Returns that others keep what they have taken."""
+        return False
+
 
 class World:
     """A store, its faults, a clock, and background tasks.
