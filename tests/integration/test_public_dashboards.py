@@ -10,7 +10,6 @@ import math
 import shutil
 import signal
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ import yaml
 
 from conformance.metrics import load
 from conformance.targets import dev_server, free_port, perdure_command
+from waiting import until_sync
 
 pytestmark = pytest.mark.slow
 READY_SECONDS = 60.0
@@ -122,14 +122,13 @@ def scraping(target: str, folder: Path) -> Iterator[Prometheus]:
 
 
 def wait_for_scrapes(prometheus: Prometheus, wanted: int) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
+    def scraped() -> bool:
         with suppress(OSError):
             counts = prometheus.values("count_over_time(sum(restarts)[10m:1s])")
-            if counts and min(counts) >= wanted:
-                return
-        time.sleep(0.2)
-    raise AssertionError("Prometheus has not scraped the server")
+            return bool(counts) and min(counts) >= wanted
+        return False
+
+    until_sync(scraped, READY_SECONDS, pause_seconds=0.2)
 
 
 def test_rates_quantiles_and_label_values_are_answered(tmp_path: Path) -> None:

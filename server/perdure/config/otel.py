@@ -4,28 +4,17 @@ What only its own gRPC library has is accepted, so that a file can be kept, and 
 each such key says so.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from perdure.config import convert
+from perdure.config.durations import Duration
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
     )
-
-
-def _is_duration(text: str) -> str:
-    try:
-        convert.nanoseconds(text)
-    except ValueError as error:
-        raise ValueError(f'"{text}": a duration {error}') from None
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_is_duration)]
 
 
 class Backoff(_Model):

@@ -5,13 +5,14 @@ under the names of Temporal's containers; a file with it goes before all of them
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from perdure.config import convert
 from perdure.config.authorization import Authorization
+from perdure.config.durations import Duration
 
 VARIABLES = "TEMPORAL_TLS_"
 """What the names of environment variables of this section begin with."""
@@ -25,17 +26,6 @@ class _Model(BaseModel):
         use_attribute_docstrings=True,
         alias_generator=to_camel,
     )
-
-
-def _is_duration(text: str) -> str:
-    try:
-        convert.nanoseconds(text)
-    except ValueError as error:
-        raise ValueError(f'"{text}": a duration {error}') from None
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_is_duration)]
 
 
 class _KeyPair(_Model):

@@ -21,10 +21,10 @@ from perdure.core.errors import ServiceError
 from perdure.proto import internode_pb2 as internode
 from perdure.rpc.dispatch import Behaviour, Call
 from perdure.rpc.handler import OperationObserver, RpcObserver
+from perdure.rpc.internode.call_stream import EXCHANGE
 from perdure.rpc.peer_certificate import PeerCertificate, peer_certificate
 from perdure.rpc.status import UnknownMethodError, details_of
 
-EXCHANGE: Final = "/perdure.internode.v1.CallService/Exchange"
 ACCEPTED: Final = b""
 """Answers the first message of a stream, which is empty too."""
 
