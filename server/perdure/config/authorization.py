@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from perdure.config.otel import Duration
+from perdure.config.durations import Duration
 
 _GROUPS: Final = {"namespace", "role"}
 _WORDS: Final = ("worker", "read", "write", "admin")
